@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* boot.h - put a kernel and all that PVH hands over into guest RAM
+ *
+ * The only writer of guest memory before the guest runs.  Source: Xen docs/misc/pvh.pandoc.
+ */
+#ifndef BOOT_BOOT_H
+#define BOOT_BOOT_H
+
+#include "boot/acpi.h"
+#include "boot/memmap.h"
+#include "image/image.h"
+#include "mem/guest_mem.h"
+#include "util/diag.h"
+
+#include <stdio.h>
+
+/* For --help, the command line's default, and --dry-run. */
+#define BOOT_DEFAULT_CMDLINE "console=ttyS0 panic=-1 cryptomgr.notests"
+
+struct boot_params {
+	const struct image *image;
+	int initrd_fd;           /* regular file, or -1 */
+	uint64_t initrd_size;    /* bytes; 0 with initrd_fd >= 0 is refused by the caller */
+	const char *cmdline;     /* NUL-terminated, handed over as it is */
+	uint32_t n_cpus;
+	uint32_t n_virtio_slots;
+};
+
+/* What was handed over, and where. */
+struct handover {
+	uint32_t entry;      /* first instruction */
+	gpa_t start_info;    /* %ebx */
+	int64_t load_offset; /* added to every address of the image (PHYS32_RELOC); usually 0 */
+	gpa_t initrd;        /* 0: none */
+	uint64_t initrd_size;
+	struct memmap memmap;
+	struct acpi_tables acpi;
+};
+
+/* Load and describe everything.  0, or -errno and the reason in diag: -E2BIG command line over the
+ * limit (2047 bytes for Linux), -ENOSPC initrd or kernel do not fit RAM, -ENOEXEC no PVH entry,
+ * read errors.  Guest memory is fresh and zero on entry; on failure its contents are undefined.
+ */
+int boot_load(const struct guest_mem *mem, const struct boot_params *params,
+	struct handover *handover, struct diag *diag);
+
+/* Print exactly what boot_load() put there, read back from guest RAM: load ranges, entry, memory
+ * map, start info, module, command line, ACPI tables (these in acpidump's format, so that acpixtract
+ * and iasl read it).
+ */
+void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_params *params,
+	const struct handover *handover);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* memmap.h - the memory map that the guest is told */
+#ifndef BOOT_MEMMAP_H
+#define BOOT_MEMMAP_H
+
+#include "mem/guest_mem.h"
+
+#include <pvh/start_info.h>
+#include <stdbool.h>
+
+/* Linux has 128 slots in its zero page, adds one of its own and does not count. */
+#define MEMMAP_MAX_ENTRIES 127
+
+struct memmap {
+	struct hvm_memmap_table_entry entry[MEMMAP_MAX_ENTRIES]; /* sorted, disjoint */
+	uint32_t n_entries;
+};
+
+/* Describe `mem`: RAM to 640 KiB, the ACPI area reserved, RAM from 1 MiB, the device hole left out,
+ * RAM above 4 GiB; the I/O APIC and local APIC pages reserved.
+ */
+void memmap_build(struct memmap *map, const struct guest_mem *mem);
+
+/* All of [gpa, gpa + size) is inside one RAM entry; size > 0. */
+bool memmap_is_ram(const struct memmap *map, gpa_t gpa, uint64_t size);
+
+/* Name of a PVH_MEMMAP_* type, for people. */
+const char *memmap_type_name(uint32_t type);
+
+#endif

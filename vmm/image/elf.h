@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* elf.h - parse an ELF kernel: segments, Xen notes, PVH entry
+ *
+ * ELF32 and ELF64, little endian, x86, ET_EXEC or ET_DYN.  Sources: System V gABI; Xen
+ * public/elfnote.h.
+ */
+#ifndef IMAGE_ELF_H
+#define IMAGE_ELF_H
+
+#include "util/diag.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ELF_MAX_SEGMENTS  64
+#define ELF_MAX_XEN_NOTES 32
+
+struct elf_segment {
+	uint64_t offset;    /* in the file */
+	uint64_t file_size; /* <= mem_size; the rest is zero */
+	uint64_t gpa;       /* p_paddr, used unmodified */
+	uint64_t mem_size;  /* > 0 */
+	uint64_t align;
+	uint32_t flags; /* PF_R | PF_W | PF_X */
+};
+
+struct elf_xen_note {
+	uint32_t type;
+	uint32_t desc_size;
+	uint8_t desc[64]; /* the first bytes of the descriptor */
+};
+
+struct elf_reloc { /* PHYS32_RELOC, defaults filled in */
+	uint64_t align;
+	uint64_t min; /* least address of the image's start */
+	uint64_t max; /* greatest address of its last byte */
+};
+
+struct elf_image {
+	bool is_64;
+	bool has_pvh_entry;
+	bool has_reloc;
+	uint32_t pvh_entry; /* where the image was linked to be */
+	uint64_t elf_entry; /* e_entry */
+	struct elf_reloc reloc;
+	uint64_t start, end; /* all segments lie in [start, end) */
+	size_t n_segments;
+	struct elf_segment segment[ELF_MAX_SEGMENTS]; /* by gpa, disjoint, none wraps */
+	size_t n_notes;
+	struct elf_xen_note note[ELF_MAX_XEN_NOTES]; /* for `inspect` */
+};
+
+/* Parse the ELF in fd (regular file of `size` bytes).  0, or -ENOEXEC (or read's error) and diag.
+ * A kernel without a PVH entry parses: has_pvh_entry is false, and elf_require_pvh_entry() says
+ * why and what to do.
+ */
+int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag);
+int elf_require_pvh_entry(const struct elf_image *elf, struct diag *diag);
+
+#endif

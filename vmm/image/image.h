@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* image.h - kernel files: from a path to a checked ELF image
+ *
+ * A kernel file is hostile input.  Whatever its container (ELF, bzImage, or a compressed ELF), the
+ * result is an open file that holds an uncompressed ELF, and a struct elf_image in which every
+ * offset, size and address has been checked against the file and against each other.  Nothing here
+ * touches guest memory or KVM.  Not thread-safe per object.
+ */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+#include "image/elf.h"
+#include "util/diag.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum image_container { IMAGE_ELF, IMAGE_BZIMAGE, IMAGE_COMPRESSED };
+
+enum image_compression {
+	IMAGE_NONE, IMAGE_GZIP, IMAGE_XZ, IMAGE_LZMA, IMAGE_ZSTD, IMAGE_LZ4, IMAGE_BZIP2,
+	IMAGE_LZO, /* recognised so that the message can say so; not unpacked */
+};
+
+struct image {
+	int fd;          /* the ELF; owned */
+	uint64_t size;   /* bytes of the ELF */
+	bool owned_file; /* the file is ours (cache entry or unnamed): nobody rewrites it, so its pages may be mapped */
+	bool from_cache; /* found unpacked in the cache */
+	enum image_container container;
+	enum image_compression compression;
+	char version[128]; /* Linux's version string, or "" */
+	struct elf_image elf;
+};
+
+/* Open and check the kernel file at `path`; unpack if need be, through the cache unless !use_cache.
+ * 0, or -errno with the reason in `diag` (path not included).  image_close() after success only.
+ */
+int image_open(struct image *image, const char *path, bool use_cache, struct diag *diag);
+void image_close(struct image *image);
+
+const char *image_container_name(enum image_container container);
+const char *image_compression_name(enum image_compression compression);
+
+#endif

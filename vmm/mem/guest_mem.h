@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* guest_mem.h - guest RAM, and the one gate from guest-physical addresses to host pointers
+ *
+ * RAM is one or two regions of anonymous memory, taken lazily from the host: [0, low) and
+ * [4 GiB, ...).  Between them lies the device hole.  The layout is fixed at init and never changes
+ * while the VM runs, so the gate needs no lock.
+ */
+#ifndef MEM_GUEST_MEM_H
+#define MEM_GUEST_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint64_t gpa_t;
+
+#define GUEST_MEM_LOW_MAX   0xc0000000ull  /* RAM below 4 GiB ends here at the latest */
+#define GUEST_MEM_HIGH_BASE 0x100000000ull /* RAM above the device hole */
+
+struct mem_region {
+	gpa_t gpa;
+	uint64_t size; /* bytes, a multiple of 4096 */
+	uint8_t *hva;  /* 2 MiB-aligned relative to gpa, so that the host can use huge pages */
+};
+
+struct guest_mem {
+	struct mem_region region[2]; /* ascending */
+	size_t n_regions;
+};
+
+/* Reserve `size` bytes of RAM (a multiple of 4096, > 0), all zero, no page of it touched.
+ * -ENOMEM if the address space or overcommit rule refuses.
+ */
+int guest_mem_init(struct guest_mem *mem, uint64_t size);
+void guest_mem_fini(struct guest_mem *mem);
+
+/* The gate: host address of [gpa, gpa + size), or NULL unless all of it lies in one region.
+ * The guest may change those bytes at any time: copy once, then check the copy.
+ */
+void *guest_mem_at(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
+
+/* -EFAULT unless all of the range is RAM. */
+int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size);
+int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t size);
+
+/* Read exactly `size` bytes of fd from `offset` into RAM.  -EFAULT: not RAM; -ENODATA: the file is
+ * shorter; else read's own error.
+ */
+int guest_mem_read_file(const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset,
+	uint64_t size);
+
+/* The same by mapping the file's pages privately (copy on write): gpa and offset are multiples of
+ * 4096; whole pages only (the caller reads a partial tail).  Only for files nobody else rewrites.
+ */
+int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset,
+	uint64_t size);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* log.h - messages to people, on standard error
+ *
+ * A message names the thing, what is wrong and what to do, on one line without a full stop.
+ * Any thread; each message is one write(2).
+ */
+#ifndef UTIL_LOG_H
+#define UTIL_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* Messages above this level are dropped.  Set once, before threads start.  Default: warn. */
+void log_set_level(enum log_level level);
+
+/* The terminal is in raw mode: end lines with CR LF. */
+void log_set_raw(bool raw);
+
+/* "error", "warn", "info", "debug" -> level, or -1. */
+int log_level_from_name(const char *name);
+
+__attribute__((format(printf, 2, 3))) void log_at(enum log_level level, const char *fmt, ...);
+
+#define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_at(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_at(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* For messages that a guest can provoke: true for the first of each second, false otherwise.
+ * Zero-initialised; guarded by whatever guards its owner.
+ */
+struct log_limit {
+	uint64_t last_ms;
+	uint64_t n_dropped;
+};
+bool log_limit_ok(struct log_limit *limit);
+
+#endif
