@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/* timeline.c - when the moments of a boot came */
+
+#include "util/timeline.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+uint64_t timeline_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void timeline_record(struct timeline *timeline, unsigned int moment)
+{
+	uint64_t none = 0;
+
+	if (!atomic_load_explicit(&timeline->at_ns[moment], memory_order_relaxed))
+		atomic_compare_exchange_strong(&timeline->at_ns[moment], &none, timeline_now());
+}
+
+struct row {
+	uint64_t at_ns;
+	unsigned int moment;
+};
+
+static int row_compare(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	if (x->at_ns != y->at_ns)
+		return x->at_ns < y->at_ns ? -1 : 1;
+	return x->moment < y->moment ? -1 : x->moment > y->moment;
+}
+
+static void row_name(char *name, size_t size, unsigned int moment)
+{
+	static const char *const names[] = {
+		[TIMELINE_START] = "VMM start",
+		[TIMELINE_LOADED] = "kernel loaded",
+		[TIMELINE_GUEST] = "first guest instruction",
+		[TIMELINE_CONSOLE] = "first console byte",
+	};
+
+	if (moment < TIMELINE_MARK)
+		snprintf(name, size, "%s", names[moment]);
+	else if (moment == TIMELINE_MARK + TIMELINE_MARK_USER)
+		snprintf(name, size, "user space");
+	else if (moment < TIMELINE_MARK_END)
+		snprintf(name, size, "guest's mark %u", moment - TIMELINE_MARK);
+	else
+		snprintf(name, size, "guest's end");
+}
+
+void timeline_print(FILE *out, const struct timeline *timeline)
+{
+	struct row rows[TIMELINE_N_MOMENTS];
+	size_t n = 0;
+
+	for (unsigned int i = 0; i < TIMELINE_N_MOMENTS; i++) {
+		uint64_t at_ns = atomic_load(&timeline->at_ns[i]);
+
+		if (at_ns)
+			rows[n++] = (struct row){ at_ns, i };
+	}
+	qsort(rows, n, sizeof(rows[0]), row_compare);
+	fprintf(out, "%-24s %10s %10s\n", "timeline", "ms", "+ms");
+	for (size_t i = 0; i < n; i++) {
+		char name[32];
+
+		row_name(name, sizeof(name), rows[i].moment);
+		fprintf(out, "%-24s %10.3f %10.3f\n", name,
+			(double)(rows[i].at_ns - rows[0].at_ns) / 1e6,
+			(double)(rows[i].at_ns - rows[i ? i - 1 : 0].at_ns) / 1e6);
+	}
+}
