@@ -15,7 +15,8 @@
 #define PLATFORM_VIRTIO_GSI  8 /* the first slot's; slot i has this + i */
 
 /* Ports */
-#define PLATFORM_SERIAL_PORT 0x3f8 /* COM1, 8 bytes */
+#define PLATFORM_SERIAL_PORT      0x3f8 /* COM1 */
+#define PLATFORM_SERIAL_PORT_SIZE 8
 
 /* Power management, 16 bytes.  ACPI 6.4, 4.8.3.7 sleep control and status, 4.8.3.6 reset. */
 #define PLATFORM_PM_PORT         0x600
@@ -35,8 +36,8 @@
 #define PLATFORM_VIRTIO_SIZE  0x1000u
 #define PLATFORM_VIRTIO_SLOTS 16
 #define PLATFORM_IOAPIC_BASE  0xfec00000u
+#define PLATFORM_IOAPIC_SIZE  0x1000u
 #define PLATFORM_LAPIC_BASE   0xfee00000u
-#define PLATFORM_TSS_BASE     0xfeffd000u /* three pages KVM needs on older Intel hosts */
-#define PLATFORM_IDMAP_BASE   0xfeffc000u /* one page, likewise */
+#define PLATFORM_KVM_RESERVED 0xfeffc000u /* four pages that KVM uses itself on older Intel hosts */
 
 #endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+/* bus.c - address to device dispatch */
+
+#include "bus/bus.h"
+
+#include "util/bits.h"
+
+#include <string.h>
+
+void device_init(struct device *dev, const char *name, const struct device_ops *ops)
+{
+	dev->name = name;
+	dev->ops = ops;
+	pthread_mutex_init(&dev->lock, NULL);
+}
+
+void device_fini(struct device *dev)
+{
+	pthread_mutex_destroy(&dev->lock);
+}
+
+void bus_add(struct bus *bus, uint64_t base, uint64_t size, struct device *dev)
+{
+	unsigned int i = bus->n_ranges;
+
+	BUG_ON(i == BUS_MAX_RANGES || !size || base + size < base);
+	while (i > 0 && bus->range[i - 1].base > base)
+		i--;
+	BUG_ON(i > 0 && bus->range[i - 1].base + bus->range[i - 1].size > base);
+	BUG_ON(i < bus->n_ranges && base + size > bus->range[i].base);
+	memmove(&bus->range[i + 1], &bus->range[i], (bus->n_ranges - i) * sizeof(bus->range[0]));
+	bus->range[i] = (struct bus_range){ base, size, dev };
+	bus->n_ranges++;
+}
+
+static const struct bus_range *bus_find(const struct bus *bus, uint64_t addr, unsigned int size)
+{
+	unsigned int low = 0, high = bus->n_ranges;
+
+	while (low < high) {
+		unsigned int mid = (low + high) / 2;
+		const struct bus_range *range = &bus->range[mid];
+
+		if (addr < range->base)
+			high = mid;
+		else if (addr - range->base >= range->size)
+			low = mid + 1;
+		else
+			return range_within(addr, size, range->base, range->size) ? range : NULL;
+	}
+	return NULL;
+}
+
+uint64_t bus_read(const struct bus *bus, uint64_t addr, unsigned int size)
+{
+	const struct bus_range *range = bus_find(bus, addr, size);
+	uint64_t value;
+
+	if (!range)
+		return UINT64_MAX;
+	pthread_mutex_lock(&range->dev->lock);
+	value = range->dev->ops->read(range->dev, addr - range->base, size);
+	pthread_mutex_unlock(&range->dev->lock);
+	return value;
+}
+
+void bus_write(const struct bus *bus, uint64_t addr, unsigned int size, uint64_t value)
+{
+	const struct bus_range *range = bus_find(bus, addr, size);
+
+	if (!range)
+		return;
+	pthread_mutex_lock(&range->dev->lock);
+	range->dev->ops->write(range->dev, addr - range->base, size, value);
+	pthread_mutex_unlock(&range->dev->lock);
+}

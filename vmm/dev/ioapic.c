@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/* ioapic.c - the I/O APIC */
+
+#include "dev/ioapic.h"
+
+/* Memory-mapped registers */
+#define IOREGSEL 0x00
+#define IOWIN    0x10
+
+/* Registers behind the window */
+#define REG_ID          0x00
+#define REG_VERSION     0x01
+#define REG_ARBITRATION 0x02
+#define REG_REDIRECTION 0x10 /* two a pin: low, high */
+
+#define IOAPIC_VERSION 0x11u /* 82093AA; no EOI register */
+
+/* Redirection entry */
+#define RTE_VECTOR        0xffull
+#define RTE_DELIVERY_MODE (7ull << 8)
+#define RTE_LOGICAL       (1ull << 11)
+#define RTE_READ_ONLY     (1ull << 12 | 1ull << 14) /* delivery status, remote IRR */
+#define RTE_MASKED        (1ull << 16)
+
+/* A message is the entry in other clothes (Intel SDM vol. 3, 11.11 "message signalled interrupts"). */
+static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
+{
+	struct ioapic *ioapic = (struct ioapic *)chip;
+	uint64_t entry, address;
+	uint32_t data;
+
+	if (gsi >= PLATFORM_N_GSIS)
+		return;
+	entry = ioapic->redirection[gsi];
+	if (entry & RTE_MASKED)
+		return;
+	address = PLATFORM_LAPIC_BASE | (entry >> 56) << 12 | (entry & RTE_LOGICAL ? 1u << 2 : 0);
+	data = (uint32_t)(entry & (RTE_VECTOR | RTE_DELIVERY_MODE));
+	if (ioapic->send_msi(ioapic->ctx, address, data) < 0 && log_limit_ok(&ioapic->limit))
+		log_debug("ioapic: pin %u names no CPU that takes it", gsi);
+}
+
+static uint32_t ioapic_read_register(const struct ioapic *ioapic)
+{
+	uint32_t pin = (ioapic->select - REG_REDIRECTION) / 2;
+
+	switch (ioapic->select) {
+	case REG_ID:
+	case REG_ARBITRATION: return ioapic->id;
+	case REG_VERSION: return IOAPIC_VERSION | (PLATFORM_N_GSIS - 1) << 16;
+	default:
+		if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
+			return 0;
+		return (uint32_t)(ioapic->redirection[pin] >> (ioapic->select & 1 ? 32 : 0));
+	}
+}
+
+static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
+{
+	uint32_t pin = (ioapic->select - REG_REDIRECTION) / 2;
+	uint64_t *entry;
+
+	if (ioapic->select == REG_ID) {
+		ioapic->id = value & 0x0f000000;
+		return;
+	}
+	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
+		return;
+	entry = &ioapic->redirection[pin];
+	if (ioapic->select & 1)
+		*entry = (*entry & UINT32_MAX) | (uint64_t)value << 32;
+	else
+		*entry = (*entry & ~(uint64_t)UINT32_MAX) | (value & ~RTE_READ_ONLY);
+}
+
+static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int size)
+{
+	struct ioapic *ioapic = (struct ioapic *)dev;
+
+	if (offset == IOREGSEL)
+		return ioapic->select;
+	return offset == IOWIN ? ioapic_read_register(ioapic) : 0;
+}
+
+static void ioapic_write(struct device *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct ioapic *ioapic = (struct ioapic *)dev;
+
+	if (offset == IOREGSEL)
+		ioapic->select = value & 0xff;
+	else if (offset == IOWIN)
+		ioapic_write_register(ioapic, (uint32_t)value);
+}
+
+static const struct device_ops ioapic_ops = { .read = ioapic_read, .write = ioapic_write };
+
+void ioapic_init(struct ioapic *ioapic, int (*send_msi)(void *ctx, uint64_t address, uint32_t data),
+	void *ctx)
+{
+	*ioapic = (struct ioapic){ .send_msi = send_msi, .ctx = ctx };
+	device_init(&ioapic->chip.dev, "ioapic", &ioapic_ops);
+	ioapic->chip.raise = ioapic_raise;
+	for (unsigned int pin = 0; pin < PLATFORM_N_GSIS; pin++)
+		ioapic->redirection[pin] = RTE_MASKED;
+}
+
+void ioapic_fini(struct ioapic *ioapic)
+{
+	device_fini(&ioapic->chip.dev);
+}

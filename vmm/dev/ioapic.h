@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* ioapic.h - the I/O APIC: interrupt lines in, messages to the local APICs out
+ *
+ * Source: Intel 82093AA data sheet.  The local APICs live in the kernel; this half is ours because a
+ * VM without the kernel's starts and above all ends faster.  Pins are edge-triggered: a pin that the
+ * guest programs as level-triggered delivers each raise once, like an edge.
+ */
+#ifndef DEV_IOAPIC_H
+#define DEV_IOAPIC_H
+
+#include "bus/irq.h"
+#include "bus/platform.h"
+#include "util/log.h"
+
+struct ioapic {
+	struct irq_chip chip;
+	/* Deliver one message; 0 or -errno.  Called with the device's lock held. */
+	int (*send_msi)(void *ctx, uint64_t address, uint32_t data);
+	void *ctx;
+	uint32_t select;
+	uint32_t id;
+	uint64_t redirection[PLATFORM_N_GSIS];
+	struct log_limit limit;
+};
+
+void ioapic_init(struct ioapic *ioapic, int (*send_msi)(void *ctx, uint64_t address, uint32_t data),
+	void *ctx);
+void ioapic_fini(struct ioapic *ioapic);
+
+#endif

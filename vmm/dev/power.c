@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/* power.c - sleep, reset, power button, marks */
+
+#include "dev/power.h"
+
+#include "bus/platform.h"
+
+/* Sleep control register: ACPI 6.4, table 4.20 */
+#define SLEEP_TYPE(value) ((value) >> 2 & 7)
+#define SLEEP_ENABLE      0x20u
+/* Sleep status register: table 4.21 */
+#define WAKE_STATUS 0x80u
+
+#define REG(port) ((port)-PLATFORM_PM_PORT)
+
+static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int size)
+{
+	struct power *power = (struct power *)dev;
+	uint8_t events = power->events;
+
+	switch (offset) {
+	case REG(PLATFORM_PM_SLEEP_STATUS): return power->sleep_status;
+	case REG(PLATFORM_PM_EVENTS): power->events = 0; return events;
+	default: return 0;
+	}
+}
+
+static void power_write(struct device *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *power = (struct power *)dev;
+
+	switch (offset) {
+	case REG(PLATFORM_PM_SLEEP_CTL):
+		if (value & SLEEP_ENABLE && SLEEP_TYPE(value) == PLATFORM_PM_S5_TYPE)
+			power->ops->poweroff(power->ctx);
+		break;
+	case REG(PLATFORM_PM_SLEEP_STATUS):
+		power->sleep_status &= (uint8_t) ~(value & WAKE_STATUS);
+		break;
+	case REG(PLATFORM_PM_RESET):
+		if ((value & 0xff) == PLATFORM_PM_RESET_VALUE)
+			power->ops->reset(power->ctx);
+		break;
+	case REG(PLATFORM_PM_MARK): power->ops->mark(power->ctx, (uint8_t)value); break;
+	default: break;
+	}
+}
+
+static const struct device_ops power_device_ops = { .read = power_read, .write = power_write };
+
+void power_init(struct power *power, struct irq_line line, const struct power_ops *ops, void *ctx)
+{
+	*power = (struct power){ .ops = ops, .ctx = ctx, .line = line };
+	device_init(&power->dev, "power", &power_device_ops);
+}
+
+void power_fini(struct power *power)
+{
+	device_fini(&power->dev);
+}
+
+void power_press_button(struct power *power)
+{
+	power->events |= PLATFORM_PM_EVENT_POWER;
+	irq_raise(&power->line);
+}

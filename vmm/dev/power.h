@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* power.h - sleep, reset, the power button, and the guest's marks on the timeline
+ *
+ * The register block at PLATFORM_PM_PORT.  Source: ACPI 6.4, 4.8.3.6 (reset), 4.8.3.7 (sleep control
+ * and status), 5.6.9 (generic event device).
+ */
+#ifndef DEV_POWER_H
+#define DEV_POWER_H
+
+#include "bus/irq.h"
+
+/* What the guest asks for; called on its vCPU's thread with the device's lock held. */
+struct power_ops {
+	void (*poweroff)(void *ctx);
+	void (*reset)(void *ctx);
+	void (*mark)(void *ctx, uint8_t mark);
+};
+
+struct power {
+	struct device dev;
+	const struct power_ops *ops;
+	void *ctx;
+	struct irq_line line;
+	uint8_t events; /* pending: PLATFORM_PM_EVENT_* */
+	uint8_t sleep_status;
+};
+
+void power_init(struct power *power, struct irq_line line, const struct power_ops *ops, void *ctx);
+void power_fini(struct power *power);
+
+/* Press the button.  A guest that has not yet taken a former press is interrupted again.  With the
+ * device's lock held: the loop's side.
+ */
+void power_press_button(struct power *power);
+
+#endif

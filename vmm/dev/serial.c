@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+/* serial.c - a 16550A */
+
+#include "dev/serial.h"
+
+#include <linux/serial_reg.h>
+
+/* Input that comes before the guest's driver is ready would be lost with the FIFO that it clears.  So
+ * none is taken until the guest enables the receive interrupt, or asks for the line's status this
+ * often without sending: then it polls for input.
+ */
+#define STATUS_POLLS_LISTENING 64
+
+/* The other end is always there and ready. */
+#define MODEM_READY (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS)
+
+static unsigned int rx_capacity(const struct serial *serial)
+{
+	return serial->fcr & UART_FCR_ENABLE_FIFO ? SERIAL_FIFO_SIZE : 1;
+}
+
+/* The highest of the pending interrupts, as IIR codes it.  Received data is announced from the first
+ * byte, whatever the trigger level: there is no line whose silence could be timed.
+ */
+static uint8_t pending_interrupt(const struct serial *serial)
+{
+	if (serial->ier & UART_IER_RLSI && serial->rx_overrun)
+		return UART_IIR_RLSI;
+	if (serial->ier & UART_IER_RDI && serial->rx_count)
+		return UART_IIR_RDI;
+	if (serial->ier & UART_IER_THRI && serial->tx_empty_pending)
+		return UART_IIR_THRI;
+	return UART_IIR_NO_INT;
+}
+
+/* The line goes up with the first pending interrupt: that edge is the interrupt. */
+static void update_line(struct serial *serial)
+{
+	bool high = pending_interrupt(serial) != UART_IIR_NO_INT;
+
+	if (high && !serial->line_high)
+		irq_raise(&serial->line);
+	serial->line_high = high;
+}
+
+static void rx_push(struct serial *serial, uint8_t byte)
+{
+	if (serial->rx_count == rx_capacity(serial)) {
+		serial->rx_overrun = true;
+		return;
+	}
+	serial->rx[(serial->rx_head + serial->rx_count++) % SERIAL_FIFO_SIZE] = byte;
+}
+
+static void rx_clear(struct serial *serial)
+{
+	serial->rx_head = 0;
+	serial->rx_count = 0;
+}
+
+static void want_input(struct serial *serial)
+{
+	if (serial->listening && serial->rx_count < rx_capacity(serial))
+		serial->ops->want_input(serial->ctx);
+}
+
+static void listen(struct serial *serial)
+{
+	if (serial->listening)
+		return;
+	serial->listening = true;
+	want_input(serial);
+}
+
+static uint8_t read_data(struct serial *serial)
+{
+	uint8_t byte = 0;
+
+	if (serial->rx_count) {
+		byte = serial->rx[serial->rx_head];
+		serial->rx_head = (serial->rx_head + 1) % SERIAL_FIFO_SIZE;
+		serial->rx_count--;
+	}
+	want_input(serial);
+	return byte;
+}
+
+static void write_data(struct serial *serial, uint8_t byte)
+{
+	serial->n_status_polls = 0;
+	serial->tx_empty_pending = false;
+	update_line(serial);
+	if (serial->mcr & UART_MCR_LOOP)
+		rx_push(serial, byte);
+	else
+		serial->tx_busy = !serial->ops->send(serial->ctx, byte);
+	serial->tx_empty_pending = !serial->tx_busy;
+}
+
+static uint8_t read_line_status(struct serial *serial)
+{
+	uint8_t status = 0;
+
+	if (serial->tx_busy && serial->ops->can_send(serial->ctx))
+		serial_send_ready(serial);
+	if (!serial->tx_busy)
+		status |= UART_LSR_THRE | UART_LSR_TEMT;
+	if (serial->rx_count)
+		status |= UART_LSR_DR;
+	if (serial->rx_overrun)
+		status |= UART_LSR_OE;
+	serial->rx_overrun = false;
+	if (++serial->n_status_polls == STATUS_POLLS_LISTENING)
+		listen(serial);
+	return status;
+}
+
+static uint8_t read_interrupt_id(struct serial *serial)
+{
+	uint8_t id = pending_interrupt(serial);
+
+	if (id == UART_IIR_THRI)
+		serial->tx_empty_pending = false;
+	return id | (serial->fcr & UART_FCR_ENABLE_FIFO ? 0xc0 : 0);
+}
+
+/* In loopback the modem's outputs are its inputs. */
+static uint8_t read_modem_status(const struct serial *serial)
+{
+	uint8_t status = 0;
+
+	if (!(serial->mcr & UART_MCR_LOOP))
+		return MODEM_READY;
+	if (serial->mcr & UART_MCR_RTS)
+		status |= UART_MSR_CTS;
+	if (serial->mcr & UART_MCR_DTR)
+		status |= UART_MSR_DSR;
+	if (serial->mcr & UART_MCR_OUT1)
+		status |= UART_MSR_RI;
+	if (serial->mcr & UART_MCR_OUT2)
+		status |= UART_MSR_DCD;
+	return status;
+}
+
+static void write_interrupt_enable(struct serial *serial, uint8_t value)
+{
+	/* Enabling "transmitter empty" while it is empty announces it at once. */
+	if (value & UART_IER_THRI && !(serial->ier & UART_IER_THRI) && !serial->tx_busy)
+		serial->tx_empty_pending = true;
+	serial->ier = value & 0x0f;
+	if (serial->ier & UART_IER_RDI)
+		listen(serial);
+}
+
+static void write_fifo_control(struct serial *serial, uint8_t value)
+{
+	if ((value ^ serial->fcr) & UART_FCR_ENABLE_FIFO || value & UART_FCR_CLEAR_RCVR)
+		rx_clear(serial);
+	serial->fcr = value & (UART_FCR_ENABLE_FIFO | UART_FCR_TRIGGER_MASK);
+	want_input(serial);
+}
+
+static uint64_t serial_read(struct device *dev, uint64_t offset, unsigned int size)
+{
+	struct serial *serial = (struct serial *)dev;
+	bool dlab = serial->lcr & UART_LCR_DLAB;
+	uint8_t value;
+
+	switch (offset) {
+	case UART_RX: value = dlab ? serial->dll : read_data(serial); break;
+	case UART_IER: value = dlab ? serial->dlm : serial->ier; break;
+	case UART_IIR: value = read_interrupt_id(serial); break;
+	case UART_LCR: value = serial->lcr; break;
+	case UART_MCR: value = serial->mcr; break;
+	case UART_LSR: value = read_line_status(serial); break;
+	case UART_MSR: value = read_modem_status(serial); break;
+	default: value = serial->scr; break;
+	}
+	update_line(serial);
+	return value;
+}
+
+static void serial_write(struct device *dev, uint64_t offset, unsigned int size, uint64_t wide)
+{
+	struct serial *serial = (struct serial *)dev;
+	bool dlab = serial->lcr & UART_LCR_DLAB;
+	uint8_t value = (uint8_t)wide;
+
+	switch (offset) {
+	case UART_TX:
+		if (dlab)
+			serial->dll = value;
+		else
+			write_data(serial, value);
+		break;
+	case UART_IER:
+		if (dlab)
+			serial->dlm = value;
+		else
+			write_interrupt_enable(serial, value);
+		break;
+	case UART_FCR: write_fifo_control(serial, value); break;
+	case UART_LCR: serial->lcr = value; break;
+	case UART_MCR: serial->mcr = value & 0x1f; break;
+	case UART_SCR: serial->scr = value; break;
+	default: break; /* LSR and MSR are the hardware's */
+	}
+	update_line(serial);
+}
+
+static const struct device_ops serial_device_ops = { .read = serial_read, .write = serial_write };
+
+void serial_init(struct serial *serial, struct irq_line line, const struct serial_ops *ops,
+	void *ctx)
+{
+	*serial = (struct serial){ .ops = ops, .ctx = ctx, .line = line, .dll = 1 };
+	device_init(&serial->dev, "serial", &serial_device_ops);
+}
+
+void serial_fini(struct serial *serial)
+{
+	device_fini(&serial->dev);
+}
+
+size_t serial_receive_room(const struct serial *serial)
+{
+	return serial->listening ? rx_capacity(serial) - serial->rx_count : 0;
+}
+
+void serial_receive(struct serial *serial, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		rx_push(serial, data[i]);
+	update_line(serial);
+}
+
+void serial_send_ready(struct serial *serial)
+{
+	if (!serial->tx_busy)
+		return;
+	serial->tx_busy = false;
+	serial->tx_empty_pending = true;
+	update_line(serial);
+}

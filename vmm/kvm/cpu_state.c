@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/* cpu_state.c - the registers that a vCPU starts with, and how they look when it crashes */
+
+#include "kvm/cpu_state.h"
+
+#include "util/bits.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* Model-specific registers, Intel SDM vol. 4 */
+#define MSR_IA32_MISC_ENABLE     0x1a0
+#define MSR_IA32_MTRR_DEF_TYPE   0x2ff
+#define MISC_ENABLE_FAST_STRINGS (1u << 0)
+#define MTRR_DEF_TYPE_ENABLE     (1u << 11)
+#define MTRR_TYPE_WRITE_BACK     6u
+
+/* Control register 0 */
+#define CR0_PE 0x1u
+#define CR0_ET 0x10u /* reads as 1 on every processor since the 486 */
+
+#define EFLAGS_FIXED 0x2u
+
+int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag)
+{
+	static const struct kvm_msr_entry entries[] = {
+		{ .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS },
+		{ .index = MSR_IA32_MTRR_DEF_TYPE,
+			.data = MTRR_DEF_TYPE_ENABLE | MTRR_TYPE_WRITE_BACK },
+	};
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entries[ARRAY_SIZE(entries)];
+	} msrs = { .header.nmsrs = ARRAY_SIZE(entries) };
+	int n;
+
+	memcpy(msrs.entries, entries, sizeof(entries));
+	n = ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
+	if (n == (int)ARRAY_SIZE(entries))
+		return 0;
+	if (n < 0)
+		return diag_fail(diag, errno, "vCPU %u: KVM_SET_MSRS: %s", vcpu->id,
+			strerror(errno));
+	return diag_fail(diag, ENOTSUP, "vCPU %u: this KVM does not take MSR 0x%x", vcpu->id,
+		entries[n].index);
+}
+
+/* limit is in bytes here, whatever the granularity bit says. */
+static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
+{
+	return (struct kvm_segment){
+		.base = 0,
+		.limit = 0xffffffff,
+		.selector = selector,
+		.type = type,
+		.present = 1,
+		.db = 1,
+		.s = 1,
+		.g = 1,
+	};
+}
+
+int vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info, struct diag *diag)
+{
+	struct kvm_regs regs = { .rip = entry, .rbx = start_info, .rflags = EFLAGS_FIXED };
+	struct kvm_segment data = flat_segment(0x10, 0x3); /* read/write, accessed */
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
+		return diag_fail(diag, errno, "KVM_GET_SREGS: %s", strerror(errno));
+	sregs.cr0 = CR0_PE | CR0_ET;
+	sregs.cr3 = 0;
+	sregs.cr4 = 0;
+	sregs.efer = 0;
+	sregs.cs = flat_segment(0x8, 0xb); /* execute/read, accessed */
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+	sregs.tr = (struct kvm_segment){
+		.limit = 0x67, .selector = 0x18, .type = 0xb, .present = 1 /* busy 32-bit TSS */
+	};
+	sregs.ldt = (struct kvm_segment){ .type = 0x2, .unusable = 1 };
+	/* No descriptor tables: the ABI promises none, and a guest that relies on ours is broken. */
+	memset(&sregs.gdt, 0, sizeof(sregs.gdt));
+	memset(&sregs.idt, 0, sizeof(sregs.idt));
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs))
+		return diag_fail(diag, errno, "KVM_SET_SREGS: %s", strerror(errno));
+	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
+		return diag_fail(diag, errno, "KVM_SET_REGS: %s", strerror(errno));
+	return 0;
+}
+
+static void log_segment(const char *name, const struct kvm_segment *segment)
+{
+	log_error("  %s %04x base %016llx limit %08x type %x%s%s%s dpl %u%s", name,
+		segment->selector, segment->base, segment->limit, segment->type,
+		segment->s ? " code/data" : " system", segment->l ? " 64-bit" : "",
+		segment->db ? " 32-bit" : "", segment->dpl, segment->unusable ? " unusable" : "");
+}
+
+void vcpu_log_registers(const struct vcpu *vcpu)
+{
+	struct kvm_regs r;
+	struct kvm_sregs s;
+
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &r) || ioctl(vcpu->fd, KVM_GET_SREGS, &s)) {
+		log_error("vCPU %u: its registers cannot be read: %s", vcpu->id, strerror(errno));
+		return;
+	}
+	log_error("vCPU %u registers:", vcpu->id);
+	log_error("  rip %016llx rflags %016llx", r.rip, r.rflags);
+	log_error("  rax %016llx rbx %016llx rcx %016llx rdx %016llx", r.rax, r.rbx, r.rcx, r.rdx);
+	log_error("  rsi %016llx rdi %016llx rsp %016llx rbp %016llx", r.rsi, r.rdi, r.rsp, r.rbp);
+	log_error("  r8  %016llx r9  %016llx r10 %016llx r11 %016llx", r.r8, r.r9, r.r10, r.r11);
+	log_error("  r12 %016llx r13 %016llx r14 %016llx r15 %016llx", r.r12, r.r13, r.r14, r.r15);
+	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %08llx", s.cr0, s.cr2, s.cr3,
+		s.cr4, s.efer);
+	log_segment("cs", &s.cs);
+	log_segment("ds", &s.ds);
+	log_segment("es", &s.es);
+	log_segment("ss", &s.ss);
+	log_segment("fs", &s.fs);
+	log_segment("gs", &s.gs);
+	log_segment("tr", &s.tr);
+	log_error("  gdt %016llx limit %04x  idt %016llx limit %04x", s.gdt.base, s.gdt.limit,
+		s.idt.base, s.idt.limit);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* cpu_state.h - what a vCPU is told about itself, and the state it starts in */
+#ifndef KVM_CPU_STATE_H
+#define KVM_CPU_STATE_H
+
+#include "kvm/vcpu.h"
+
+struct kvm_cpuid2;
+
+/* What the host supports, with this vCPU's APIC id and a topology of one package whose n_vcpus
+ * cores have one thread each.  Sources: Intel SDM vol. 2 CPUID; AMD APM vol. 3 appendix E; the
+ * kernel's Documentation/virt/kvm/x86/cpuid.rst.
+ */
+int cpu_state_set_cpuid(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus,
+	struct diag *diag);
+
+/* The pure half of the above, for tests: patch `cpuid` for APIC id `id` of n_vcpus. */
+void cpu_state_patch_cpuid(struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus,
+	bool has_tsc_deadline);
+
+/* What firmware would have set: memory write-back by default, fast string operations on. */
+int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag);
+
+#endif

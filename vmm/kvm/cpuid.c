@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/* cpuid.c - what a vCPU is told about itself */
+
+#include "kvm/cpu_state.h"
+#include "util/bits.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define BIT(n) (1u << (n))
+
+/* Leaf 1 */
+#define ECX1_X2APIC       BIT(21)
+#define ECX1_TSC_DEADLINE BIT(24)
+#define ECX1_HYPERVISOR   BIT(31)
+#define EDX1_HTT          BIT(28)
+/* Leaf 0x80000001 */
+#define ECX81_CMP_LEGACY BIT(1)
+
+static uint32_t with_field(uint32_t reg, unsigned int high, unsigned int low, uint32_t value)
+{
+	uint32_t mask = (uint32_t)(((uint64_t)1 << (high - low + 1)) - 1) << low;
+
+	return (reg & ~mask) | (value << low & mask);
+}
+
+/* Bits of APIC id that number n cores. */
+static unsigned int id_width(unsigned int n)
+{
+	unsigned int width = 0;
+
+	while ((1u << width) < n)
+		width++;
+	return width;
+}
+
+static void patch_features(struct kvm_cpuid_entry2 *entry, unsigned int id, unsigned int n,
+	bool has_tsc_deadline)
+{
+	entry->ebx = with_field(entry->ebx, 31, 24, id);
+	entry->ebx = with_field(entry->ebx, 23, 16, n);
+	entry->edx = n > 1 ? entry->edx | EDX1_HTT : entry->edx & ~EDX1_HTT;
+	/* KVM_GET_SUPPORTED_CPUID leaves these to the VMM.  Without the hypervisor bit Linux looks
+	 * for no hypervisor leaves and so finds no kvmclock.
+	 */
+	entry->ecx |= ECX1_HYPERVISOR | ECX1_X2APIC;
+	if (has_tsc_deadline)
+		entry->ecx |= ECX1_TSC_DEADLINE;
+}
+
+/* Leaves 4 (Intel) and 0x8000001d (AMD): levels 1 and 2 are a core's own, level 3 the package's. */
+static void patch_cache(struct kvm_cpuid_entry2 *entry, unsigned int n)
+{
+	unsigned int level = entry->eax >> 5 & 7;
+	uint32_t sharing = level >= 3 ? (1u << id_width(n)) - 1 : 0;
+
+	if (!(entry->eax & 0x1f))
+		return; /* no more caches */
+	entry->eax = with_field(entry->eax, 25, 14, sharing);
+	if (entry->function == 4)
+		entry->eax = with_field(entry->eax, 31, 26, (1u << id_width(n)) - 1);
+}
+
+/* Leaves 0xb and 0x1f: subleaf 0 is the thread level, 1 the core level, then the end. */
+static void patch_topology(struct kvm_cpuid_entry2 *entry, unsigned int id, unsigned int n)
+{
+	static const uint32_t level_type[] = { 1, 2 };
+	uint32_t index = entry->index;
+
+	entry->eax = index == 1 ? id_width(n) : 0;
+	entry->ebx = index == 0 ? 1 : index == 1 ? n : 0;
+	entry->ecx = index < ARRAY_SIZE(level_type) ? level_type[index] << 8 | index : index;
+	entry->edx = id;
+}
+
+static void patch_amd_extended(struct kvm_cpuid_entry2 *entry, unsigned int id, unsigned int n)
+{
+	switch (entry->function) {
+	case 0x80000001:
+		entry->ecx = n > 1 ? entry->ecx | ECX81_CMP_LEGACY :
+				     entry->ecx & ~ECX81_CMP_LEGACY;
+		break;
+	case 0x80000008:
+		entry->ecx = with_field(entry->ecx, 15, 12, id_width(n));
+		entry->ecx = with_field(entry->ecx, 7, 0, n - 1);
+		break;
+	case 0x8000001e:
+		entry->eax = id; /* extended APIC id */
+		entry->ebx = with_field(entry->ebx, 15, 0, id);
+		entry->ecx = 0; /* one node */
+		break;
+	default: break;
+	}
+}
+
+static bool is_amd(const struct kvm_cpuid2 *cpuid)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+		if (entry->function == 0) /* "AuthenticAMD", "HygonGenuine" */
+			return entry->ecx == 0x444d4163 || entry->ecx == 0x656e6975;
+	}
+	return false;
+}
+
+/* The host's table may hold only the first subleaf of a topology leaf, or those of its own shape:
+ * replace them by exactly the three that patch_topology() fills.
+ */
+static void set_topology_leaf(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t capacity)
+{
+	uint32_t n = 0;
+	bool present = false;
+
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == function)
+			present = true;
+		else
+			cpuid->entries[n++] = cpuid->entries[i];
+	}
+	cpuid->nent = n;
+	if (!present || n + 3 > capacity)
+		return;
+	for (uint32_t index = 0; index < 3; index++)
+		cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+			.function = function,
+			.index = index,
+			.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		};
+}
+
+void cpu_state_patch_cpuid(struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus,
+	bool has_tsc_deadline)
+{
+	bool amd = is_amd(cpuid);
+
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+		switch (entry->function) {
+		case 1: patch_features(entry, id, n_vcpus, has_tsc_deadline); break;
+		case 4:
+		case 0x8000001d: patch_cache(entry, n_vcpus); break;
+		case 0xb:
+		case 0x1f: patch_topology(entry, id, n_vcpus); break;
+		default:
+			if (amd)
+				patch_amd_extended(entry, id, n_vcpus);
+			break;
+		}
+	}
+}
+
+int cpu_state_set_cpuid(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus,
+	struct diag *diag)
+{
+	uint32_t capacity = kvm->supported->nent + 6;
+	size_t size = sizeof(struct kvm_cpuid2) + capacity * sizeof(struct kvm_cpuid_entry2);
+	struct kvm_cpuid2 *cpuid = calloc(1, size);
+	int ret = 0;
+
+	if (!cpuid)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	memcpy(cpuid, kvm->supported,
+		sizeof(*cpuid) + kvm->supported->nent * sizeof(struct kvm_cpuid_entry2));
+	set_topology_leaf(cpuid, 0xb, capacity);
+	set_topology_leaf(cpuid, 0x1f, capacity);
+	cpu_state_patch_cpuid(cpuid, vcpu->id, n_vcpus, kvm->has_tsc_deadline);
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
+		ret = diag_fail(diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id,
+			strerror(errno));
+	free(cpuid);
+	return ret;
+}

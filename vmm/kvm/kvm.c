@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+/* kvm.c - the host's KVM and one VM of it */
+
+#include "kvm/kvm.h"
+
+#include "util/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define CPUID_MAX_ENTRIES 256
+
+static const struct {
+	long cap;
+	const char *name;
+	const char *why;
+} needed[] = {
+#define NEED(cap, why) { cap, #cap, why }
+	NEED(KVM_CAP_USER_MEMORY, "guest RAM"),
+	NEED(KVM_CAP_SPLIT_IRQCHIP, "local APICs in the kernel, the I/O APIC in pronto"),
+	NEED(KVM_CAP_SIGNAL_MSI, "device interrupts"),
+	NEED(KVM_CAP_IMMEDIATE_EXIT, "stopping a vCPU"),
+	NEED(KVM_CAP_EXT_CPUID, "the guest's CPUID"),
+	NEED(KVM_CAP_SET_TSS_ADDR, "starting on older Intel hosts"),
+	NEED(KVM_CAP_SET_IDENTITY_MAP_ADDR, "starting on older Intel hosts"),
+	NEED(KVM_CAP_MP_STATE, "starting secondary CPUs"),
+#undef NEED
+};
+
+int kvm_open_device(const char *path, struct diag *diag)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC), version, err;
+
+	if (fd < 0) {
+		err = errno;
+		if (err == ENOENT || err == ENXIO || err == ENODEV)
+			return diag_fail(diag, err,
+				"%s: there is no KVM here; enable virtualisation in the firmware "
+				"and load kvm_intel or kvm_amd, or use the lab (docs/lab.md)",
+				path);
+		if (err == EACCES || err == EPERM)
+			return diag_fail(diag, err,
+				"%s: not permitted; join its group (as root: usermod -aG kvm USER, "
+				"then log in again)",
+				path);
+		return diag_fail(diag, err, "%s: cannot open: %s", path, strerror(err));
+	}
+	version = ioctl(fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		close(fd);
+		if (version < 0)
+			return diag_fail(diag, ENOTSUP, "%s: is not KVM", path);
+		return diag_fail(diag, ENOTSUP, "%s: speaks API version %d; pronto needs %d", path,
+			version, KVM_API_VERSION);
+	}
+	return fd;
+}
+
+bool kvm_cap_query(int fd, size_t i, struct kvm_cap_status *status)
+{
+	if (i >= ARRAY_SIZE(needed))
+		return false;
+	status->name = needed[i].name;
+	status->why = needed[i].why;
+	status->value = ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap);
+	return true;
+}
+
+int kvm_max_vcpus(int fd)
+{
+	int n = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+
+	if (n <= 0)
+		n = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
+	return n > 0 ? n : 4; /* api.rst: without either capability, 4 */
+}
+
+static int kvm_check_caps(const struct kvm *kvm, struct diag *diag)
+{
+	struct kvm_cap_status status;
+
+	for (size_t i = 0; kvm_cap_query(kvm->fd, i, &status); i++)
+		if (status.value <= 0)
+			return diag_fail(diag, ENOTSUP,
+				"%s lacks %s (%s); a newer host kernel has it", KVM_DEVICE,
+				status.name, status.why);
+	return 0;
+}
+
+static int kvm_get_supported_cpuid(struct kvm *kvm, struct diag *diag)
+{
+	int err;
+
+	kvm->supported = calloc(1,
+		sizeof(*kvm->supported) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	if (!kvm->supported)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	kvm->supported->nent = CPUID_MAX_ENTRIES;
+	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
+		return 0;
+	err = errno;
+	free(kvm->supported);
+	return diag_fail(diag, err, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE, strerror(err));
+}
+
+int kvm_init(struct kvm *kvm, struct diag *diag)
+{
+	int ret;
+
+	kvm->fd = kvm_open_device(KVM_DEVICE, diag);
+	if (kvm->fd < 0)
+		return kvm->fd;
+	ret = kvm_check_caps(kvm, diag);
+	if (ret)
+		goto err_fd;
+	ret = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (ret < (int)sizeof(struct kvm_run)) {
+		ret = diag_fail(diag, ENOTSUP, "%s: KVM_GET_VCPU_MMAP_SIZE: %d", KVM_DEVICE, ret);
+		goto err_fd;
+	}
+	kvm->run_size = (size_t)ret;
+	kvm->has_tsc_deadline = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	ret = kvm_get_supported_cpuid(kvm, diag);
+	if (ret)
+		goto err_fd;
+	return 0;
+
+err_fd:
+	close(kvm->fd);
+	return ret;
+}
+
+void kvm_fini(struct kvm *kvm)
+{
+	free(kvm->supported);
+	close(kvm->fd);
+}
+
+/* Memory comes before the interrupt chips: with them present, each change of a memslot waits for
+ * readers of the interrupt routes (5 ms on Linux 6.18).
+ */
+static int kvm_vm_add_memory(const struct kvm_vm *vm, const struct guest_mem *mem,
+	struct diag *diag)
+{
+	for (size_t i = 0; i < mem->n_regions; i++) {
+		struct kvm_userspace_memory_region slot = {
+			.slot = (uint32_t)i,
+			.guest_phys_addr = mem->region[i].gpa,
+			.memory_size = mem->region[i].size,
+			.userspace_addr = (uintptr_t)mem->region[i].hva,
+		};
+
+		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
+			return diag_fail(diag, errno,
+				"the host cannot address %llu MiB of guest memory at 0x%llx: %s; "
+				"give the VM less (--memory)",
+				slot.memory_size >> 20, slot.guest_phys_addr, strerror(errno));
+	}
+	return 0;
+}
+
+static int kvm_vm_create_irqchip(const struct kvm_vm *vm, unsigned int n_gsis, uint64_t reserved,
+	struct diag *diag)
+{
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { n_gsis } };
+
+	/* Where Intel hosts without "unrestricted guest" keep what real mode needs. */
+	if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &reserved) ||
+		ioctl(vm->fd, KVM_SET_TSS_ADDR, reserved + 4096))
+		return diag_fail(diag, errno, "KVM_SET_TSS_ADDR: %s", strerror(errno));
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split))
+		return diag_fail(diag, errno, "KVM_CAP_SPLIT_IRQCHIP: %s", strerror(errno));
+	return 0;
+}
+
+int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem *mem,
+	unsigned int n_gsis, uint64_t reserved, struct diag *diag)
+{
+	int ret;
+
+	do
+		vm->fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+	while (vm->fd < 0 && errno == EINTR);
+	if (vm->fd < 0)
+		return diag_fail(diag, errno, "KVM_CREATE_VM: %s", strerror(errno));
+	ret = kvm_vm_add_memory(vm, mem, diag);
+	if (!ret)
+		ret = kvm_vm_create_irqchip(vm, n_gsis, reserved, diag);
+	if (ret)
+		close(vm->fd);
+	return ret;
+}
+
+void kvm_vm_fini(struct kvm_vm *vm)
+{
+	close(vm->fd);
+}
+
+int kvm_vm_signal_msi(const struct kvm_vm *vm, uint64_t address, uint32_t data)
+{
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)address,
+		.address_hi = (uint32_t)(address >> 32),
+		.data = data,
+	};
+
+	return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
+}

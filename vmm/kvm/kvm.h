@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* kvm.h - the host's KVM and one VM of it
+ *
+ * Source: the kernel's Documentation/virt/kvm/api.rst.  Only this directory includes <linux/kvm.h>.
+ */
+#ifndef KVM_KVM_H
+#define KVM_KVM_H
+
+#include "mem/guest_mem.h"
+#include "util/diag.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kvm_cpuid2;
+
+/* The open /dev/kvm and what it offers. */
+struct kvm {
+	int fd;
+	size_t run_size;              /* bytes of a vCPU's shared mapping */
+	struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID; owned */
+	bool has_tsc_deadline;
+};
+
+/* A capability that `run` needs, and whether the host has it. */
+struct kvm_cap_status {
+	const char *name; /* "KVM_CAP_SPLIT_IRQCHIP" */
+	const char *why;  /* what a run uses it for */
+	int value;        /* KVM_CHECK_EXTENSION's answer; <= 0: missing */
+};
+
+#define KVM_DEVICE "/dev/kvm"
+
+/* Open `path` and check the API version.  The descriptor, or -errno with the reason and the way out
+ * in diag: -ENOENT no such device, -EACCES not permitted, -ENOTSUP another API version.
+ */
+int kvm_open_device(const char *path, struct diag *diag);
+
+/* The i-th capability that `run` needs; false past the last. */
+bool kvm_cap_query(int fd, size_t i, struct kvm_cap_status *status);
+int kvm_max_vcpus(int fd);
+
+/* Open /dev/kvm, check version and capabilities, ask for CPUID.  -errno and diag. */
+int kvm_init(struct kvm *kvm, struct diag *diag);
+void kvm_fini(struct kvm *kvm);
+
+struct kvm_vm {
+	int fd;
+};
+
+/* Create a VM whose memory is `mem` (which must outlive it), with local APICs in the kernel and the
+ * I/O APIC left to us.  n_gsis: pins the kernel keeps routes for; reserved: four pages outside RAM
+ * where Intel hosts without "unrestricted guest" keep what real mode needs.  -errno and diag.
+ */
+int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem *mem,
+	unsigned int n_gsis, uint64_t reserved, struct diag *diag);
+void kvm_vm_fini(struct kvm_vm *vm);
+
+/* Deliver one message-signalled interrupt.  Any thread.  0, or -errno (also for a message that
+ * names no CPU: the guest's mistake).
+ */
+int kvm_vm_signal_msi(const struct kvm_vm *vm, uint64_t address, uint32_t data);
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/* vcpu.c - one virtual CPU: creation, thread, exits */
+
+#include "kvm/vcpu.h"
+
+#include "kvm/cpu_state.h"
+#include "util/bits.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The shared page of the vCPU that this thread runs: all that the kick's handler may know. */
+static __thread struct kvm_run *volatile kick_run;
+
+#define KICK_SIGNAL SIGRTMIN
+
+/* The signal ends KVM_RUN if the vCPU is in it; immediate_exit ends the next KVM_RUN if the signal
+ * came just before.
+ */
+static void kick_handler(int sig)
+{
+	(void)sig;
+	if (kick_run)
+		kick_run->immediate_exit = 1;
+}
+
+void vcpu_install_kick_handler(void)
+{
+	struct sigaction action = { .sa_handler = kick_handler };
+
+	sigemptyset(&action.sa_mask);
+	BUG_ON(sigaction(KICK_SIGNAL, &action, NULL));
+}
+
+int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm, unsigned int id,
+	unsigned int n_vcpus, struct diag *diag)
+{
+	int ret;
+
+	*vcpu = (struct vcpu){ .id = id, .run_size = kvm->run_size };
+	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
+	if (vcpu->fd < 0)
+		return diag_fail(diag, errno, "KVM_CREATE_VCPU %u of %u: %s", id, n_vcpus,
+			strerror(errno));
+	vcpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", id, strerror(errno));
+		goto err_fd;
+	}
+	ret = cpu_state_set_cpuid(vcpu, kvm, n_vcpus, diag);
+	if (!ret)
+		ret = cpu_state_set_msrs(vcpu, diag);
+	if (ret)
+		goto err_run;
+	return 0;
+
+err_run:
+	munmap(vcpu->run, vcpu->run_size);
+err_fd:
+	close(vcpu->fd);
+	return ret;
+}
+
+void vcpu_fini(struct vcpu *vcpu)
+{
+	munmap(vcpu->run, vcpu->run_size);
+	close(vcpu->fd);
+}
+
+/* One KVM_EXIT_IO is `count` accesses of one port: a string instruction's, in memory order. */
+static void vcpu_handle_io(struct vcpu *vcpu)
+{
+	uint8_t *data = (uint8_t *)vcpu->run + vcpu->run->io.data_offset;
+	unsigned int size = vcpu->run->io.size;
+
+	for (uint32_t i = 0; i < vcpu->run->io.count; i++, data += size) {
+		uint64_t value = 0;
+
+		if (vcpu->run->io.direction == KVM_EXIT_IO_OUT) {
+			memcpy(&value, data, size);
+			vcpu->ops->pio_write(vcpu->ctx, vcpu->run->io.port, size, value);
+		} else {
+			value = vcpu->ops->pio_read(vcpu->ctx, vcpu->run->io.port, size);
+			memcpy(data, &value, size);
+		}
+	}
+}
+
+static void vcpu_handle_mmio(struct vcpu *vcpu)
+{
+	uint32_t size = vcpu->run->mmio.len;
+	uint64_t gpa = vcpu->run->mmio.phys_addr, value = 0;
+
+	if (!is_power_of_2(size) || size > sizeof(value))
+		return;
+	if (vcpu->run->mmio.is_write) {
+		memcpy(&value, vcpu->run->mmio.data, size);
+		vcpu->ops->mmio_write(vcpu->ctx, gpa, size, value);
+	} else {
+		value = vcpu->ops->mmio_read(vcpu->ctx, gpa, size);
+		memcpy(vcpu->run->mmio.data, &value, size);
+	}
+}
+
+static void vcpu_log_internal_error(const struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	char insn[3 * sizeof(run->emulation_failure.insn_bytes) + 1] = "";
+
+	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && run->internal.ndata >= 3 &&
+		run->emulation_failure.flags &
+			KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
+		size_t size = run->emulation_failure.insn_size;
+
+		if (size > sizeof(run->emulation_failure.insn_bytes))
+			size = sizeof(run->emulation_failure.insn_bytes);
+		for (size_t i = 0; i < size; i++)
+			snprintf(insn + 3 * i, 4, " %02x", run->emulation_failure.insn_bytes[i]);
+	}
+	log_error("guest crashed: KVM cannot go on from vCPU %u's instruction (internal error %u%s%s)",
+		vcpu->id, run->internal.suberror, *insn ? ":" : "", insn);
+}
+
+/* False: the vCPU cannot go on, `end` and the log say why. */
+static bool vcpu_handle_exit(struct vcpu *vcpu, enum vcpu_end *end)
+{
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_IO: vcpu_handle_io(vcpu); return true;
+	case KVM_EXIT_MMIO: vcpu_handle_mmio(vcpu); return true;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+	case KVM_EXIT_IOAPIC_EOI: return true;
+	case KVM_EXIT_SHUTDOWN:
+		log_error("guest crashed: triple fault on vCPU %u", vcpu->id);
+		*end = VCPU_END_CRASH;
+		return false;
+	case KVM_EXIT_INTERNAL_ERROR:
+		vcpu_log_internal_error(vcpu);
+		*end = VCPU_END_CRASH;
+		return false;
+	case KVM_EXIT_FAIL_ENTRY:
+		log_error("vCPU %u: the processor refuses to enter the guest (reason 0x%llx)",
+			vcpu->id, vcpu->run->fail_entry.hardware_entry_failure_reason);
+		*end = VCPU_END_HOST;
+		return false;
+	default:
+		log_error("vCPU %u: exit %u is not known here", vcpu->id, vcpu->run->exit_reason);
+		*end = VCPU_END_HOST;
+		return false;
+	}
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	enum vcpu_end end = VCPU_END_HOST;
+
+	kick_run = vcpu->run;
+	vcpu->ops->starting(vcpu->ctx);
+	while (!atomic_load_explicit(&vcpu->stop, memory_order_acquire)) {
+		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
+
+		vcpu->n_exits++;
+		if (ret < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (ret < 0)
+			log_error("vCPU %u: KVM_RUN: %s", vcpu->id, strerror(errno));
+		else if (vcpu_handle_exit(vcpu, &end))
+			continue;
+		vcpu_log_registers(vcpu);
+		vcpu->ops->ended(vcpu->ctx, end);
+		break;
+	}
+	kick_run = NULL;
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *vcpu, const struct vcpu_ops *ops, void *ctx, struct diag *diag)
+{
+	int err;
+
+	vcpu->ops = ops;
+	vcpu->ctx = ctx;
+	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	if (err)
+		return diag_fail(diag, err, "cannot start the thread of vCPU %u: %s", vcpu->id,
+			strerror(err));
+	vcpu->started = true;
+	return 0;
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	atomic_store_explicit(&vcpu->stop, true, memory_order_release);
+	if (vcpu->started)
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+void vcpu_join(struct vcpu *vcpu)
+{
+	if (vcpu->started)
+		pthread_join(vcpu->thread, NULL);
+	vcpu->started = false;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* vcpu.h - one virtual CPU: its state at entry, its thread, its exits
+ *
+ * struct vcpu and its shared page belong to the vCPU's thread from vcpu_start() to vcpu_join().
+ */
+#ifndef KVM_VCPU_H
+#define KVM_VCPU_H
+
+#include "kvm/kvm.h"
+#include "util/diag.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kvm_run;
+
+enum vcpu_end {
+	VCPU_END_CRASH, /* triple fault, or an instruction KVM cannot go on from */
+	VCPU_END_HOST,  /* KVM itself failed */
+};
+
+/* What a vCPU asks of the machine around it.  Called on the vCPU's thread. */
+struct vcpu_ops {
+	uint64_t (*pio_read)(void *ctx, uint16_t port, unsigned int size);
+	void (*pio_write)(void *ctx, uint16_t port, unsigned int size, uint64_t value);
+	uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned int size);
+	void (*mmio_write)(void *ctx, uint64_t gpa, unsigned int size, uint64_t value);
+	/* Once, before the first instruction. */
+	void (*starting)(void *ctx);
+	/* This vCPU cannot go on; the reason and its registers have been logged. */
+	void (*ended)(void *ctx, enum vcpu_end end);
+};
+
+struct vcpu {
+	unsigned int id; /* also its APIC id */
+	int fd;
+	struct kvm_run *run;
+	size_t run_size;
+	const struct vcpu_ops *ops;
+	void *ctx;
+	pthread_t thread;
+	bool started;
+	atomic_bool stop;
+	uint64_t n_exits; /* to user space; read after vcpu_join() */
+};
+
+/* Create vCPU `id` of n_vcpus: CPUID with the topology of one socket, MSRs as firmware leaves them.
+ * -errno and diag.
+ */
+int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm, unsigned int id,
+	unsigned int n_vcpus, struct diag *diag);
+void vcpu_fini(struct vcpu *vcpu);
+
+/* Put the boot CPU at the PVH entry: 32-bit protected mode, flat segments, paging off, %ebx =
+ * start_info (Xen docs/misc/pvh.pandoc).  The others stay as reset left them, waiting for INIT and
+ * SIPI.
+ */
+int vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info, struct diag *diag);
+
+/* Run on a thread of its own.  vcpu_stop() ends it soon, from any thread; vcpu_join() waits. */
+int vcpu_start(struct vcpu *vcpu, const struct vcpu_ops *ops, void *ctx, struct diag *diag);
+void vcpu_stop(struct vcpu *vcpu);
+void vcpu_join(struct vcpu *vcpu);
+
+/* Once a process, before the first vcpu_start(): the handler of the signal that vcpu_stop() sends. */
+void vcpu_install_kick_handler(void);
+
+/* Log every register.  The vCPU's thread, or while it does not run. */
+void vcpu_log_registers(const struct vcpu *vcpu);
+
+#endif

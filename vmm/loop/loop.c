@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/* loop.c - one thread's event loop over epoll */
+
+#include "loop/loop.h"
+
+#include "util/bits.h"
+
+#include <errno.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+int loop_init(struct loop *loop)
+{
+	loop->stopped = false;
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return loop->epoll_fd < 0 ? -errno : 0;
+}
+
+void loop_fini(struct loop *loop)
+{
+	close(loop->epoll_fd);
+}
+
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) ? -errno : 0;
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+}
+
+static void loop_dispatch(const struct epoll_event *event)
+{
+	struct loop_source *source = event->data.ptr;
+
+	if (source->lock)
+		pthread_mutex_lock(source->lock);
+	source->ready(source->ctx, event->events);
+	if (source->lock)
+		pthread_mutex_unlock(source->lock);
+}
+
+int loop_run(struct loop *loop)
+{
+	struct epoll_event event;
+
+	/* One event a turn: a callback may remove another source, which must then not be called. */
+	while (!loop->stopped) {
+		int n = epoll_wait(loop->epoll_fd, &event, 1, -1);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			loop_dispatch(&event);
+	}
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopped = true;
+}
+
+int loop_timer_create(uint64_t first_ms, uint64_t period_ms)
+{
+	struct itimerspec when = {
+		.it_value = { (time_t)(first_ms / 1000), (long)(first_ms % 1000) * 1000000 },
+		.it_interval = { (time_t)(period_ms / 1000), (long)(period_ms % 1000) * 1000000 },
+	};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	if (!first_ms)
+		when.it_value.tv_nsec = 1; /* 0 would disarm */
+	BUG_ON(timerfd_settime(fd, 0, &when, NULL));
+	return fd;
+}
+
+uint64_t loop_counter_read(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == (ssize_t)sizeof(count) ? count : 0;
+}
+
+void loop_counter_add(int fd)
+{
+	uint64_t one = 1;
+
+	/* Fails only when the counter is full: then the reader is awake already. */
+	(void)!write(fd, &one, sizeof(one));
+}

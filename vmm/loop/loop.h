@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.h - one thread's event loop over epoll
+ *
+ * Sources are embedded in their owners and stay put while added.  A source's callback runs on the
+ * loop's thread with the source's lock held, if it names one: that is how a device's file side and
+ * its vCPU side (see bus/bus.h) exclude each other without the device taking a lock.
+ */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+struct loop {
+	int epoll_fd;
+	bool stopped; /* the loop's thread only */
+};
+
+struct loop_source {
+	int fd; /* not owned */
+	void (*ready)(void *ctx, uint32_t events); /* EPOLL* bits */
+	void *ctx;
+	pthread_mutex_t *lock; /* or NULL */
+};
+
+/* -errno of epoll_create1(2). */
+int loop_init(struct loop *loop);
+void loop_fini(struct loop *loop);
+
+/* Watch source->fd for `events` (EPOLLIN, EPOLLOUT).  Any thread.  -EPERM: the file is always ready
+ * (a regular file) and epoll does not take it.
+ */
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
+
+/* Only from the loop's thread; the callback will not run again. */
+void loop_remove(struct loop *loop, struct loop_source *source);
+
+/* Dispatch until a callback calls loop_stop().  0 or -errno. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Helpers for the two kinds of descriptor that nearly every source is. */
+
+/* New timerfd that fires first after first_ms and then every period_ms (0: once); owned. */
+int loop_timer_create(uint64_t first_ms, uint64_t period_ms);
+/* Consume an eventfd's or timerfd's counter; 0 if there was none. */
+uint64_t loop_counter_read(int fd);
+/* Add 1 to an eventfd.  Any thread, async-signal-safe. */
+void loop_counter_add(int fd);
+
+#endif

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+/* vm.c - one virtual machine: assembly and life cycle */
+
+#include "vm.h"
+
+#include "bus/platform.h"
+#include "util/log.h"
+#include "vm_control.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* ---- what the guest and its devices ask of the machine ---- */
+
+/* The first caller decides how the run ended.  Any thread. */
+void vm_end(struct vm *vm, enum exit_code outcome)
+{
+	int running = VM_RUNNING;
+
+	if (!atomic_compare_exchange_strong(&vm->outcome, &running, (int)outcome))
+		return;
+	timeline_record(vm->host.timeline, TIMELINE_END);
+	loop_counter_add(vm->end.fd);
+}
+
+/* A vCPU that asked for the end runs no further instruction. */
+static void vm_end_by_guest(struct vm *vm, enum exit_code outcome)
+{
+	vm_end(vm, outcome);
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		atomic_store_explicit(&vm->vcpu[i].stop, true, memory_order_release);
+}
+
+static void guest_poweroff(void *ctx)
+{
+	vm_end_by_guest(ctx, EXIT_POWEROFF);
+}
+
+static void guest_reset(void *ctx)
+{
+	vm_end_by_guest(ctx, EXIT_REBOOT);
+}
+
+static void guest_mark(void *ctx, uint8_t mark)
+{
+	struct vm *vm = ctx;
+
+	timeline_record(vm->host.timeline, TIMELINE_MARK + mark);
+}
+
+static const struct power_ops power_ops = {
+	.poweroff = guest_poweroff,
+	.reset = guest_reset,
+	.mark = guest_mark,
+};
+
+static bool serial_out(void *ctx, uint8_t byte)
+{
+	struct vm *vm = ctx;
+
+	timeline_record(vm->host.timeline, TIMELINE_CONSOLE);
+	return console_send(vm->host.console, byte);
+}
+
+static bool serial_can_send(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	return console_can_send(vm->host.console);
+}
+
+static void serial_want_input(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	console_want_input(vm->host.console);
+}
+
+static const struct serial_ops serial_ops = {
+	.send = serial_out,
+	.can_send = serial_can_send,
+	.want_input = serial_want_input,
+};
+
+static size_t console_input_room(void *ctx)
+{
+	return serial_receive_room(&((struct vm *)ctx)->serial);
+}
+
+static void console_input(void *ctx, const uint8_t *data, size_t size)
+{
+	serial_receive(&((struct vm *)ctx)->serial, data, size);
+}
+
+static void console_output_room(void *ctx)
+{
+	serial_send_ready(&((struct vm *)ctx)->serial);
+}
+
+static void console_escape(void *ctx)
+{
+	log_info("the escape key ends the VM");
+	vm_end(ctx, EXIT_KILLED);
+}
+
+static const struct console_ops console_ops = {
+	.input_room = console_input_room,
+	.input = console_input,
+	.output_room = console_output_room,
+	.escape = console_escape,
+};
+
+static int send_msi(void *ctx, uint64_t address, uint32_t data)
+{
+	struct vm *vm = ctx;
+
+	return kvm_vm_signal_msi(&vm->kvm_vm, address, data);
+}
+
+static uint64_t vcpu_pio_read(void *ctx, uint16_t port, unsigned int size)
+{
+	return bus_read(&((struct vm *)ctx)->pio, port, size);
+}
+
+static void vcpu_pio_write(void *ctx, uint16_t port, unsigned int size, uint64_t value)
+{
+	bus_write(&((struct vm *)ctx)->pio, port, size, value);
+}
+
+static uint64_t vcpu_mmio_read(void *ctx, uint64_t gpa, unsigned int size)
+{
+	return bus_read(&((struct vm *)ctx)->mmio, gpa, size);
+}
+
+static void vcpu_mmio_write(void *ctx, uint64_t gpa, unsigned int size, uint64_t value)
+{
+	bus_write(&((struct vm *)ctx)->mmio, gpa, size, value);
+}
+
+static void vcpu_starting(void *ctx)
+{
+	timeline_record(((struct vm *)ctx)->host.timeline, TIMELINE_GUEST);
+}
+
+static void vcpu_ended(void *ctx, enum vcpu_end end)
+{
+	vm_end_by_guest(ctx, end == VCPU_END_CRASH ? EXIT_CRASH : EXIT_HOST_ERROR);
+}
+
+static const struct vcpu_ops vcpu_ops = {
+	.pio_read = vcpu_pio_read,
+	.pio_write = vcpu_pio_write,
+	.mmio_read = vcpu_mmio_read,
+	.mmio_write = vcpu_mmio_write,
+	.starting = vcpu_starting,
+	.ended = vcpu_ended,
+};
+
+/* ---- assembly ---- */
+
+int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params *params,
+	struct diag *diag)
+{
+	uint64_t size = host->config->memory;
+	int ret;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->host = *host;
+	ret = guest_mem_init(&vm->mem, size);
+	if (ret)
+		return diag_fail(diag, -ret, "--memory: the host has no room for %llu MiB: %s",
+			(unsigned long long)(size >> 20), strerror(-ret));
+	ret = boot_load(&vm->mem, params, &vm->handover, diag);
+	if (ret)
+		guest_mem_fini(&vm->mem);
+	else
+		timeline_record(host->timeline, TIMELINE_LOADED);
+	return ret;
+}
+
+void vm_unload(struct vm *vm)
+{
+	guest_mem_fini(&vm->mem);
+}
+
+static void vm_init_devices(struct vm *vm)
+{
+	struct irq_line serial_line = { &vm->ioapic.chip, PLATFORM_SERIAL_GSI };
+	struct irq_line power_line = { &vm->ioapic.chip, PLATFORM_GED_GSI };
+
+	ioapic_init(&vm->ioapic, send_msi, vm);
+	serial_init(&vm->serial, serial_line, &serial_ops, vm);
+	power_init(&vm->power, power_line, &power_ops, vm);
+	bus_add(&vm->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE, &vm->ioapic.chip.dev);
+	bus_add(&vm->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE, &vm->serial.dev);
+	bus_add(&vm->pio, PLATFORM_PM_PORT, PLATFORM_PM_PORT_SIZE, &vm->power.dev);
+}
+
+static void vm_fini_devices(struct vm *vm)
+{
+	power_fini(&vm->power);
+	serial_fini(&vm->serial);
+	ioapic_fini(&vm->ioapic);
+}
+
+static int vm_init_vcpus(struct vm *vm, struct diag *diag)
+{
+	unsigned int n = vm->host.config->cpus;
+	int ret, max = kvm_max_vcpus(vm->kvm.fd);
+
+	if ((int)n > max)
+		return diag_fail(diag, EINVAL, "--cpus %u: this host's KVM offers at most %d", n,
+			max);
+	for (; vm->n_vcpus < n; vm->n_vcpus++) {
+		ret = vcpu_init(&vm->vcpu[vm->n_vcpus], &vm->kvm, &vm->kvm_vm, vm->n_vcpus, n,
+			diag);
+		if (ret)
+			return ret;
+	}
+	return vcpu_set_pvh_entry(&vm->vcpu[0], vm->handover.entry,
+		(uint32_t)vm->handover.start_info, diag);
+}
+
+static void vm_fini_vcpus(struct vm *vm)
+{
+	for (; vm->n_vcpus; vm->n_vcpus--)
+		vcpu_fini(&vm->vcpu[vm->n_vcpus - 1]);
+}
+
+static void end_ready(void *ctx, uint32_t events)
+{
+	loop_stop(&((struct vm *)ctx)->loop);
+}
+
+static int vm_init_loop(struct vm *vm, struct diag *diag)
+{
+	int ret = loop_init(&vm->loop);
+
+	if (ret)
+		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+	atomic_init(&vm->outcome, VM_RUNNING);
+	vm->end = (struct loop_source){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), end_ready, vm, NULL };
+	ret = vm->end.fd < 0 ? -errno : loop_add(&vm->loop, &vm->end, EPOLLIN);
+	if (!ret)
+		return 0;
+	diag_fail(diag, -ret, "eventfd: %s", strerror(-ret));
+	if (vm->end.fd >= 0)
+		close(vm->end.fd);
+	loop_fini(&vm->loop);
+	return ret;
+}
+
+static void vm_fini_loop(struct vm *vm)
+{
+	close(vm->end.fd);
+	loop_fini(&vm->loop);
+}
+
+int vm_init(struct vm *vm, struct diag *diag)
+{
+	int ret = kvm_init(&vm->kvm, diag);
+
+	if (ret)
+		return ret;
+	ret = kvm_vm_init(&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED,
+		diag);
+	if (ret)
+		goto err_kvm;
+	ret = vm_init_loop(vm, diag);
+	if (ret)
+		goto err_kvm_vm;
+	vm_init_devices(vm);
+	ret = vm_init_vcpus(vm, diag);
+	if (ret)
+		goto err_vcpus;
+	return 0;
+
+err_vcpus:
+	vm_fini_vcpus(vm);
+	vm_fini_devices(vm);
+	vm_fini_loop(vm);
+err_kvm_vm:
+	kvm_vm_fini(&vm->kvm_vm);
+err_kvm:
+	kvm_fini(&vm->kvm);
+	return ret;
+}
+
+void vm_fini(struct vm *vm)
+{
+	vm_fini_vcpus(vm);
+	vm_fini_devices(vm);
+	vm_fini_loop(vm);
+	kvm_vm_fini(&vm->kvm_vm);
+	kvm_fini(&vm->kvm);
+}
+
+/* ---- life ---- */
+
+static void vm_stop_vcpus(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		vcpu_stop(&vm->vcpu[i]);
+	for (unsigned int i = 0; i < vm->n_vcpus; i++) {
+		vcpu_join(&vm->vcpu[i]);
+		log_info("vCPU %u: %llu exits to user space", i,
+			(unsigned long long)vm->vcpu[i].n_exits);
+	}
+}
+
+int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
+{
+	int ret = vm_control_init(vm, diag);
+
+	if (ret)
+		return ret;
+	ret = console_attach(vm->host.console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm,
+		diag);
+	if (ret)
+		goto err_control;
+	vcpu_install_kick_handler();
+	for (unsigned int i = 0; i < vm->n_vcpus && !ret; i++)
+		ret = vcpu_start(&vm->vcpu[i], &vcpu_ops, vm, diag);
+	if (!ret) {
+		ret = loop_run(&vm->loop);
+		if (ret)
+			diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+	}
+	vm_stop_vcpus(vm);
+	console_detach(vm->host.console);
+	*outcome = (enum exit_code)atomic_load(&vm->outcome);
+err_control:
+	vm_control_fini(vm);
+	return ret;
+}
