@@ -2,32 +2,38 @@
 /* config.h - what a VM is made of, and the one schema by which people say so
  *
  * config.c holds one table: each row is a setting with its JSON key, its long and short option, its
- * argument, its help and its parser.  The command line, the JSON file, --help and the shell
- * completion all come from that table; a control interface is to use it too.
+ * argument, its help and its parser.  The command line, the JSON file, --help and (through --help)
+ * the shell completion all come from that table; a control interface is to use it too.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include "util/bits.h"
 #include "util/diag.h"
 #include "util/log.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_MAX_CPUS 64
+#define CONFIG_MAX_CPUS	   64
+#define CONFIG_MIN_MEMORY  MIB(32)
+#define CONFIG_MAX_MEMORY  GIB(1024)
+#define CONFIG_MAX_GRACE_S 86400
+#define CONFIG_MAX_FILE	   MIB(1) /* of a --config file */
 
 enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_NULL };
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
 struct config {
-	char *kernel;  /* path; owned, as all strings here */
-	char *initrd;  /* path, or NULL */
-	char *cmdline; /* NULL: BOOT_DEFAULT_CMDLINE */
-	uint64_t memory; /* bytes, a multiple of 4096, at least 32 MiB */
+	char *kernel;	 /* path; owned, as all strings here */
+	char *initrd;	 /* path, or NULL */
+	char *cmdline;	 /* NULL: BOOT_DEFAULT_CMDLINE */
+	uint64_t memory; /* bytes, a multiple of 4096, CONFIG_MIN_MEMORY..CONFIG_MAX_MEMORY */
 	uint32_t cpus;
 	enum console_kind console;
-	char *console_path; /* CONSOLE_FILE */
+	char *console_path; /* CONSOLE_FILE; else NULL */
 	enum on_reboot on_reboot;
 	uint32_t grace_s; /* seconds from the power button to the VM's forced end */
 	bool use_cache;
@@ -42,13 +48,14 @@ void config_fini(struct config *config);
 
 /* Parse `pronto run`'s arguments (argv[0] is "run"), --config files included; the command line
  * overrides the file wherever it stands.  0; 1 when --help was printed to stdout; -EINVAL with one
- * sentence in diag that names the option or the file, what is wrong and what to do.
+ * sentence in diag that names the option or the file, what is wrong and what to do.  After 0 there
+ * is a kernel; what was set before a failure stays set.  Uses getopt's global state: one thread.
  */
 int config_parse_args(struct config *config, int argc, char **argv, struct diag *diag);
 
-/* Apply the settings of one JSON text; `name` stands for it in messages. */
-int config_parse_json(struct config *config, const char *name, const char *text, size_t size,
-	struct diag *diag);
+/* Apply the settings of one JSON text; `name` stands for it in messages.  Errors as above. */
+int config_parse_json(
+	struct config *config, const char *name, const char *text, size_t size, struct diag *diag);
 
 /* `pronto run --help`. */
 void config_print_help(FILE *out);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* cmd.h - the subcommands, one file each
+ *
+ * argv[0] is the subcommand's name.  Each prints its own --help, reports its own errors on standard
+ * error, and returns the process's exit status (exit_codes.h; doctor documents its own).
+ */
+#ifndef CMD_H
+#define CMD_H
+
+int cmd_run(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/* main.c - choose the subcommand */
+
+#include "cmd.h"
+#include "exit_codes.h"
+#include "util/bits.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "run", cmd_run, "boot a kernel in a virtual machine" },
+	{ "inspect", cmd_inspect, "say what a kernel file is and whether it boots here" },
+	{ "doctor", cmd_doctor, "say whether this host can run virtual machines, and how fast" },
+};
+
+static void print_help(FILE *out)
+{
+	fputs("usage: pronto COMMAND [options]\n\n"
+	      "Boot KVM virtual machines through the PVH entry point.\n\nCommands:\n",
+		out);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].help);
+	fputs("\nOptions:\n"
+	      "  -h, --help     print this help and end\n"
+	      "      --version  print the version and end\n\n"
+	      "`pronto COMMAND --help` tells more about a command, pronto(1) about all.\n",
+		out);
+}
+
+static int dispatch(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_OPERATOR;
+	}
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
+		print_help(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("pronto " PRONTO_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	log_error("unknown %s '%.40s'; see `pronto --help`",
+		argv[1][0] == '-' ? "option" : "command", argv[1]);
+	return EXIT_OPERATOR;
+}
+
+int main(int argc, char **argv)
+{
+	int ret = dispatch(argc, argv);
+
+	/* What was asked for may have been text that did not fit where it went. */
+	if ((fflush(stdout) || ferror(stdout)) && !ret) {
+		log_error("cannot write to standard output: %s", strerror(errno));
+		return EXIT_HOST_ERROR;
+	}
+	return ret;
+}
