@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What is built from the packages and from C sources: kernels as ELF, static programs, initramfs."""
+import glob
+import os
+import shutil
+import subprocess
+
+from . import cache, packages
+from .cache import Problem
+from .cpio import Archive
+from .kernel import Kernel
+
+LAB = os.path.join(cache.TOP, 'lab')
+
+# Everything the lab offers to who tests a VMM; each brings what it needs, in the right order.
+LAB_MODULES = {
+    'virtio_pci': '', 'virtio_console': '',
+    '9p': '', '9pnet_virtio': '', 'overlay': '',
+    'kvm_amd': 'npt=1 nested=0 avic=0',
+    'tun': '', 'tap': '', 'veth': '', 'bridge': '', 'vhost_net': '', 'vhost_vsock': '',
+    'fuse': '', 'loop': '', 'msr': '',
+}
+
+
+def vmlinux(name):
+    """The path of the kernel of set NAME as an uncompressed ELF file."""
+    kernel = Kernel(packages.get(name))
+    result = cache.path('vmlinux', kernel.release)
+    if not os.path.exists(result):
+        cache.write_file(result, kernel.elf())
+    return result
+
+
+def static_program(name, sources):
+    """The content of a static program compiled from C files."""
+    inputs = []
+    for source in sorted(sources):
+        with open(source, 'rb') as file:
+            inputs.append(file.read())
+    result = cache.path('programs', f'{name}-{cache.digest(*inputs)}')
+    if not os.path.exists(result):
+        _compile(result, sorted(s for s in sources if s.endswith('.c')))
+    with open(result, 'rb') as file:
+        return file.read()
+
+
+def _compile(result, sources):
+    compiler = os.environ.get('CC') or 'cc'
+    if not shutil.which(compiler.split()[0]):
+        raise Problem(f'there is no C compiler ({compiler}): install gcc and libc6-dev')
+    new = f'{result}.{os.getpid()}'
+    done = subprocess.run([*compiler.split(), '-std=gnu11', '-D_GNU_SOURCE', '-O2', '-static', '-s',
+                           '-o', new, *sources], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Problem(f'cannot compile {" ".join(sources)}:\n{done.stderr.rstrip()}')
+    os.rename(new, result)
+
+
+def lab_initramfs():
+    """The path of the lab's initramfs: pid 1 and modules."""
+    init = static_program('pid1', glob.glob(os.path.join(LAB, 'pid1', '*.[ch]')))
+    kernel = Kernel(packages.get('generic'))
+    result = cache.path('initramfs', 'lab-' + cache.digest(init, kernel.release, LAB_MODULES) + '.cpio')
+    if os.path.exists(result):
+        return result
+    archive = Archive()
+    archive.add_file('init', init, 0o755)
+    archive.add_dir('modules')
+    order = []
+    for module, content in kernel.modules(LAB_MODULES):
+        archive.add_file(f'modules/{module}.ko', content)
+        order.append(f'{module}.ko {LAB_MODULES.get(module, "")}'.rstrip())
+    archive.add_file('modules/order', ('\n'.join(order) + '\n').encode())
+    cache.write_file(result, archive.finish())
+    return result
