@@ -211,16 +211,16 @@ static int vm_init_vcpus(struct vm *vm, struct diag *diag)
 	int ret, max = kvm_max_vcpus(vm->kvm.fd);
 
 	if ((int)n > max)
-		return diag_fail(diag, EINVAL, "--cpus %u: this host's KVM offers at most %d", n,
-			max);
+		return diag_fail(
+			diag, EINVAL, "--cpus %u: this host's KVM offers at most %d", n, max);
 	for (; vm->n_vcpus < n; vm->n_vcpus++) {
-		ret = vcpu_init(&vm->vcpu[vm->n_vcpus], &vm->kvm, &vm->kvm_vm, vm->n_vcpus, n,
-			diag);
+		ret = vcpu_init(
+			&vm->vcpu[vm->n_vcpus], &vm->kvm, &vm->kvm_vm, vm->n_vcpus, n, diag);
 		if (ret)
 			return ret;
 	}
-	return vcpu_set_pvh_entry(&vm->vcpu[0], vm->handover.entry,
-		(uint32_t)vm->handover.start_info, diag);
+	return vcpu_set_pvh_entry(
+		&vm->vcpu[0], vm->handover.entry, (uint32_t)vm->handover.start_info, diag);
 }
 
 static void vm_fini_vcpus(struct vm *vm)
@@ -241,7 +241,8 @@ static int vm_init_loop(struct vm *vm, struct diag *diag)
 	if (ret)
 		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
 	atomic_init(&vm->outcome, VM_RUNNING);
-	vm->end = (struct loop_source){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), end_ready, vm, NULL };
+	vm->end =
+		(struct loop_source){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), end_ready, vm, NULL };
 	ret = vm->end.fd < 0 ? -errno : loop_add(&vm->loop, &vm->end, EPOLLIN);
 	if (!ret)
 		return 0;
@@ -264,8 +265,8 @@ int vm_init(struct vm *vm, struct diag *diag)
 
 	if (ret)
 		return ret;
-	ret = kvm_vm_init(&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED,
-		diag);
+	ret = kvm_vm_init(
+		&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED, diag);
 	if (ret)
 		goto err_kvm;
 	ret = vm_init_loop(vm, diag);
@@ -316,8 +317,8 @@ int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 
 	if (ret)
 		return ret;
-	ret = console_attach(vm->host.console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm,
-		diag);
+	ret = console_attach(
+		vm->host.console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm, diag);
 	if (ret)
 		goto err_control;
 	vcpu_install_kick_handler();

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define GRACE_TICK_MS 1000
-#define CTRL_C        0x03
+#define CTRL_C	      0x03
 
 static void control_signals(sigset_t *set)
 {
@@ -33,28 +33,21 @@ void vm_block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* A guest that has not yet looked is interrupted again with every tick: its driver may not have been
- * there for the first press.
- */
-static void press_button(struct vm *vm)
-{
-	pthread_mutex_lock(&vm->power.dev.lock);
-	power_press_button(&vm->power);
-	pthread_mutex_unlock(&vm->power.dev.lock);
-}
-
+/* With the power device's lock held. */
 static void grace_tick(void *ctx, uint32_t events)
 {
 	struct vm *vm = ctx;
 
 	loop_counter_read(vm->grace.fd);
 	if (++vm->grace_ticks * (GRACE_TICK_MS / 1000) >= vm->host.config->grace_s) {
-		log_warn("the guest did not power off within %u s; ended", vm->host.config->grace_s);
+		log_warn(
+			"the guest did not power off within %u s; ended", vm->host.config->grace_s);
 		vm_end(vm, EXIT_KILLED);
 		return;
 	}
+	/* The guest's driver may not have been there for the last press. */
 	if (vm->power.events)
-		press_button(vm);
+		power_press_button(&vm->power);
 }
 
 static void request_poweroff(struct vm *vm)
@@ -67,7 +60,9 @@ static void request_poweroff(struct vm *vm)
 		return;
 	}
 	log_info("power button pressed; the guest has %u s", vm->host.config->grace_s);
-	press_button(vm);
+	pthread_mutex_lock(&vm->power.dev.lock);
+	power_press_button(&vm->power);
+	pthread_mutex_unlock(&vm->power.dev.lock);
 	fd = loop_timer_create(GRACE_TICK_MS, GRACE_TICK_MS);
 	vm->grace.fd = fd;
 	if (fd < 0 || loop_add(&vm->loop, &vm->grace, EPOLLIN)) {
@@ -102,7 +97,7 @@ int vm_control_init(struct vm *vm, struct diag *diag)
 	int ret;
 
 	control_signals(&set);
-	vm->grace = (struct loop_source){ -1, grace_tick, vm, NULL };
+	vm->grace = (struct loop_source){ -1, grace_tick, vm, &vm->power.dev.lock };
 	vm->grace_ticks = 0;
 	vm->signals = (struct loop_source){ signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
 		signal_ready, vm, NULL };

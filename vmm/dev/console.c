@@ -48,8 +48,7 @@ static void write_batch(struct console *console)
 	n = write_some(console->out_fd, console->ring + console->head, size);
 	pthread_mutex_lock(&console->lock);
 	if (n < 0) {
-		log_warn("console: cannot write: %s; further output is dropped",
-			strerror((int)-n));
+		log_warn("console: cannot write: %s; further output is dropped", strerror((int)-n));
 		console->broken = true;
 		console->count = 0;
 	} else {
@@ -293,8 +292,8 @@ int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *
 		return 0;
 	ret = terminal_set_raw(console->in_fd);
 	if (ret)
-		return diag_fail(diag, -ret, "console: the terminal cannot be set: %s",
-			strerror(-ret));
+		return diag_fail(
+			diag, -ret, "console: the terminal cannot be set: %s", strerror(-ret));
 	watch_input(console, true);
 	return 0;
 }

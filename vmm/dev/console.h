@@ -2,10 +2,10 @@
 /* console.h - the host's end of the guest's serial line
  *
  * Output goes through a ring to a thread that writes it in batches, so that a slow reader holds
- * neither a vCPU nor the loop.  When the ring is full the guest sees a busy line; when the reader has
- * taken nothing for CONSOLE_STALL_MS, further output is dropped and counted: a dead reader must not
- * hold a guest for ever.  Input is read only as the guest takes it, except from a terminal, where the
- * escape key must always work.
+ * neither a vCPU nor the loop.  When the ring is full the guest sees a busy line; when the reader
+ * has taken nothing for CONSOLE_STALL_MS, further output is dropped and counted: a dead reader must
+ * not hold a guest for ever.  Input is read only as the guest takes it, except from a terminal,
+ * where the escape key must always work.
  */
 #ifndef DEV_CONSOLE_H
 #define DEV_CONSOLE_H
@@ -33,8 +33,8 @@ struct console_ops {
 
 struct console {
 	int in_fd, out_fd; /* -1: none */
-	int extra_fd;      /* a pty's other end, kept open so that the line never hangs up */
-	bool owned;        /* close in_fd and out_fd */
+	int extra_fd;	   /* a pty's other end, kept open so that the line never hangs up */
+	bool owned;	   /* close in_fd and out_fd */
 	bool is_terminal;  /* in_fd is a terminal in raw mode */
 
 	/* Output; guarded by lock. */

@@ -62,8 +62,8 @@ struct console *console_open_file(const char *path, struct diag *diag)
 
 	if (fd < 0) {
 		diag_fail(diag, errno, "--console file:%s: %s", path,
-			errno == ENXIO ? "nobody reads this FIFO; start its reader first" :
-					 strerror(errno));
+			errno == ENXIO ? "nobody reads this FIFO; start its reader first"
+				       : strerror(errno));
 		return NULL;
 	}
 	console = console_create(-1, fd, diag);

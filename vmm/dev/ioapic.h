@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* ioapic.h - the I/O APIC: interrupt lines in, messages to the local APICs out
  *
- * Source: Intel 82093AA data sheet.  The local APICs live in the kernel; this half is ours because a
- * VM without the kernel's starts and above all ends faster.  Pins are edge-triggered: a pin that the
- * guest programs as level-triggered delivers each raise once, like an edge.
+ * Source: Intel 82093AA data sheet.  The local APICs live in the kernel; this half is ours because
+ * a VM without the kernel's starts and above all ends faster.  Pins are edge-triggered: a pin that
+ * the guest programs as level-triggered delivers each raise once, like an edge.
  */
 #ifndef DEV_IOAPIC_H
 #define DEV_IOAPIC_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* power.h - sleep, reset, the power button, and the guest's marks on the timeline
  *
- * The register block at PLATFORM_PM_PORT.  Source: ACPI 6.4, 4.8.3.6 (reset), 4.8.3.7 (sleep control
- * and status), 5.6.9 (generic event device).
+ * The register block at PLATFORM_PM_PORT.  Source: ACPI 6.4, 4.8.3.6 (reset), 4.8.3.7 (sleep
+ * control and status), 5.6.9 (generic event device).
  */
 #ifndef DEV_POWER_H
 #define DEV_POWER_H

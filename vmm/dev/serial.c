@@ -5,9 +5,9 @@
 
 #include <linux/serial_reg.h>
 
-/* Input that comes before the guest's driver is ready would be lost with the FIFO that it clears.  So
- * none is taken until the guest enables the receive interrupt, or asks for the line's status this
- * often without sending: then it polls for input.
+/* Input that comes before the guest's driver is ready would be lost with the FIFO that it clears.
+ * So none is taken until the guest enables the receive interrupt, or asks for the line's status
+ * this often without sending: then it polls for input.
  */
 #define STATUS_POLLS_LISTENING 64
 
@@ -19,8 +19,8 @@ static unsigned int rx_capacity(const struct serial *serial)
 	return serial->fcr & UART_FCR_ENABLE_FIFO ? SERIAL_FIFO_SIZE : 1;
 }
 
-/* The highest of the pending interrupts, as IIR codes it.  Received data is announced from the first
- * byte, whatever the trigger level: there is no line whose silence could be timed.
+/* The highest of the pending interrupts, as IIR codes it.  Received data is announced from the
+ * first byte, whatever the trigger level: there is no line whose silence could be timed.
  */
 static uint8_t pending_interrupt(const struct serial *serial)
 {
@@ -210,8 +210,8 @@ static void serial_write(struct device *dev, uint64_t offset, unsigned int size,
 
 static const struct device_ops serial_device_ops = { .read = serial_read, .write = serial_write };
 
-void serial_init(struct serial *serial, struct irq_line line, const struct serial_ops *ops,
-	void *ctx)
+void serial_init(
+	struct serial *serial, struct irq_line line, const struct serial_ops *ops, void *ctx)
 {
 	*serial = (struct serial){ .ops = ops, .ctx = ctx, .line = line, .dll = 1 };
 	device_init(&serial->dev, "serial", &serial_device_ops);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* serial.h - a 16550A with its interrupt and both FIFOs
  *
- * Source: National Semiconductor PC16550D data sheet; the register names are <linux/serial_reg.h>'s.
- * The line itself is infinitely fast: a byte written is a byte sent, as long as the host's side has
- * room.  When it has none, the transmitter reads as busy: the guest waits as it would for a slow
- * line, and no vCPU is ever held.
+ * Source: National Semiconductor PC16550D data sheet; the register names are
+ * <linux/serial_reg.h>'s. The line itself is infinitely fast: a byte written is a byte sent, as
+ * long as the host's side has room.  When it has none, the transmitter reads as busy: the guest
+ * waits as it would for a slow line, and no vCPU is ever held.
  */
 #ifndef DEV_SERIAL_H
 #define DEV_SERIAL_H
@@ -32,7 +32,7 @@ struct serial {
 	void *ctx;
 	struct irq_line line;
 	bool line_high;
-	bool tx_busy;          /* the host's side is full */
+	bool tx_busy;	       /* the host's side is full */
 	bool tx_empty_pending; /* "transmitter empty" has not been acknowledged */
 	bool rx_overrun;
 	bool listening; /* the guest is known to take input */
@@ -42,8 +42,8 @@ struct serial {
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
 };
 
-void serial_init(struct serial *serial, struct irq_line line, const struct serial_ops *ops,
-	void *ctx);
+void serial_init(
+	struct serial *serial, struct irq_line line, const struct serial_ops *ops, void *ctx);
 void serial_fini(struct serial *serial);
 
 /* The loop's side, with the device's lock held. */

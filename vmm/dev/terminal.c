@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* terminal.c - the operator's terminal in raw mode, and back on every way out
  *
- * The saved settings are this program's third piece of file-scope state (after the log level and the
- * kick's thread-local): a fatal signal's handler has nothing else to find them by.
+ * The saved settings are this program's third piece of file-scope state (after the log level and
+ * the kick's thread-local): a fatal signal's handler has nothing else to find them by.
  */
 
 #include "dev/terminal.h"

@@ -12,11 +12,11 @@
 #include <sys/ioctl.h>
 
 /* Model-specific registers, Intel SDM vol. 4 */
-#define MSR_IA32_MISC_ENABLE     0x1a0
-#define MSR_IA32_MTRR_DEF_TYPE   0x2ff
+#define MSR_IA32_MISC_ENABLE	 0x1a0
+#define MSR_IA32_MTRR_DEF_TYPE	 0x2ff
 #define MISC_ENABLE_FAST_STRINGS (1u << 0)
-#define MTRR_DEF_TYPE_ENABLE     (1u << 11)
-#define MTRR_TYPE_WRITE_BACK     6u
+#define MTRR_DEF_TYPE_ENABLE	 (1u << 11)
+#define MTRR_TYPE_WRITE_BACK	 6u
 
 /* Control register 0 */
 #define CR0_PE 0x1u
@@ -42,8 +42,8 @@ int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag)
 	if (n == (int)ARRAY_SIZE(entries))
 		return 0;
 	if (n < 0)
-		return diag_fail(diag, errno, "vCPU %u: KVM_SET_MSRS: %s", vcpu->id,
-			strerror(errno));
+		return diag_fail(
+			diag, errno, "vCPU %u: KVM_SET_MSRS: %s", vcpu->id, strerror(errno));
 	return diag_fail(diag, ENOTSUP, "vCPU %u: this KVM does not take MSR 0x%x", vcpu->id,
 		entries[n].index);
 }
@@ -81,7 +81,8 @@ int vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info, s
 		.limit = 0x67, .selector = 0x18, .type = 0xb, .present = 1 /* busy 32-bit TSS */
 	};
 	sregs.ldt = (struct kvm_segment){ .type = 0x2, .unusable = 1 };
-	/* No descriptor tables: the ABI promises none, and a guest that relies on ours is broken. */
+	/* No descriptor tables: the ABI promises none, and a guest that relies on ours is broken.
+	 */
 	memset(&sregs.gdt, 0, sizeof(sregs.gdt));
 	memset(&sregs.idt, 0, sizeof(sregs.idt));
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs))
@@ -114,8 +115,8 @@ void vcpu_log_registers(const struct vcpu *vcpu)
 	log_error("  rsi %016llx rdi %016llx rsp %016llx rbp %016llx", r.rsi, r.rdi, r.rsp, r.rbp);
 	log_error("  r8  %016llx r9  %016llx r10 %016llx r11 %016llx", r.r8, r.r9, r.r10, r.r11);
 	log_error("  r12 %016llx r13 %016llx r14 %016llx r15 %016llx", r.r12, r.r13, r.r14, r.r15);
-	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %08llx", s.cr0, s.cr2, s.cr3,
-		s.cr4, s.efer);
+	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %08llx", s.cr0, s.cr2,
+		s.cr3, s.cr4, s.efer);
 	log_segment("cs", &s.cs);
 	log_segment("ds", &s.ds);
 	log_segment("es", &s.es);

@@ -11,12 +11,12 @@ struct kvm_cpuid2;
  * cores have one thread each.  Sources: Intel SDM vol. 2 CPUID; AMD APM vol. 3 appendix E; the
  * kernel's Documentation/virt/kvm/x86/cpuid.rst.
  */
-int cpu_state_set_cpuid(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus,
-	struct diag *diag);
+int cpu_state_set_cpuid(
+	struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag);
 
 /* The pure half of the above, for tests: patch `cpuid` for APIC id `id` of n_vcpus. */
-void cpu_state_patch_cpuid(struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus,
-	bool has_tsc_deadline);
+void cpu_state_patch_cpuid(
+	struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus, bool has_tsc_deadline);
 
 /* What firmware would have set: memory write-back by default, fast string operations on. */
 int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag);

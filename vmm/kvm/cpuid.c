@@ -13,10 +13,10 @@
 #define BIT(n) (1u << (n))
 
 /* Leaf 1 */
-#define ECX1_X2APIC       BIT(21)
+#define ECX1_X2APIC	  BIT(21)
 #define ECX1_TSC_DEADLINE BIT(24)
-#define ECX1_HYPERVISOR   BIT(31)
-#define EDX1_HTT          BIT(28)
+#define ECX1_HYPERVISOR	  BIT(31)
+#define EDX1_HTT	  BIT(28)
 /* Leaf 0x80000001 */
 #define ECX81_CMP_LEGACY BIT(1)
 
@@ -37,8 +37,8 @@ static unsigned int id_width(unsigned int n)
 	return width;
 }
 
-static void patch_features(struct kvm_cpuid_entry2 *entry, unsigned int id, unsigned int n,
-	bool has_tsc_deadline)
+static void patch_features(
+	struct kvm_cpuid_entry2 *entry, unsigned int id, unsigned int n, bool has_tsc_deadline)
 {
 	entry->ebx = with_field(entry->ebx, 31, 24, id);
 	entry->ebx = with_field(entry->ebx, 23, 16, n);
@@ -80,8 +80,7 @@ static void patch_amd_extended(struct kvm_cpuid_entry2 *entry, unsigned int id, 
 {
 	switch (entry->function) {
 	case 0x80000001:
-		entry->ecx = n > 1 ? entry->ecx | ECX81_CMP_LEGACY :
-				     entry->ecx & ~ECX81_CMP_LEGACY;
+		entry->ecx = n > 1 ? entry->ecx | ECX81_CMP_LEGACY : entry->ecx & ~ECX81_CMP_LEGACY;
 		break;
 	case 0x80000008:
 		entry->ecx = with_field(entry->ecx, 15, 12, id_width(n));
@@ -132,8 +131,8 @@ static void set_topology_leaf(struct kvm_cpuid2 *cpuid, uint32_t function, uint3
 		};
 }
 
-void cpu_state_patch_cpuid(struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus,
-	bool has_tsc_deadline)
+void cpu_state_patch_cpuid(
+	struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus, bool has_tsc_deadline)
 {
 	bool amd = is_amd(cpuid);
 
@@ -154,8 +153,8 @@ void cpu_state_patch_cpuid(struct kvm_cpuid2 *cpuid, unsigned int id, unsigned i
 	}
 }
 
-int cpu_state_set_cpuid(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus,
-	struct diag *diag)
+int cpu_state_set_cpuid(
+	struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag)
 {
 	uint32_t capacity = kvm->supported->nent + 6;
 	size_t size = sizeof(struct kvm_cpuid2) + capacity * sizeof(struct kvm_cpuid_entry2);
@@ -170,8 +169,8 @@ int cpu_state_set_cpuid(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n
 	set_topology_leaf(cpuid, 0x1f, capacity);
 	cpu_state_patch_cpuid(cpuid, vcpu->id, n_vcpus, kvm->has_tsc_deadline);
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
-		ret = diag_fail(diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id,
-			strerror(errno));
+		ret = diag_fail(
+			diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id, strerror(errno));
 	free(cpuid);
 	return ret;
 }

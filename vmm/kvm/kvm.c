@@ -20,7 +20,10 @@ static const struct {
 	const char *name;
 	const char *why;
 } needed[] = {
-#define NEED(cap, why) { cap, #cap, why }
+#define NEED(cap, why)         \
+	{                      \
+		cap, #cap, why \
+	}
 	NEED(KVM_CAP_USER_MEMORY, "guest RAM"),
 	NEED(KVM_CAP_SPLIT_IRQCHIP, "local APICs in the kernel, the I/O APIC in pronto"),
 	NEED(KVM_CAP_SIGNAL_MSI, "device interrupts"),
@@ -96,8 +99,8 @@ static int kvm_get_supported_cpuid(struct kvm *kvm, struct diag *diag)
 {
 	int err;
 
-	kvm->supported = calloc(1,
-		sizeof(*kvm->supported) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	kvm->supported = calloc(
+		1, sizeof(*kvm->supported) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
 	if (!kvm->supported)
 		return diag_fail(diag, ENOMEM, "out of memory");
 	kvm->supported->nent = CPUID_MAX_ENTRIES;
@@ -144,8 +147,8 @@ void kvm_fini(struct kvm *kvm)
 /* Memory comes before the interrupt chips: with them present, each change of a memslot waits for
  * readers of the interrupt routes (5 ms on Linux 6.18).
  */
-static int kvm_vm_add_memory(const struct kvm_vm *vm, const struct guest_mem *mem,
-	struct diag *diag)
+static int kvm_vm_add_memory(
+	const struct kvm_vm *vm, const struct guest_mem *mem, struct diag *diag)
 {
 	for (size_t i = 0; i < mem->n_regions; i++) {
 		struct kvm_userspace_memory_region slot = {
@@ -164,8 +167,8 @@ static int kvm_vm_add_memory(const struct kvm_vm *vm, const struct guest_mem *me
 	return 0;
 }
 
-static int kvm_vm_create_irqchip(const struct kvm_vm *vm, unsigned int n_gsis, uint64_t reserved,
-	struct diag *diag)
+static int kvm_vm_create_irqchip(
+	const struct kvm_vm *vm, unsigned int n_gsis, uint64_t reserved, struct diag *diag)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { n_gsis } };
 

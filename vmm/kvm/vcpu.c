@@ -47,8 +47,8 @@ int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm,
 	*vcpu = (struct vcpu){ .id = id, .run_size = kvm->run_size };
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0)
-		return diag_fail(diag, errno, "KVM_CREATE_VCPU %u of %u: %s", id, n_vcpus,
-			strerror(errno));
+		return diag_fail(
+			diag, errno, "KVM_CREATE_VCPU %u of %u: %s", id, n_vcpus, strerror(errno));
 	vcpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED) {
 		ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", id, strerror(errno));
@@ -124,7 +124,8 @@ static void vcpu_log_internal_error(const struct vcpu *vcpu)
 		for (size_t i = 0; i < size; i++)
 			snprintf(insn + 3 * i, 4, " %02x", run->emulation_failure.insn_bytes[i]);
 	}
-	log_error("guest crashed: KVM cannot go on from vCPU %u's instruction (internal error %u%s%s)",
+	log_error(
+		"guest crashed: KVM cannot go on from vCPU %u's instruction (internal error %u%s%s)",
 		vcpu->id, run->internal.suberror, *insn ? ":" : "", insn);
 }
 

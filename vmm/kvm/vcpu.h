@@ -18,7 +18,7 @@ struct kvm_run;
 
 enum vcpu_end {
 	VCPU_END_CRASH, /* triple fault, or an instruction KVM cannot go on from */
-	VCPU_END_HOST,  /* KVM itself failed */
+	VCPU_END_HOST,	/* KVM itself failed */
 };
 
 /* What a vCPU asks of the machine around it.  Called on the vCPU's thread. */
@@ -64,7 +64,8 @@ int vcpu_start(struct vcpu *vcpu, const struct vcpu_ops *ops, void *ctx, struct 
 void vcpu_stop(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
 
-/* Once a process, before the first vcpu_start(): the handler of the signal that vcpu_stop() sends. */
+/* Once a process, before the first vcpu_start(): the handler of the signal that vcpu_stop() sends.
+ */
 void vcpu_install_kick_handler(void);
 
 /* Log every register.  The vCPU's thread, or while it does not run. */

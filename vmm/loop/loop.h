@@ -19,7 +19,7 @@ struct loop {
 };
 
 struct loop_source {
-	int fd; /* not owned */
+	int fd;					   /* not owned */
 	void (*ready)(void *ctx, uint32_t events); /* EPOLL* bits */
 	void *ctx;
 	pthread_mutex_t *lock; /* or NULL */

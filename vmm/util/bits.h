@@ -13,7 +13,8 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* align is a power of two.  ALIGN_UP wraps to 0 at the end of the type: check before where it can. */
+/* align is a power of two.  ALIGN_UP wraps to 0 at the end of the type: check before where it can.
+ */
 #define ALIGN_DOWN(x, align) ((x) & ~((__typeof__(x))(align)-1))
 #define ALIGN_UP(x, align)   ALIGN_DOWN((x) + ((__typeof__(x))(align)-1), align)
 
@@ -29,9 +30,9 @@ static inline bool range_within(uint64_t start, uint64_t size, uint64_t base, ui
 }
 
 /* A broken invariant of ours: always compiled in, no side effects in cond.  Never for input. */
-#define BUG_ON(cond)                                                  \
-	do {                                                          \
-		if (__builtin_expect(!!(cond), 0))                    \
+#define BUG_ON(cond)                                                    \
+	do {                                                            \
+		if (__builtin_expect(!!(cond), 0))                      \
 			bug_abort(__FILE__, __LINE__, __func__, #cond); \
 	} while (0)
 

@@ -12,6 +12,7 @@ struct diag {
 };
 
 /* Store the sentence (cut at the buffer's end, control characters made '?') and return -err. */
-__attribute__((format(printf, 3, 4))) int diag_fail(struct diag *diag, int err, const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) int diag_fail(
+	struct diag *diag, int err, const char *fmt, ...);
 
 #endif

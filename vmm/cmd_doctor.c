@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+/* cmd_doctor.c - pronto doctor: can this host run VMs, and how well */
+
+#include "cmd.h"
+#include "exit_codes.h"
+#include "kvm/kvm.h"
+#include "kvm/probe.h"
+#include "util/bits.h"
+#include "util/diag.h"
+#include "util/log.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A processor runs a guest's kernel mode at a billion instructions a second and more, QEMU's
+ * emulation of one at some ten million; a KVM that interprets it, at one or two million.
+ */
+#define SLOW_BELOW 10000000
+
+enum verdict { USABLE = 0, UNUSABLE = 1, SLOW = 2 };
+
+static const char *const verdict_names[] = { "usable", "unusable", "slow" };
+
+/* What a run can use beyond KVM. */
+static const struct {
+	const char *name;
+	const char *path;
+	const char *advice;
+} optional[] = {
+	{ "tun", "/dev/net/tun", "modprobe tun" },
+	{ "vhost-net", "/dev/vhost-net", "modprobe vhost_net" },
+	{ "vhost-vsock", "/dev/vhost-vsock", "modprobe vhost_vsock" },
+};
+
+/* One finding: a line for people, a member for programs. */
+struct report {
+	bool json;
+	json_t *root;
+	json_t *caps;
+};
+
+static void report_line(
+	const struct report *report, const char *state, const char *name, const char *detail)
+{
+	if (!report->json)
+		printf("%-8s %-30s %s\n", state, name, detail);
+}
+
+static bool report_caps(struct report *report, int fd)
+{
+	struct kvm_cap_status status;
+	bool all = true;
+
+	for (size_t i = 0; kvm_cap_query(fd, i, &status); i++) {
+		bool have = status.value > 0;
+
+		all &= have;
+		json_object_set_new(report->caps, status.name, json_boolean(have));
+		report_line(report, have ? "ok" : "MISSING", status.name, status.why);
+	}
+	return all;
+}
+
+static void report_optional(struct report *report)
+{
+	json_t *devices = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(optional); i++) {
+		const char *state = "ok", *detail = optional[i].path;
+		char text[128];
+
+		if (access(optional[i].path, F_OK)) {
+			state = "absent";
+			snprintf(text, sizeof(text), "%s (%s)", optional[i].path,
+				optional[i].advice);
+			detail = text;
+		} else if (access(optional[i].path, R_OK | W_OK)) {
+			state = "denied";
+		}
+		json_object_set_new(devices, optional[i].name, json_string(state));
+		report_line(report, state, optional[i].name, detail);
+	}
+	json_object_set_new(report->root, "devices", devices);
+}
+
+/* First line of a file under /sys or /proc, without its newline; "" if it cannot be read. */
+static void read_line(const char *path, char *line, size_t size)
+{
+	FILE *file = fopen(path, "re");
+
+	line[0] = '\0';
+	if (!file)
+		return;
+	if (!fgets(line, (int)size, file))
+		line[0] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	fclose(file);
+}
+
+static void report_huge_pages(struct report *report)
+{
+	char mode[128], count[32], text[256];
+	json_t *pages = json_object();
+
+	read_line("/sys/kernel/mm/transparent_hugepage/enabled", mode, sizeof(mode));
+	read_line("/proc/sys/vm/nr_hugepages", count, sizeof(count));
+	json_object_set_new(pages, "transparent", json_string(mode));
+	json_object_set_new(pages, "reserved", json_string(count));
+	json_object_set_new(report->root, "huge_pages", pages);
+	snprintf(text, sizeof(text), "transparent: %s; reserved: %s", *mode ? mode : "none",
+		*count ? count : "none");
+	report_line(report, *mode && !strstr(mode, "[never]") ? "ok" : "off", "huge pages", text);
+}
+
+static enum verdict report_speed(struct report *report)
+{
+	struct diag diag;
+	int64_t speed = kvm_probe_speed(&diag);
+	char text[160];
+
+	if (speed < 0) {
+		report_line(report, "FAILED", "guest", diag.text);
+		json_object_set_new(report->root, "problem", json_string(diag.text));
+		return UNUSABLE;
+	}
+	json_object_set_new(report->root, "guest_instructions_per_second", json_integer(speed));
+	snprintf(text, sizeof(text),
+		"%.1f million instructions a second in the guest's kernel mode",
+		(double)speed / 1e6);
+	report_line(report, speed < SLOW_BELOW ? "SLOW" : "ok", "guest speed", text);
+	return speed < SLOW_BELOW ? SLOW : USABLE;
+}
+
+static enum verdict report_kvm(struct report *report)
+{
+	struct diag diag;
+	int fd = kvm_open_device(KVM_DEVICE, &diag), max;
+	bool caps_ok;
+	char text[64];
+
+	if (fd < 0) {
+		report_line(report, "MISSING", KVM_DEVICE, diag.text);
+		json_object_set_new(report->root, "problem", json_string(diag.text));
+		return UNUSABLE;
+	}
+	report_line(report, "ok", KVM_DEVICE, "API version 12");
+	json_object_set_new(report->root, "api_version", json_integer(12));
+	caps_ok = report_caps(report, fd);
+	max = kvm_max_vcpus(fd);
+	close(fd);
+	snprintf(text, sizeof(text), "%d", max);
+	report_line(report, "ok", "vCPUs in one VM, at most", text);
+	json_object_set_new(report->root, "max_vcpus", json_integer(max));
+	return caps_ok ? report_speed(report) : UNUSABLE;
+}
+
+static const char *verdict_text(enum verdict verdict)
+{
+	switch (verdict) {
+	case USABLE: return "usable: pronto run works here";
+	case SLOW:
+		return "usable but slow: this KVM interprets the guest's kernel mode in software; "
+		       "tiny guests run, a distribution kernel takes minutes.  Use the lab: "
+		       "lab/lab build/pronto run ... (docs/lab.md)";
+	default:
+		return "unusable: pronto run does not work here.  Use the lab: "
+		       "lab/lab build/pronto run ... (docs/lab.md)";
+	}
+}
+
+static void print_help(void)
+{
+	puts("usage: pronto doctor [--json]\n"
+	     "\n"
+	     "Say whether this host can run VMs: KVM, what pronto needs of it, and how fast a\n"
+	     "guest's kernel mode is, measured with a tiny guest in less than 100 ms.\n"
+	     "\n"
+	     "  --json      print the findings as one JSON object\n"
+	     "  -h, --help  print this\n"
+	     "\n"
+	     "Exit status: 0 usable, 1 unusable (or a wrong option), 2 usable but slow.");
+}
+
+static enum verdict examine(bool as_json)
+{
+	struct report report = { as_json, json_object(), json_object() };
+	enum verdict verdict = report_kvm(&report);
+
+	json_object_set_new(report.root, "capabilities", report.caps);
+	report_optional(&report);
+	report_huge_pages(&report);
+	json_object_set_new(report.root, "verdict", json_string(verdict_names[verdict]));
+	json_object_set_new(report.root, "summary", json_string(verdict_text(verdict)));
+	if (as_json) {
+		json_dumpf(report.root, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		printf("\n%s\n", verdict_text(verdict));
+	}
+	json_decref(report.root);
+	return verdict;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool as_json = false;
+	int c;
+
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h') {
+			print_help();
+			return EXIT_SUCCESS;
+		}
+		if (c != 'j') {
+			log_error("doctor: %s: unknown option; see pronto doctor --help",
+				argv[optind - 1]);
+			return UNUSABLE;
+		}
+		as_json = true;
+	}
+	if (optind < argc) {
+		log_error("doctor: %s: takes no arguments", argv[optind]);
+		return UNUSABLE;
+	}
+	return (int)examine(as_json);
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/* cmd_run.c - pronto run: start a VM and see it through */
+
+#include "cmd.h"
+#include "config.h"
+#include "image/image.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/timeline.h"
+#include "vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct run {
+	struct config config;
+	struct image image;
+	struct boot_params params;
+	struct timeline timeline;
+	struct vm vm;
+	struct diag diag;
+};
+
+static int run_open_files(struct run *run)
+{
+	const struct config *config = &run->config;
+	struct stat st;
+
+	if (image_open(&run->image, config->kernel, config->use_cache, &run->diag)) {
+		log_error("%s: %s", config->kernel, run->diag.text);
+		return -1;
+	}
+	log_info("%s: %s%s%s", config->kernel, image_container_name(run->image.container),
+		run->image.from_cache ? ", found unpacked in the cache" : "",
+		run->image.owned_file ? "" : ", read in place");
+	run->params = (struct boot_params){
+		.image = &run->image,
+		.initrd_fd = -1,
+		.cmdline = config->cmdline ? config->cmdline : BOOT_DEFAULT_CMDLINE,
+		.n_cpus = config->cpus,
+	};
+	if (!config->initrd)
+		return 0;
+	run->params.initrd_fd = file_open_regular(config->initrd, &st, &run->diag);
+	if (run->params.initrd_fd < 0) {
+		log_error("%s: %s", config->initrd, run->diag.text);
+		image_close(&run->image);
+		return -1;
+	}
+	run->params.initrd_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static void run_close_files(struct run *run)
+{
+	if (run->params.initrd_fd >= 0)
+		close(run->params.initrd_fd);
+	image_close(&run->image);
+}
+
+static enum exit_code run_dry(struct run *run)
+{
+	struct vm_host host = { &run->config, NULL, &run->timeline };
+
+	if (vm_load(&run->vm, &host, &run->params, &run->diag)) {
+		log_error("%s", run->diag.text);
+		return EXIT_OPERATOR;
+	}
+	boot_describe(stdout, &run->vm.mem, &run->params, &run->vm.handover);
+	vm_unload(&run->vm);
+	if (fflush(stdout)) {
+		log_error("standard output: cannot write");
+		return EXIT_HOST_ERROR;
+	}
+	return EXIT_SUCCESS;
+}
+
+/* One life of the guest, from a fresh machine to its end. */
+static enum exit_code run_once(struct run *run, const struct vm_host *host)
+{
+	enum exit_code outcome = EXIT_HOST_ERROR;
+
+	if (vm_load(&run->vm, host, &run->params, &run->diag)) {
+		log_error("%s", run->diag.text);
+		return EXIT_OPERATOR;
+	}
+	if (vm_init(&run->vm, &run->diag)) {
+		log_error("%s", run->diag.text);
+		goto out_unload;
+	}
+	if (vm_run(&run->vm, &outcome, &run->diag))
+		log_error("%s", run->diag.text);
+	vm_fini(&run->vm);
+out_unload:
+	vm_unload(&run->vm);
+	return outcome;
+}
+
+static struct console *open_console(const struct config *config, struct diag *diag)
+{
+	switch (config->console) {
+	case CONSOLE_FILE: return console_open_file(config->console_path, diag);
+	case CONSOLE_PTY: return console_open_pty(diag);
+	case CONSOLE_NULL: return console_open_null(diag);
+	default: return console_open_stdio(diag);
+	}
+}
+
+static enum exit_code run_guest(struct run *run)
+{
+	struct vm_host host = { &run->config, NULL, &run->timeline };
+	enum exit_code outcome;
+
+	vm_block_signals();
+	host.console = open_console(&run->config, &run->diag);
+	if (!host.console) {
+		log_error("%s", run->diag.text);
+		return EXIT_OPERATOR;
+	}
+	do
+		outcome = run_once(run, &host);
+	while (outcome == EXIT_REBOOT && run->config.on_reboot == ON_REBOOT_RESTART);
+	console_destroy(host.console);
+	if (run->config.timeline)
+		timeline_print(stderr, &run->timeline);
+	return outcome;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	int ret;
+
+	if (!run) {
+		log_error("out of memory");
+		return EXIT_HOST_ERROR;
+	}
+	timeline_record(&run->timeline, TIMELINE_START);
+	config_init(&run->config);
+	ret = config_parse_args(&run->config, argc, argv, &run->diag);
+	if (ret < 0)
+		log_error("%s", run->diag.text);
+	if (ret) {
+		ret = ret < 0 ? EXIT_OPERATOR : EXIT_SUCCESS;
+		goto out;
+	}
+	log_set_level(run->config.log_level);
+	if (run_open_files(run)) {
+		ret = EXIT_OPERATOR;
+		goto out;
+	}
+	ret = run->config.dry_run ? (int)run_dry(run) : (int)run_guest(run);
+	run_close_files(run);
+out:
+	config_fini(&run->config);
+	free(run);
+	return ret;
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/* probe.c - how fast a guest's kernel mode really is on this host */
+
+#include "kvm/probe.h"
+
+#include "kvm/vcpu.h"
+#include "util/bits.h"
+#include "util/timeline.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define PROBE_MEMORY   MIB(2)
+#define PROBE_ENTRY    0x1000u
+#define PROBE_RESERVED 0xfeffc000u
+#define PROBE_FIRST    500u	  /* turns: about 1 ms where a million a second is the pace */
+#define PROBE_LAST     500000000u /* turns: more than any processor does in PROBE_LONG_NS */
+#define PROBE_LONG_NS  10000000u  /* a round this long is measured well enough */
+#define PROBE_GROWTH   4
+
+/* ecx = turns; each turn is two instructions; then leave by a port, and again. */
+static const uint8_t probe_code[] = {
+	0xff, 0xc9, /* 1: dec %ecx */
+	0x75, 0xfc, /*    jnz 1b */
+	0xe6, 0x80, /*    out %al, $0x80 */
+	0xf4,	    /*    hlt */
+};
+
+static int probe_round(struct vcpu *vcpu, uint32_t turns, uint64_t *ns, struct diag *diag)
+{
+	struct kvm_regs regs = { .rip = PROBE_ENTRY, .rcx = turns, .rflags = 2 };
+	uint64_t start;
+	int ret;
+
+	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
+		return diag_fail(diag, errno, "KVM_SET_REGS: %s", strerror(errno));
+	start = timeline_now();
+	do
+		ret = ioctl(vcpu->fd, KVM_RUN, 0);
+	while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	*ns = timeline_now() - start;
+	if (ret < 0)
+		return diag_fail(diag, errno, "KVM_RUN: %s", strerror(errno));
+	if (vcpu->run->exit_reason != KVM_EXIT_IO)
+		return diag_fail(diag, EIO, "KVM_RUN: exit %u where port I/O was due",
+			vcpu->run->exit_reason);
+	return 0;
+}
+
+static int64_t probe_measure(struct vcpu *vcpu, struct diag *diag)
+{
+	uint32_t turns = PROBE_FIRST;
+	uint64_t ns = 0;
+
+	for (;;) {
+		int ret = probe_round(vcpu, turns, &ns, diag);
+
+		if (ret)
+			return ret;
+		if (ns >= PROBE_LONG_NS || turns > PROBE_LAST / PROBE_GROWTH)
+			break;
+		turns *= PROBE_GROWTH;
+	}
+	return (int64_t)(2.0 * turns * 1e9 / (double)(ns ? ns : 1));
+}
+
+int64_t kvm_probe_speed(struct diag *diag)
+{
+	struct guest_mem mem;
+	struct kvm kvm;
+	struct kvm_vm vm;
+	struct vcpu vcpu;
+	int64_t speed = guest_mem_init(&mem, PROBE_MEMORY);
+
+	if (speed)
+		return diag_fail(diag, (int)-speed, "out of memory");
+	guest_mem_write(&mem, PROBE_ENTRY, probe_code, sizeof(probe_code));
+	speed = kvm_init(&kvm, diag);
+	if (speed)
+		goto out_mem;
+	speed = kvm_vm_init(&vm, &kvm, &mem, 1, PROBE_RESERVED, diag);
+	if (speed)
+		goto out_kvm;
+	speed = vcpu_init(&vcpu, &kvm, &vm, 0, 1, diag);
+	if (speed)
+		goto out_vm;
+	speed = vcpu_set_pvh_entry(&vcpu, PROBE_ENTRY, 0, diag);
+	if (!speed)
+		speed = probe_measure(&vcpu, diag);
+	vcpu_fini(&vcpu);
+out_vm:
+	kvm_vm_fini(&vm);
+out_kvm:
+	kvm_fini(&kvm);
+out_mem:
+	guest_mem_fini(&mem);
+	return speed;
+}
