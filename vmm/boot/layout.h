@@ -16,13 +16,13 @@
 #define BOOT_LAYOUT_H
 
 #define LAYOUT_START_INFO   0x80000u
-#define LAYOUT_MODLIST      0x80040u
-#define LAYOUT_MEMMAP       0x80100u
-#define LAYOUT_CMDLINE      0x82000u
+#define LAYOUT_MODLIST	    0x80040u
+#define LAYOUT_MEMMAP	    0x80100u
+#define LAYOUT_CMDLINE	    0x82000u
 #define LAYOUT_CMDLINE_SIZE 0x10000u /* with the NUL */
 #define LAYOUT_LOW_RAM_END  0xa0000u
-#define LAYOUT_ACPI         0xe0000u
+#define LAYOUT_ACPI	    0xe0000u
 #define LAYOUT_ACPI_SIZE    0x20000u
-#define LAYOUT_HIGH_RAM     0x100000u
+#define LAYOUT_HIGH_RAM	    0x100000u
 
 #endif

@@ -17,7 +17,8 @@ struct memmap {
 };
 
 /* Describe `mem`: RAM to 640 KiB, the ACPI area reserved, RAM from 1 MiB, the device hole left out,
- * RAM above 4 GiB; the I/O APIC and local APIC pages reserved.
+ * RAM above 4 GiB; reserved are the I/O APIC, the local APIC and the pages that KVM keeps for
+ * itself on older Intel hosts.
  */
 void memmap_build(struct memmap *map, const struct guest_mem *mem);
 

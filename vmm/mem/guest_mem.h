@@ -8,6 +8,8 @@
 #ifndef MEM_GUEST_MEM_H
 #define MEM_GUEST_MEM_H
 
+#include "util/bits.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,24 +21,37 @@ typedef uint64_t gpa_t;
 struct mem_region {
 	gpa_t gpa;
 	uint64_t size; /* bytes, a multiple of 4096 */
-	uint8_t *hva;  /* 2 MiB-aligned relative to gpa, so that the host can use huge pages */
+	uint8_t *hva;  /* congruent to gpa modulo 2 MiB, so that the host can use huge pages */
 };
 
 struct guest_mem {
-	struct mem_region region[2]; /* ascending */
+	struct mem_region region[2]; /* [0] from 0, [1] from 4 GiB; absent: all zero */
 	size_t n_regions;
 };
 
 /* Reserve `size` bytes of RAM (a multiple of 4096, > 0), all zero, no page of it touched.
- * -ENOMEM if the address space or overcommit rule refuses.
+ * -ENOMEM if the address space or the host's overcommit rule refuses.
  */
 int guest_mem_init(struct guest_mem *mem, uint64_t size);
 void guest_mem_fini(struct guest_mem *mem);
 
+/* Make RAM as fresh as after init, at the same host addresses, so that KVM's memslots stay as they
+ * are.  No vCPU and no device may use RAM meanwhile.  After a failure (-ENOMEM) only
+ * guest_mem_fini() is allowed.
+ */
+int guest_mem_reset(struct guest_mem *mem);
+
 /* The gate: host address of [gpa, gpa + size), or NULL unless all of it lies in one region.
  * The guest may change those bytes at any time: copy once, then check the copy.
  */
-void *guest_mem_at(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
+static inline void *guest_mem_at(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
+{
+	const struct mem_region *region = &mem->region[gpa >= GUEST_MEM_HIGH_BASE];
+
+	if (!range_within(gpa, size, region->gpa, region->size))
+		return NULL;
+	return region->hva + (gpa - region->gpa);
+}
 
 /* -EFAULT unless all of the range is RAM. */
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size);
@@ -45,13 +60,14 @@ int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t 
 /* Read exactly `size` bytes of fd from `offset` into RAM.  -EFAULT: not RAM; -ENODATA: the file is
  * shorter; else read's own error.
  */
-int guest_mem_read_file(const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset,
-	uint64_t size);
+int guest_mem_read_file(
+	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
 
-/* The same by mapping the file's pages privately (copy on write): gpa and offset are multiples of
- * 4096; whole pages only (the caller reads a partial tail).  Only for files nobody else rewrites.
+/* The same by mapping the file's pages privately (copy on write): gpa, offset and size are
+ * multiples of 4096 (the caller reads a partial tail).  Only for files nobody else rewrites or
+ * cuts.
  */
-int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset,
-	uint64_t size);
+int guest_mem_map_file(
+	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
 
 #endif

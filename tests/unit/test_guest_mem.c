@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+/* test_guest_mem.c - guest RAM: layout, the gate, copying, files */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mem/guest_mem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static struct guest_mem make(uint64_t size)
+{
+	struct guest_mem mem;
+
+	assert_int_equal(guest_mem_init(&mem, size), 0);
+	return mem;
+}
+
+/* A file of n pages; every byte is its page's number plus one. */
+static int make_file(size_t n_pages)
+{
+	int fd = memfd_create("test", 0);
+
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < n_pages; i++) {
+		char page[4096];
+
+		memset(page, (int)i + 1, sizeof(page));
+		assert_int_equal(write(fd, page, sizeof(page)), sizeof(page));
+	}
+	return fd;
+}
+
+static void test_regions(void **state)
+{
+	static const struct {
+		uint64_t size, low, high;
+	} row[] = {
+		{ KIB(4), KIB(4), 0 },
+		{ MIB(32), MIB(32), 0 },
+		{ GIB(3), GIB(3), 0 },
+		{ GIB(3) + KIB(4), GIB(3), KIB(4) },
+		{ GIB(5), GIB(3), GIB(2) },
+		{ GIB(64), GIB(3), GIB(61) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		struct guest_mem mem = make(row[i].size);
+
+		assert_int_equal(mem.n_regions, row[i].high ? 2 : 1);
+		assert_int_equal(mem.region[0].gpa, 0);
+		assert_int_equal(mem.region[0].size, row[i].low);
+		assert_int_equal(mem.region[1].size, row[i].high);
+		if (row[i].high)
+			assert_int_equal(mem.region[1].gpa, GIB(4));
+		for (size_t k = 0; k < mem.n_regions; k++) {
+			const struct mem_region *r = &mem.region[k];
+
+			assert_int_equal(((uintptr_t)r->hva - r->gpa) % MIB(2), 0);
+			assert_int_equal(r->hva[0], 0);
+			assert_int_equal(r->hva[r->size - 1], 0);
+			r->hva[r->size - 1] = 1;
+		}
+		guest_mem_fini(&mem);
+		assert_int_equal(mem.n_regions, 0);
+	}
+}
+
+static void test_too_large(void **state)
+{
+	struct guest_mem mem;
+
+	assert_int_equal(guest_mem_init(&mem, 1ull << 62), -ENOMEM);
+	assert_int_equal(guest_mem_init(&mem, UINT64_MAX - 4095), -ENOMEM);
+}
+
+static uint64_t host_pages_of(const struct guest_mem *mem)
+{
+	uint64_t n = 0, pages = mem->region[0].size / 4096;
+	unsigned char *vec = malloc(pages);
+
+	assert_non_null(vec);
+	assert_int_equal(mincore(mem->region[0].hva, mem->region[0].size, vec), 0);
+	for (uint64_t i = 0; i < pages; i++)
+		n += vec[i] & 1;
+	free(vec);
+	return n;
+}
+
+static void test_untouched(void **state)
+{
+	struct guest_mem mem = make(MIB(64));
+
+	assert_int_equal(host_pages_of(&mem), 0);
+	mem.region[0].hva[0x80000] = 1;
+	assert_int_equal(host_pages_of(&mem), 1); /* not a huge page */
+	guest_mem_fini(&mem);
+}
+
+static void test_gate(void **state)
+{
+	struct guest_mem mem = make(GIB(5));
+	uint8_t *low = mem.region[0].hva, *high = mem.region[1].hva;
+
+	assert_ptr_equal(guest_mem_at(&mem, 0, 1), low);
+	assert_ptr_equal(guest_mem_at(&mem, 0, GIB(3)), low);
+	assert_ptr_equal(guest_mem_at(&mem, GIB(3) - 1, 1), low + GIB(3) - 1);
+	assert_null(guest_mem_at(&mem, 0, GIB(3) + 1));
+	assert_null(guest_mem_at(&mem, GIB(3) - 1, 2));
+	assert_null(guest_mem_at(&mem, GIB(3), 1));
+	assert_null(guest_mem_at(&mem, GIB(4) - 1, 1));
+	assert_null(guest_mem_at(&mem, GIB(4) - 1, 2));
+	assert_ptr_equal(guest_mem_at(&mem, GIB(4), GIB(2)), high);
+	assert_ptr_equal(guest_mem_at(&mem, GIB(6) - 1, 1), high + GIB(2) - 1);
+	assert_null(guest_mem_at(&mem, GIB(6) - 1, 2));
+	assert_null(guest_mem_at(&mem, GIB(6), 1));
+	guest_mem_fini(&mem);
+}
+
+static void test_gate_does_not_wrap(void **state)
+{
+	static const uint64_t size[] = { 32, 5 * 1024 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(size); i++) {
+		struct guest_mem mem = make(MIB(size[i]));
+
+		assert_null(guest_mem_at(&mem, 0, UINT64_MAX));
+		assert_null(guest_mem_at(&mem, 1, UINT64_MAX));
+		assert_null(guest_mem_at(&mem, 4096, UINT64_MAX - 4095));
+		assert_null(guest_mem_at(&mem, GIB(4), UINT64_MAX - GIB(4) + 1));
+		assert_null(guest_mem_at(&mem, UINT64_MAX, 1));
+		assert_null(guest_mem_at(&mem, UINT64_MAX, 2));
+		assert_null(guest_mem_at(&mem, UINT64_MAX - 4095, 4096));
+		guest_mem_fini(&mem);
+	}
+}
+
+static void test_copy(void **state)
+{
+	struct guest_mem mem = make(KIB(8));
+	char data[8] = "pronto!", back[8];
+
+	assert_int_equal(guest_mem_write(&mem, KIB(8) - 8, data, 8), 0);
+	assert_int_equal(guest_mem_read(&mem, KIB(8) - 8, back, 8), 0);
+	assert_memory_equal(data, back, 8);
+	assert_int_equal(guest_mem_write(&mem, KIB(8) - 7, data, 8), -EFAULT);
+	assert_int_equal(guest_mem_read(&mem, KIB(8) - 7, back, 8), -EFAULT);
+	guest_mem_fini(&mem);
+}
+
+static void test_read_file(void **state)
+{
+	struct guest_mem mem = make(KIB(64));
+	int fd = make_file(3);
+	uint8_t *ram = mem.region[0].hva;
+
+	assert_int_equal(guest_mem_read_file(&mem, 0x100, fd, 4095, 4098), 0);
+	assert_int_equal(ram[0xff], 0);
+	assert_int_equal(ram[0x100], 1);
+	assert_int_equal(ram[0x101], 2);
+	assert_int_equal(ram[0x1100], 2);
+	assert_int_equal(ram[0x1101], 3);
+	assert_int_equal(ram[0x1102], 0);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 8192, 4096), 0);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 8192, 4097), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, UINT64_MAX, 1), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 1, INT64_MAX), -EFAULT);
+	assert_int_equal(guest_mem_read_file(&mem, KIB(64) - 1, fd, 0, 2), -EFAULT);
+	assert_int_equal(guest_mem_read_file(&mem, 0, -1, 0, 1), -EBADF);
+	close(fd);
+	guest_mem_fini(&mem);
+}
+
+static void test_map_file(void **state)
+{
+	struct guest_mem mem = make(MIB(4));
+	int fd = make_file(3);
+	uint8_t *ram = mem.region[0].hva;
+	char byte;
+
+	assert_int_equal(guest_mem_map_file(&mem, MIB(2), fd, 4096, 8192), 0);
+	assert_int_equal(ram[MIB(2) - 1], 0);
+	assert_int_equal(ram[MIB(2)], 2);
+	assert_int_equal(ram[MIB(2) + 8191], 3);
+	assert_int_equal(ram[MIB(2) + 8192], 0);
+
+	/* The guest's writes are its own. */
+	ram[MIB(2)] = 77;
+	assert_int_equal(pread(fd, &byte, 1, 4096), 1);
+	assert_int_equal(byte, 2);
+
+	assert_int_equal(guest_mem_map_file(&mem, MIB(2), fd, 4096, 12288), -ENODATA);
+	assert_int_equal(guest_mem_map_file(&mem, MIB(4) - 4096, fd, 0, 8192), -EFAULT);
+	close(fd);
+	guest_mem_fini(&mem);
+}
+
+static void test_reset(void **state)
+{
+	struct guest_mem mem = make(GIB(4));
+	uint8_t *low = mem.region[0].hva, *high = mem.region[1].hva;
+	int fd = make_file(2);
+
+	low[5] = 1;
+	high[5] = 1;
+	assert_int_equal(guest_mem_map_file(&mem, MIB(2), fd, 0, 8192), 0);
+	assert_int_equal(guest_mem_reset(&mem), 0);
+	assert_ptr_equal(mem.region[0].hva, low);
+	assert_ptr_equal(mem.region[1].hva, high);
+	assert_int_equal(low[5], 0);
+	assert_int_equal(low[MIB(2)], 0);
+	assert_int_equal(high[5], 0);
+	close(fd);
+	guest_mem_fini(&mem);
+}
+
+/* Copy the VmFlags line of the mapping around `at` in this process. */
+static void flags_of(const void *at, char *flags, size_t size)
+{
+	FILE *maps = fopen("/proc/self/smaps", "r");
+	bool inside = false;
+	char line[512];
+
+	assert_non_null(maps);
+	flags[0] = 0;
+	while (fgets(line, sizeof(line), maps)) {
+		uintptr_t start, end;
+
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+			inside = (uintptr_t)at >= start && (uintptr_t)at < end;
+		else if (inside && !strncmp(line, "VmFlags:", 8))
+			snprintf(flags, size, "%s", line);
+	}
+	fclose(maps);
+	assert_true(flags[0]);
+}
+
+static void test_advice(void **state)
+{
+	struct guest_mem mem = make(GIB(4));
+	bool thp = !access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK);
+	static const uint64_t where[] = { 0, MIB(2) - 1, MIB(2), GIB(3) - 1, GIB(4), GIB(5) - 1 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(where); i++) {
+		char flags[512];
+
+		flags_of(guest_mem_at(&mem, where[i], 1), flags, sizeof(flags));
+		assert_non_null(strstr(flags, " dd"));
+		assert_non_null(strstr(flags, " nr"));
+		if (thp)
+			assert_int_equal(strstr(flags, " hg") != NULL, where[i] >= MIB(2));
+	}
+	guest_mem_fini(&mem);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_untouched),
+		cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_gate_does_not_wrap),
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_read_file),
+		cmocka_unit_test(test_map_file),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_advice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
