@@ -14,7 +14,7 @@
 #define ACPI_MAX_TABLES 8
 
 struct acpi_config {
-	uint32_t n_cpus;         /* APIC ids 0 .. n_cpus - 1 */
+	uint32_t n_cpus;	 /* APIC ids 0 .. n_cpus - 1 */
 	uint32_t n_virtio_slots; /* announced in the DSDT: LNRO0005, see bus/platform.h */
 };
 
@@ -32,7 +32,7 @@ struct acpi_tables {
 };
 
 /* 0, or -ENOSPC if the area cannot hold them (too many CPUs). */
-int acpi_build(const struct guest_mem *mem, const struct acpi_config *config,
-	struct acpi_tables *tables);
+int acpi_build(
+	const struct guest_mem *mem, const struct acpi_config *config, struct acpi_tables *tables);
 
 #endif

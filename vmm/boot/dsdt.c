@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/* dsdt.c - the devices of the machine, in AML
+ *
+ * The guest interprets this on its way up, so nothing is said twice: no _STA (absent means present
+ * and enabled), no _CRS where there are no resources, one method in all.
+ */
+
+#include "boot/dsdt.h"
+#include "bus/platform.h"
+
+#include <stdio.h>
+
+static aml_mark open_device(struct aml *aml, const char *name, const char *eisa_id, uint32_t uid)
+{
+	aml_mark device = aml_open_device(aml, name);
+
+	aml_name(aml, "_HID");
+	aml_eisa_id(aml, eisa_id);
+	aml_name(aml, "_UID");
+	aml_integer(aml, uid);
+	return device;
+}
+
+/* The same for an id that has no EISA form. */
+static aml_mark open_acpi_device(struct aml *aml, const char *name, const char *id, uint32_t uid)
+{
+	aml_mark device = aml_open_device(aml, name);
+
+	aml_name(aml, "_HID");
+	aml_string(aml, id);
+	aml_name(aml, "_UID");
+	aml_integer(aml, uid);
+	return device;
+}
+
+static aml_mark open_crs(struct aml *aml)
+{
+	aml_name(aml, "_CRS");
+	return aml_open_resources(aml);
+}
+
+/* ACPI 6.4, 8.4: every processor is declared, and _UID is what ties it to its MADT entry. */
+static void dsdt_processor(struct aml *aml, uint32_t index)
+{
+	char name[5];
+
+	snprintf(name, sizeof(name), "C%03X", index & 0xfff);
+	aml_close(aml, open_acpi_device(aml, name, "ACPI0007", index));
+}
+
+static void dsdt_serial(struct aml *aml)
+{
+	aml_mark device = open_device(aml, "COM1", "PNP0501", 0);
+	aml_mark crs = open_crs(aml);
+
+	aml_resource_io(aml, PLATFORM_SERIAL_PORT, 8);
+	aml_resource_interrupt(aml, PLATFORM_SERIAL_GSI);
+	aml_close_resources(aml, crs);
+	aml_close(aml, device);
+}
+
+/* ACPI 6.4, 4.8.2.2.1.2: without fixed hardware the button is a device, told of by the generic
+ * event device's method (5.6.9).  Reading the events clears them, so one read must serve all of
+ * them.
+ */
+static void dsdt_power_button(struct aml *aml)
+{
+	aml_mark ged, method, cond, crs;
+
+	aml_close(aml, open_device(aml, "PWRB", "PNP0C0C", 0));
+
+	ged = open_acpi_device(aml, "GED", "ACPI0013", 0);
+	crs = open_crs(aml);
+	aml_resource_interrupt(aml, PLATFORM_GED_GSI);
+	aml_close_resources(aml, crs);
+	aml_io_byte_field(aml, "EVTR", "EVTS", PLATFORM_PM_EVENTS);
+	method = aml_open_method(aml, "_EVT", 1);
+	cond = aml_open_if(aml);
+	aml_and(aml, "EVTS", PLATFORM_PM_EVENT_POWER);
+	aml_notify(aml, "PWRB", 0x80);
+	aml_close(aml, cond);
+	aml_close(aml, method);
+	aml_close(aml, ged);
+}
+
+static void dsdt_virtio_slot(struct aml *aml, uint32_t slot)
+{
+	aml_mark device, crs;
+	char name[5];
+
+	snprintf(name, sizeof(name), "V%03X", slot & 0xfff);
+	device = open_acpi_device(aml, name, "LNRO0005", slot);
+	crs = open_crs(aml);
+	aml_resource_memory32(
+		aml, PLATFORM_VIRTIO_BASE + slot * PLATFORM_VIRTIO_SIZE, PLATFORM_VIRTIO_SIZE);
+	aml_resource_interrupt(aml, PLATFORM_VIRTIO_GSI + slot);
+	aml_close_resources(aml, crs);
+	aml_close(aml, device);
+}
+
+/* Only the first element counts on hardware-reduced machines; some interpreters insist on two. */
+static void dsdt_soft_off(struct aml *aml)
+{
+	aml_mark package;
+
+	aml_name(aml, "_S5");
+	package = aml_open_package(aml, 2);
+	aml_integer(aml, PLATFORM_PM_S5_TYPE);
+	aml_integer(aml, PLATFORM_PM_S5_TYPE);
+	aml_close(aml, package);
+}
+
+void dsdt_build(struct aml *aml, const struct acpi_config *config)
+{
+	aml_mark scope;
+
+	dsdt_soft_off(aml);
+	scope = aml_open_scope(aml, "_SB");
+	for (uint32_t i = 0; i < config->n_cpus; i++)
+		dsdt_processor(aml, i);
+	dsdt_serial(aml);
+	dsdt_power_button(aml);
+	for (uint32_t i = 0; i < config->n_virtio_slots; i++)
+		dsdt_virtio_slot(aml, i);
+	aml_close(aml, scope);
+}
