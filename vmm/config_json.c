@@ -2,13 +2,12 @@
 /* config_json.c - settings from a JSON text or file */
 
 #include "config_table.h"
+#include "util/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Line of `"key":`, or 0.  Keys of one object with plain values are found exactly, unless written
@@ -113,62 +112,52 @@ int config_parse_json(
 	return ret;
 }
 
-/* Read a regular file of at most `max` bytes; NULL and the reason in diag. */
-static char *read_file(const char *path, size_t max, size_t *size, struct diag *diag)
+/* All of fd, at most `size` bytes; NULL and the reason in diag. */
+static char *read_text(int fd, size_t size, size_t *n_read, struct diag *diag)
 {
-	/* O_NONBLOCK: a FIFO is refused below, not waited for. */
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	char *text = NULL;
-	struct stat st;
+	char *text = malloc(size);
 	ssize_t n;
 
-	if (fd < 0) {
-		diag_fail(diag, EINVAL, "cannot read the configuration %.300s: %s", path,
-			strerror(errno));
+	if (!text) {
+		diag_fail(diag, ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		diag_fail(diag, EINVAL, "the configuration %.300s is not a regular file", path);
-		goto out;
-	}
-	text = malloc(max + 1);
-	if (!text) {
-		diag_fail(diag, EINVAL, "out of memory");
-		goto out;
-	}
-	for (*size = 0; *size <= max; *size += (size_t)n) {
-		n = read(fd, text + *size, max + 1 - *size);
-		if (n <= 0)
+	for (*n_read = 0; *n_read < size; *n_read += (size_t)n) {
+		n = read(fd, text + *n_read, size - *n_read);
+		if (n == 0)
 			break;
+		if (n < 0) {
+			diag_fail(diag, errno, "cannot read: %s", strerror(errno));
+			free(text);
+			return NULL;
+		}
 	}
-	if (*size > max)
-		diag_fail(diag, EINVAL,
-			"the configuration %.300s is larger than %zu bytes; is it the right file?",
-			path, max);
-	else if (n < 0)
-		diag_fail(diag, EINVAL, "cannot read the configuration %.300s: %s", path,
-			strerror(errno));
-	else
-		goto out;
-	free(text);
-	text = NULL;
-out:
-	close(fd);
 	return text;
 }
 
 int config_load_file(struct config *config, const char *path, struct diag *diag)
 {
+	struct stat st;
+	struct diag why;
 	size_t size;
 	char *text;
-	int ret;
+	int fd, ret = -EINVAL;
 
-	if (!*path)
-		return diag_fail(diag, EINVAL, "option --config: the path is empty; name a file");
-	text = read_file(path, CONFIG_MAX_FILE, &size, diag);
-	if (!text)
-		return -EINVAL;
+	fd = file_open_regular(path, &st, &why);
+	if (fd < 0)
+		return diag_fail(diag, EINVAL, "configuration '%.300s': %s", path, why.text);
+	if (st.st_size > (off_t)CONFIG_MAX_FILE) {
+		diag_fail(diag, EINVAL, "configuration '%.300s': is larger than 1 MiB", path);
+		goto out;
+	}
+	text = read_text(fd, (size_t)st.st_size, &size, &why);
+	if (!text) {
+		diag_fail(diag, EINVAL, "configuration '%.300s': %s", path, why.text);
+		goto out;
+	}
 	ret = config_parse_json(config, path, text, size, diag);
 	free(text);
+out:
+	close(fd);
 	return ret;
 }

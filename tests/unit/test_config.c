@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: MIT
+/* test_config.c - settings from arguments and from JSON, and what is refused */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "config_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_ARGS 24
+
+/* Parse `line`, its words at blanks, as the arguments of `pronto run`. */
+static int parse(struct config *config, const char *line, struct diag *diag)
+{
+	char *argv[MAX_ARGS + 1] = { "run" }, *copy = strdup(line), *rest = copy, *word;
+	int argc = 1, ret;
+
+	assert_non_null(copy);
+	while ((word = strsep(&rest, " ")) != NULL) {
+		assert_true(argc < MAX_ARGS);
+		argv[argc++] = word;
+	}
+	config_init(config);
+	ret = config_parse_args(config, argc, argv, diag);
+	free(copy);
+	return ret;
+}
+
+static void expect_refusal(const char *line, const char *message)
+{
+	struct config config;
+	struct diag diag;
+
+	assert_int_equal(parse(&config, line, &diag), -EINVAL);
+	assert_string_equal(diag.text, message);
+	config_fini(&config);
+}
+
+static void test_defaults(void **state)
+{
+	struct config config;
+	struct diag diag;
+
+	assert_int_equal(parse(&config, "vmlinux", &diag), 0);
+	assert_string_equal(config.kernel, "vmlinux");
+	assert_null(config.initrd);
+	assert_null(config.cmdline);
+	assert_int_equal(config.memory, MIB(256));
+	assert_int_equal(config.cpus, 1);
+	assert_int_equal(config.console, CONSOLE_STDIO);
+	assert_null(config.console_path);
+	assert_int_equal(config.on_reboot, ON_REBOOT_EXIT);
+	assert_int_equal(config.grace_s, 10);
+	assert_true(config.use_cache);
+	assert_false(config.dry_run);
+	assert_false(config.timeline);
+	assert_int_equal(config.log_level, LOG_LEVEL_WARN);
+	config_fini(&config);
+}
+
+static void test_every_option(void **state)
+{
+	struct config config;
+	struct diag diag;
+
+	assert_int_equal(
+		parse(&config,
+			"-i rd --memory=3g k -c4 --console file:log --on-reboot restart --grace 0"
+			" --no-cache --dry-run --timeline -- a b",
+			&diag),
+		0);
+	assert_string_equal(config.kernel, "k");
+	assert_string_equal(config.initrd, "rd");
+	assert_string_equal(config.cmdline, "a b");
+	assert_int_equal(config.memory, GIB(3));
+	assert_int_equal(config.cpus, 4);
+	assert_int_equal(config.console, CONSOLE_FILE);
+	assert_string_equal(config.console_path, "log");
+	assert_int_equal(config.on_reboot, ON_REBOOT_RESTART);
+	assert_int_equal(config.grace_s, 0);
+	assert_false(config.use_cache);
+	assert_true(config.dry_run);
+	assert_true(config.timeline);
+	config_fini(&config);
+}
+
+static void test_last_one_wins(void **state)
+{
+	struct config config;
+	struct diag diag;
+
+	assert_int_equal(
+		parse(&config, "k -c 2 --console file:x -i a -c 3 --console pty -i b", &diag), 0);
+	assert_int_equal(config.cpus, 3);
+	assert_int_equal(config.console, CONSOLE_PTY);
+	assert_null(config.console_path);
+	assert_string_equal(config.initrd, "b");
+	config_fini(&config);
+}
+
+static void test_log_level(void **state)
+{
+	static const struct {
+		const char *line;
+		enum log_level level;
+	} cases[] = {
+		{ "k -v", LOG_LEVEL_INFO },
+		{ "-vv k", LOG_LEVEL_DEBUG },
+		{ "k -vvvv", LOG_LEVEL_DEBUG },
+		{ "--log-level error k", LOG_LEVEL_ERROR },
+		{ "--log-level error -v k", LOG_LEVEL_WARN },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct config config;
+		struct diag diag;
+
+		assert_int_equal(parse(&config, cases[i].line, &diag), 0);
+		assert_int_equal(config.log_level, cases[i].level);
+		config_fini(&config);
+	}
+}
+
+/* The kernel's command line: NULL stands for the default. */
+static void test_cmdline(void **state)
+{
+	static const struct {
+		const char *line;
+		const char *cmdline;
+	} cases[] = {
+		{ "k", NULL },
+		{ "k --", "" },
+		{ "k -- quiet", "quiet" },
+		{ "k -- --help -- x", "--help -- x" },
+		{ "k --cmdline quiet", "quiet" },
+		{ "k --cmdline=", "" },
+		{ "k -i --", NULL },
+		{ "k -i -- --", "" },
+		{ "k -i -- -- x", "x" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct config config;
+		struct diag diag;
+
+		assert_int_equal(parse(&config, cases[i].line, &diag), 0);
+		if (cases[i].cmdline)
+			assert_string_equal(config.cmdline, cases[i].cmdline);
+		else
+			assert_null(config.cmdline);
+		config_fini(&config);
+	}
+}
+
+static void test_memory_limits(void **state)
+{
+	static const struct {
+		const char *line;
+		uint64_t memory;
+	} cases[] = {
+		{ "k -m 32M", MIB(32) },
+		{ "k -m 32768K", MIB(32) },
+		{ "k -m 33554432", MIB(32) },
+		{ "k -m 33558528", MIB(32) + 4096 },
+		{ "k -m 5G", GIB(5) },
+		{ "k -m 1024g", GIB(1024) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct config config;
+		struct diag diag;
+
+		assert_int_equal(parse(&config, cases[i].line, &diag), 0);
+		assert_int_equal(config.memory, cases[i].memory);
+		config_fini(&config);
+	}
+}
+
+static void test_bad_values(void **state)
+{
+#define NOT_A_SIZE(text)          \
+	"option --memory: '" text \
+	"' is not a size; give a whole number with K, M or G, such as 512M"
+	expect_refusal("k -m 31M", "option --memory: 31M is too little memory; give at least 32M");
+	expect_refusal("k -m 512",
+		"option --memory: 512 is too little memory; give at least 32M (a number without K, M or G is bytes)");
+	expect_refusal("k -m 0",
+		"option --memory: 0 is too little memory; give at least 32M (a number without K, M or G is bytes)");
+	expect_refusal("k -m 33554433", "option --memory: 33554433 is not a multiple of 4K");
+	expect_refusal(
+		"k -m 1025G", "option --memory: 1025G is too much memory; give at most 1024G");
+	expect_refusal("k -m 18446744073709551615",
+		"option --memory: 18446744073709551615 is too much memory; give at most 1024G");
+	/* 2^64 and 2^34 GiB must not come out as small numbers. */
+	expect_refusal("k -m 18446744073709551616", NOT_A_SIZE("18446744073709551616"));
+	expect_refusal("k -m 17179869185G", NOT_A_SIZE("17179869185G"));
+	expect_refusal("k -m 1GB", NOT_A_SIZE("1GB"));
+	expect_refusal("k -m -1G", NOT_A_SIZE("-1G"));
+	expect_refusal("k -m 0x100M", NOT_A_SIZE("0x100M"));
+	expect_refusal("k -m M", NOT_A_SIZE("M"));
+	expect_refusal("k --memory=", NOT_A_SIZE(""));
+#undef NOT_A_SIZE
+	expect_refusal("k -c 0", "option --cpus: '0' is not a whole number from 1 to 64");
+	expect_refusal("k -c 65", "option --cpus: '65' is not a whole number from 1 to 64");
+	expect_refusal("k -c 4294967297",
+		"option --cpus: '4294967297' is not a whole number from 1 to 64");
+	expect_refusal("k -c two", "option --cpus: 'two' is not a whole number from 1 to 64");
+	expect_refusal("k -c 2x", "option --cpus: '2x' is not a whole number from 1 to 64");
+	expect_refusal(
+		"k --grace 1.5", "option --grace: '1.5' is not a whole number from 0 to 86400");
+	expect_refusal("k --console file:", "option --console: the path is empty; name a file");
+	expect_refusal(
+		"k --console tty", "option --console: 'tty' is not stdio, file:PATH, pty or null");
+	expect_refusal(
+		"k --on-reboot halt", "option --on-reboot: 'halt' is neither exit nor restart");
+	expect_refusal(
+		"k --log-level 3", "option --log-level: '3' is not error, warn, info or debug");
+	expect_refusal("k --initrd=", "option --initrd: the path is empty; name a file");
+}
+
+static void test_bad_usage(void **state)
+{
+	expect_refusal("-v", "no kernel given; see `pronto run --help`");
+	expect_refusal("-- k", "no kernel given; see `pronto run --help`");
+	expect_refusal("", "kernel: the path is empty; name a file");
+	expect_refusal("a b", "'b' would be a second kernel; words for the kernel go after --");
+	expect_refusal("k -m", "option --memory needs an argument, SIZE");
+	expect_refusal(
+		"k --console", "option --console needs an argument, stdio|file:PATH|pty|null");
+	expect_refusal("k --dry-run=1", "option --dry-run takes no argument");
+	expect_refusal("k -x", "unknown option -x; see `pronto run --help`");
+	expect_refusal("k --memroy=1G", "unknown option --memroy; did you mean --memory?");
+	expect_refusal(
+		"k --kernel x", "unknown or ambiguous option --kernel; see `pronto run --help`");
+	expect_refusal("k --frobnicate",
+		"unknown or ambiguous option --frobnicate; see `pronto run --help`");
+	expect_refusal("k --cmdline a -- b",
+		"--cmdline and words after -- are both the kernel's command line; give one");
+}
+
+static void test_json_sets_all(void **state)
+{
+	static const char text[] =
+		"{ \"kernel\": \"k\", \"initrd\": \"rd\", \"cmdline\": \"a b\", \"memory\": \"1G\","
+		" \"cpus\": 2, \"console\": \"null\", \"on-reboot\": \"restart\", \"grace\": 3,"
+		" \"no-cache\": true, \"dry-run\": true, \"timeline\": true, \"log-level\": \"debug\" }";
+	struct config config;
+	struct diag diag;
+
+	config_init(&config);
+	assert_int_equal(config_parse_json(&config, "x", text, strlen(text), &diag), 0);
+	assert_string_equal(config.kernel, "k");
+	assert_string_equal(config.initrd, "rd");
+	assert_string_equal(config.cmdline, "a b");
+	assert_int_equal(config.memory, GIB(1));
+	assert_int_equal(config.cpus, 2);
+	assert_int_equal(config.console, CONSOLE_NULL);
+	assert_int_equal(config.on_reboot, ON_REBOOT_RESTART);
+	assert_int_equal(config.grace_s, 3);
+	assert_false(config.use_cache);
+	assert_true(config.dry_run);
+	assert_true(config.timeline);
+	assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+	config_fini(&config);
+}
+
+/* A flag of false is the same as none; a size may be a number of bytes. */
+static void test_json_values(void **state)
+{
+	static const char text[] =
+		"{ \"no-cache\": false, \"dry-run\": false, \"memory\": 67108864 }";
+	struct config config;
+	struct diag diag;
+
+	config_init(&config);
+	assert_int_equal(config_parse_json(&config, "x", text, strlen(text), &diag), 0);
+	assert_true(config.use_cache);
+	assert_false(config.dry_run);
+	assert_int_equal(config.memory, MIB(64));
+	config_fini(&config);
+}
+
+static void test_json_errors(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *message; /* its beginning */
+	} cases[] = {
+		{ "{\n\"cpus\":\n\"2\"}", "x: line 2: \"cpus\": the value is not a whole number" },
+		{ "{ \"cpus\": 1.5 }", "x: line 1: \"cpus\": the value is not a whole number" },
+		{ "{ \"cpus\": 0 }",
+			"x: line 1: \"cpus\": '0' is not a whole number from 1 to 64" },
+		{ "{\"grace\": -1}", "x: line 1: \"grace\": '-1' is not a whole number from 0" },
+		{ "{\"kernel\": 1}", "x: line 1: \"kernel\": the value is not a string" },
+		{ "{\"kernel\": {\"cpus\": 1}}",
+			"x: line 1: \"kernel\": the value is not a string" },
+		{ "{\"dry-run\": 1}", "x: line 1: \"dry-run\": the value is not true or false" },
+		{ "{\"memory\": null}",
+			"x: line 1: \"memory\": the value is not a string such as" },
+		{ "{\"memory\": \"1M\"}", "x: line 1: \"memory\": 1M is too little memory" },
+		/* The name occurs in a string first. */
+		{ "{\"cmdline\": \"\\\"cpus\\\": \\\"\",\n\n \"cpus\"\n: true}",
+			"x: line 3: \"cpus\": the value is not a whole number" },
+		{ "{\"kernel\": \"cpus\",\n \"cpus\" : []}", "x: line 2: \"cpus\": the value" },
+		/* Written with escapes, its line is not found. */
+		{ "{\"\\u0063pus\": true}", "x: \"cpus\": the value is not a whole number" },
+		{ "{\"mem\": 1}", "x: line 1: \"mem\": unknown key; keys are the long options" },
+		{ "{\"cpu\": 1}", "x: line 1: \"cpu\": unknown key; did you mean \"cpus\"?" },
+		{ "{\"config\": \"y\"}", "x: line 1: \"config\": unknown key; keys are" },
+		{ "{\"cpus\": 1,\n\"cpus\": 2}", "x: line 2, column 6: not JSON: duplicate" },
+		{ "{\"cpus\": 1", "x: line 1, column 10: not JSON: " },
+		{ "{\"cpus\": 1}\n}", "x: line 2, column 1: not JSON: " },
+		{ "{\"cpus\": 99999999999999999999}",
+			"x: line 1, column 29: not JSON: too big integer" },
+		{ "{\"cmdline\": \"a\\u0000b\"}", "x: line 1, column 22: not JSON: " },
+		{ "[]", "x: the file must hold one JSON object, {...}" },
+		{ "", "x: line 1, column 0: not JSON: " },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct config config;
+		struct diag diag = { "" };
+
+		config_init(&config);
+		assert_int_equal(config_parse_json(
+					 &config, "x", cases[i].text, strlen(cases[i].text), &diag),
+			-EINVAL);
+		diag.text[strlen(cases[i].message)] = '\0';
+		assert_string_equal(diag.text, cases[i].message);
+		config_fini(&config);
+	}
+}
+
+/* A directory of our own, in which the file tests work. */
+static int enter_tmp(void **state)
+{
+	char name[] = "/tmp/test_config.XXXXXX";
+
+	if (!mkdtemp(name) || chdir(name))
+		return -1;
+	*state = strdup(name);
+	return 0;
+}
+
+static int leave_tmp(void **state)
+{
+	static const char *const names[] = { "c.json", "d.json", "fifo", "large" };
+	int ret;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unlink(names[i]);
+	ret = chdir("/") || rmdir(*state);
+	free(*state);
+	return ret;
+}
+
+static void write_file(const char *name, const char *text)
+{
+	FILE *file = fopen(name, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void test_file_is_overridden(void **state)
+{
+	struct config config;
+	struct diag diag;
+
+	write_file("c.json",
+		"{\"kernel\": \"a\", \"cpus\": 2, \"memory\": \"64M\", \"cmdline\": \"x\"}");
+	write_file("d.json", "{\"memory\": \"128M\"}");
+
+	assert_int_equal(parse(&config, "--config c.json", &diag), 0);
+	assert_string_equal(config.kernel, "a");
+	assert_int_equal(config.cpus, 2);
+	assert_string_equal(config.cmdline, "x");
+	config_fini(&config);
+
+	assert_int_equal(parse(&config, "b -c 3 --config c.json --config d.json -- y z", &diag), 0);
+	assert_string_equal(config.kernel, "b");
+	assert_int_equal(config.cpus, 3);
+	assert_int_equal(config.memory, MIB(128));
+	assert_string_equal(config.cmdline, "y z");
+	config_fini(&config);
+}
+
+static void test_bad_files(void **state)
+{
+	write_file("c.json", "{\"cpus\": 0}");
+	write_file("d.json", "");
+	write_file("large", "{}");
+	assert_int_equal(truncate("large", (off_t)CONFIG_MAX_FILE + 1), 0);
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+
+	expect_refusal("k --config c.json",
+		"c.json: line 1: \"cpus\": '0' is not a whole number from 1 to 64");
+	expect_refusal("k --config d.json", "configuration 'd.json': is empty");
+	expect_refusal("k --config large", "configuration 'large': is larger than 1 MiB");
+	expect_refusal("k --config fifo", "configuration 'fifo': is a FIFO; give a regular file");
+	expect_refusal("k --config .", "configuration '.': is a directory; give a regular file");
+	expect_refusal(
+		"k --config no", "configuration 'no': cannot open: No such file or directory");
+	/* The size itself is still allowed; what follows the object is not. */
+	assert_int_equal(truncate("large", (off_t)CONFIG_MAX_FILE), 0);
+	expect_refusal("k --config large",
+		"large: line 1, column 3: not JSON: end of file expected near end of file");
+}
+
+/* The help has a line for each option, and none for what is not an option. */
+static void test_help(void **state)
+{
+	char *text = NULL, option[64];
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	config_print_help(out);
+	assert_int_equal(fclose(out), 0);
+	for (size_t i = 0; i < CONFIG_N_SETTINGS; i++) {
+		const struct setting *s = &config_settings[i];
+
+		snprintf(option, sizeof(option), "--%s%s%s", s->name, s->arg ? " " : "",
+			s->arg ? s->arg : "");
+		assert_int_equal(!!strstr(text, option), !!(s->place & IN_ARGS));
+	}
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_last_one_wins),
+		cmocka_unit_test(test_log_level),
+		cmocka_unit_test(test_cmdline),
+		cmocka_unit_test(test_memory_limits),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_bad_usage),
+		cmocka_unit_test(test_json_sets_all),
+		cmocka_unit_test(test_json_values),
+		cmocka_unit_test(test_json_errors),
+		cmocka_unit_test_setup_teardown(test_file_is_overridden, enter_tmp, leave_tmp),
+		cmocka_unit_test_setup_teardown(test_bad_files, enter_tmp, leave_tmp),
+		cmocka_unit_test(test_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

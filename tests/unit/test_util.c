@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* test_util.c - messages, reasons, ranges */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "util/bits.h"
+#include "util/diag.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static void test_range_within(void **state)
+{
+	assert_true(range_within(0, 0, 0, 0));
+	assert_true(range_within(10, 5, 10, 5));
+	assert_true(range_within(15, 0, 10, 5));
+	assert_false(range_within(9, 1, 10, 5));
+	assert_false(range_within(10, 6, 10, 5));
+	assert_false(range_within(16, 0, 10, 5));
+	/* Nothing wraps. */
+	assert_false(range_within(11, UINT64_MAX, 10, 5));
+	assert_false(range_within(UINT64_MAX, 2, 0, 100));
+	assert_true(range_within(UINT64_MAX - 1, 1, UINT64_MAX - 1, 1));
+}
+
+static void test_alignment(void **state)
+{
+	assert_int_equal(ALIGN_UP(UINT64_C(0x1001), 0x1000), 0x2000);
+	assert_int_equal(ALIGN_UP(UINT64_C(0x1000), 0x1000), 0x1000);
+	assert_int_equal(ALIGN_DOWN(UINT64_C(0xffffffffffff1fff), 0x1000), 0xffffffffffff1000);
+	assert_true(is_power_of_2(1));
+	assert_true(is_power_of_2(UINT64_C(1) << 63));
+	assert_false(is_power_of_2(0));
+	assert_false(is_power_of_2(6));
+}
+
+static void test_diag(void **state)
+{
+	char name[2 * sizeof(struct diag)];
+	struct diag diag;
+
+	assert_int_equal(diag_fail(&diag, ENOENT, "no %s\033[2J\n\x7f", "file"), -ENOENT);
+	assert_string_equal(diag.text, "no file?[2J??");
+
+	memset(name, 'x', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	diag_fail(&diag, EINVAL, "%s", name);
+	assert_int_equal(strlen(diag.text), sizeof(diag.text) - 1);
+}
+
+/* What log_at() writes goes through a pipe; the number of bytes is returned. */
+static size_t capture_log(enum log_level level, const char *text, char *out, size_t size)
+{
+	int fds[2], saved = dup(STDERR_FILENO);
+	ssize_t n;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_true(dup2(fds[1], STDERR_FILENO) >= 0);
+	log_at(level, "%s", text);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	close(saved);
+	close(fds[1]);
+	n = read(fds[0], out, size);
+	close(fds[0]);
+	assert_true(n >= 0);
+	return (size_t)n;
+}
+
+static void test_log(void **state)
+{
+	char text[4096], out[8192];
+	size_t n;
+
+	n = capture_log(LOG_LEVEL_WARN, "a", out, sizeof(out));
+	assert_int_equal(n, strlen("pronto: warn: a\n"));
+	assert_memory_equal(out, "pronto: warn: a\n", n);
+	assert_int_equal(capture_log(LOG_LEVEL_INFO, "a", out, sizeof(out)), 0);
+
+	log_set_level(LOG_LEVEL_INFO);
+	log_set_raw(true);
+	n = capture_log(LOG_LEVEL_INFO, "a", out, sizeof(out));
+	assert_memory_equal(out, "pronto: info: a\r\n", n);
+
+	/* Cut, and still a line. */
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	n = capture_log(LOG_LEVEL_ERROR, text, out, sizeof(out));
+	assert_in_range(n, 500, 1024);
+	assert_memory_equal(out + n - 3, "x\r\n", 3);
+	log_set_raw(false);
+	log_set_level(LOG_LEVEL_WARN);
+}
+
+static void test_log_level_names(void **state)
+{
+	assert_int_equal(log_level_from_name("error"), LOG_LEVEL_ERROR);
+	assert_int_equal(log_level_from_name("debug"), LOG_LEVEL_DEBUG);
+	assert_int_equal(log_level_from_name("verbose"), -1);
+	assert_int_equal(log_level_from_name(""), -1);
+}
+
+static void test_log_limit(void **state)
+{
+	struct log_limit limit = { 0 };
+	size_t n_ok = 0;
+
+	for (int i = 0; i < 100; i++)
+		n_ok += log_limit_ok(&limit);
+	/* 2: the second may turn meanwhile. */
+	assert_in_range(n_ok, 1, 2);
+	assert_int_equal(limit.n_dropped, 100 - n_ok);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_range_within),
+		cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_diag),
+		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_log_level_names),
+		cmocka_unit_test(test_log_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
