@@ -19,19 +19,19 @@
 
 struct boot_params {
 	const struct image *image;
-	int initrd_fd;           /* regular file, or -1 */
-	uint64_t initrd_size;    /* bytes; 0 with initrd_fd >= 0 is refused by the caller */
-	const char *cmdline;     /* NUL-terminated, handed over as it is */
+	int initrd_fd;	      /* regular file, or -1 */
+	uint64_t initrd_size; /* bytes; 0 with initrd_fd >= 0 is refused by the caller */
+	const char *cmdline;  /* NUL-terminated, handed over as it is */
 	uint32_t n_cpus;
 	uint32_t n_virtio_slots;
 };
 
 /* What was handed over, and where. */
 struct handover {
-	uint32_t entry;      /* first instruction */
+	uint32_t entry;	     /* first instruction */
 	gpa_t start_info;    /* %ebx */
 	int64_t load_offset; /* added to every address of the image (PHYS32_RELOC); usually 0 */
-	gpa_t initrd;        /* 0: none */
+	gpa_t initrd;	     /* 0: none */
 	uint64_t initrd_size;
 	struct memmap memmap;
 	struct acpi_tables acpi;
@@ -45,8 +45,8 @@ int boot_load(const struct guest_mem *mem, const struct boot_params *params,
 	struct handover *handover, struct diag *diag);
 
 /* Print exactly what boot_load() put there, read back from guest RAM: load ranges, entry, memory
- * map, start info, module, command line, ACPI tables (these in acpidump's format, so that acpixtract
- * and iasl read it).
+ * map, start info, module, command line, ACPI tables (these in acpidump's format, so that
+ * acpixtract and iasl read it).
  */
 void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_params *params,
 	const struct handover *handover);

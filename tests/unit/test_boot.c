@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: MIT
+/* test_boot.c - placing and loading a kernel, and what is handed over with it */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "boot/boot.h"
+#include "boot/layout.h"
+#include "boot/load.h"
+#include "boot/place.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <pvh/start_info.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FILE_SIZE MIB(1)
+
+/* What a test starts from: a kernel of one segment at 16 MiB, its file full of known bytes. */
+struct fixture {
+	struct guest_mem mem;
+	struct image image;
+	struct boot_params params;
+	struct handover handover;
+	struct diag diag;
+};
+
+/* Never zero, so that missing and superfluous bytes both show. */
+static uint8_t file_byte(uint64_t offset)
+{
+	return (uint8_t)(offset % 251 + 1);
+}
+
+static int make_file(uint64_t size)
+{
+	uint8_t *data = malloc(size);
+	int fd = memfd_create("kernel", 0);
+
+	assert_non_null(data);
+	assert_true(fd >= 0);
+	for (uint64_t i = 0; i < size; i++)
+		data[i] = file_byte(i);
+	assert_int_equal(write(fd, data, size), size);
+	free(data);
+	return fd;
+}
+
+static void add_segment(
+	struct elf_image *elf, uint64_t gpa, uint64_t offset, uint64_t file_size, uint64_t mem_size)
+{
+	elf->segment[elf->n_segments++] = (struct elf_segment){
+		.offset = offset,
+		.file_size = file_size,
+		.gpa = gpa,
+		.mem_size = mem_size,
+		.align = 4096,
+		.flags = PF_R | PF_X,
+	};
+	if (elf->n_segments == 1)
+		elf->start = gpa;
+	elf->end = gpa + mem_size;
+}
+
+static void init_memory(struct fixture *f, uint64_t memory)
+{
+	memset(f, 0, sizeof(*f));
+	assert_int_equal(guest_mem_init(&f->mem, memory), 0);
+	f->image.fd = make_file(FILE_SIZE);
+	f->image.size = FILE_SIZE;
+	f->image.elf.is_64 = true;
+	f->image.elf.has_pvh_entry = true;
+	f->params = (struct boot_params){
+		.image = &f->image,
+		.initrd_fd = -1,
+		.cmdline = "console=ttyS0",
+		.n_cpus = 1,
+	};
+}
+
+static void init(struct fixture *f)
+{
+	init_memory(f, MIB(64));
+	add_segment(&f->image.elf, MIB(16), 4096, KIB(256) + 100, KIB(512));
+	f->image.elf.pvh_entry = MIB(16) + 0x40;
+}
+
+static void fini(struct fixture *f)
+{
+	if (f->params.initrd_fd >= 0)
+		close(f->params.initrd_fd);
+	close(f->image.fd);
+	guest_mem_fini(&f->mem);
+}
+
+static int load(struct fixture *f)
+{
+	return boot_load(&f->mem, &f->params, &f->handover, &f->diag);
+}
+
+static void assert_refused(struct fixture *f, int err, const char *words)
+{
+	assert_int_equal(load(f), -err);
+	if (!strstr(f->diag.text, words))
+		fail_msg("\"%s\" is not in \"%s\"", words, f->diag.text);
+	fini(f);
+}
+
+/* The segment's file bytes are there, and zeros behind them. */
+static void assert_loaded(const struct fixture *f, const struct elf_segment *segment)
+{
+	gpa_t gpa = place_segment_gpa(segment, f->handover.load_offset);
+	const uint8_t *ram = guest_mem_at(&f->mem, gpa, segment->mem_size);
+
+	assert_non_null(ram);
+	for (uint64_t i = 0; i < segment->file_size; i++)
+		if (ram[i] != file_byte(segment->offset + i))
+			fail_msg("wrong byte at %#lx", (unsigned long)(gpa + i));
+	for (uint64_t i = segment->file_size; i < segment->mem_size; i++)
+		if (ram[i])
+			fail_msg("no zero at %#lx", (unsigned long)(gpa + i));
+}
+
+static const struct hvm_start_info *start_info(const struct fixture *f)
+{
+	assert_int_equal(f->handover.start_info, 0x80000);
+	return guest_mem_at(&f->mem, f->handover.start_info, sizeof(struct hvm_start_info));
+}
+
+/* ---- what is handed over ---- */
+
+static void test_handover(void **state)
+{
+	const struct hvm_memmap_table_entry *map;
+	const struct hvm_start_info *info;
+	struct fixture f;
+
+	init(&f);
+	assert_int_equal(load(&f), 0);
+	assert_loaded(&f, &f.image.elf.segment[0]);
+	assert_int_equal(f.handover.entry, MIB(16) + 0x40);
+	assert_int_equal(f.handover.load_offset, 0);
+	assert_int_equal(f.handover.initrd, 0);
+
+	info = start_info(&f);
+	assert_int_equal(info->magic, 0x336ec578);
+	assert_int_equal(info->version, 1);
+	assert_int_equal(info->flags, 0);
+	assert_int_equal(info->nr_modules, 0);
+	assert_int_equal(info->modlist_paddr, 0);
+	assert_int_equal(info->reserved, 0);
+	assert_string_equal(guest_mem_at(&f.mem, info->cmdline_paddr, 14), "console=ttyS0");
+	assert_memory_equal(guest_mem_at(&f.mem, info->rsdp_paddr, 8), "RSD PTR ", 8);
+	assert_int_equal(info->memmap_entries, f.handover.memmap.n_entries);
+	map = guest_mem_at(&f.mem, info->memmap_paddr, info->memmap_entries * sizeof(*map));
+	assert_memory_equal(map, f.handover.memmap.entry, info->memmap_entries * sizeof(*map));
+	/* The BIOS data area and OSv's scratch space stay clear. */
+	for (const uint8_t *p = guest_mem_at(&f.mem, 0, 0x80000), *end = p + 0x80000; p < end; p++)
+		assert_int_equal(*p, 0);
+	fini(&f);
+}
+
+static void test_initrd(void **state)
+{
+	const struct hvm_modlist_entry *module;
+	const struct hvm_start_info *info;
+	const uint8_t *ram;
+	struct fixture f;
+
+	init(&f);
+	f.params.initrd_fd = make_file(5001);
+	f.params.initrd_size = 5001;
+	assert_int_equal(load(&f), 0);
+	info = start_info(&f);
+	assert_int_equal(info->nr_modules, 1);
+	module = guest_mem_at(&f.mem, info->modlist_paddr, sizeof(*module));
+	assert_int_equal(module->paddr, MIB(64) - 8192);
+	assert_int_equal(module->size, 5001);
+	assert_int_equal(module->cmdline_paddr, 0);
+	assert_int_equal(module->reserved, 0);
+	assert_int_equal(f.handover.initrd, module->paddr);
+	assert_int_equal(f.handover.initrd_size, module->size);
+	ram = guest_mem_at(&f.mem, module->paddr, 8192);
+	for (size_t i = 0; i < 8192; i++)
+		assert_int_equal(ram[i], i < 5001 ? file_byte(i) : 0);
+	fini(&f);
+}
+
+static void test_initrd_refused(void **state)
+{
+	struct fixture f;
+
+	init(&f);
+	f.params.initrd_fd = make_file(5001);
+	assert_refused(&f, EINVAL, "initrd is empty");
+
+	init(&f);
+	f.params.initrd_fd = make_file(5001);
+	f.params.initrd_size = 5002;
+	assert_refused(&f, ENODATA, "became shorter");
+
+	init(&f);
+	f.params.initrd_fd = make_file(1);
+	f.params.initrd_size = MIB(60);
+	assert_refused(&f, ENOSPC, "initrd of 60M does not fit beside the kernel's 1M");
+
+	init(&f);
+	f.params.initrd_fd = make_file(1);
+	f.params.initrd_size = UINT64_MAX;
+	assert_refused(&f, ENOSPC, "does not fit");
+}
+
+/* The initrd goes under a kernel that lies at the top of RAM, and never shares a page with it. */
+static void test_initrd_avoids_kernel(void **state)
+{
+	struct fixture f;
+
+	init_memory(&f, MIB(64));
+	add_segment(&f.image.elf, MIB(60) + 0x800, 0, 4096, MIB(4) - 0x800);
+	f.params.initrd_fd = make_file(5000);
+	f.params.initrd_size = 5000;
+	assert_int_equal(load(&f), 0);
+	assert_int_equal(f.handover.initrd, MIB(60) - 8192);
+	fini(&f);
+}
+
+static char *cmdline_of(size_t size)
+{
+	char *text = malloc(size + 1);
+
+	assert_non_null(text);
+	memset(text, 'x', size);
+	text[size] = 0;
+	return text;
+}
+
+static int load_cmdline(size_t size, const char *version, const char *guest_os)
+{
+	char *cmdline = cmdline_of(size);
+	struct fixture f;
+	int ret;
+
+	init(&f);
+	f.params.cmdline = cmdline;
+	snprintf(f.image.version, sizeof(f.image.version), "%s", version);
+	if (guest_os) {
+		f.image.elf.n_notes = 1;
+		f.image.elf.note[0].type = 6;
+		f.image.elf.note[0].desc_size = (uint32_t)strlen(guest_os) + 1;
+		memcpy(f.image.elf.note[0].desc, guest_os, strlen(guest_os) + 1);
+	}
+	ret = load(&f);
+	if (!ret)
+		assert_string_equal(
+			guest_mem_at(&f.mem, start_info(&f)->cmdline_paddr, 1), cmdline);
+	else
+		assert_non_null(strstr(f.diag.text, "shorten it"));
+	fini(&f);
+	free(cmdline);
+	return ret;
+}
+
+static void test_cmdline_limits(void **state)
+{
+	assert_int_equal(load_cmdline(0, "6.1.0", NULL), 0);
+	assert_int_equal(load_cmdline(2047, "6.1.0", NULL), 0);
+	assert_int_equal(load_cmdline(2048, "6.1.0", NULL), -E2BIG);
+	assert_int_equal(load_cmdline(2048, "", "linux"), -E2BIG);
+	assert_int_equal(load_cmdline(2048, "", "FreeBSD"), 0);
+	assert_int_equal(load_cmdline(2048, "", NULL), 0);
+	assert_int_equal(load_cmdline(65535, "", NULL), 0);
+	assert_int_equal(load_cmdline(65536, "", NULL), -E2BIG);
+}
+
+/* ---- loading ---- */
+
+static bool is_mapped(const struct fixture *f, size_t i)
+{
+	const struct elf_segment *segment = &f->image.elf.segment[i];
+
+	return load_plan_segment(&f->image, segment, segment->gpa).mapped > 0;
+}
+
+static void test_mapped_or_read(void **state)
+{
+	struct fixture f;
+
+	init(&f);
+	f.image.elf.n_segments = 0;
+	add_segment(&f.image.elf, MIB(16), 4096, KIB(64), KIB(64));
+	add_segment(&f.image.elf, MIB(17), 4096, KIB(64) - 1, KIB(64));
+	add_segment(&f.image.elf, MIB(18), 4095, KIB(64), KIB(64));
+	add_segment(&f.image.elf, MIB(19) + 5, 5, KIB(72), KIB(72));
+	assert_false(is_mapped(&f, 0));
+	f.image.owned_file = true;
+	assert_true(is_mapped(&f, 0));
+	assert_false(is_mapped(&f, 1));
+	assert_false(is_mapped(&f, 2));
+	assert_true(is_mapped(&f, 3));
+	fini(&f);
+}
+
+/* Every residue that matters of address, offset and size, from files of both kinds; neighbours
+ * share pages.
+ */
+static void test_contents(void **state)
+{
+	static const uint64_t head[] = { 0, 1, 0x800, 4095 };
+	static const uint64_t size[] = { 1, 4096, KIB(64) - 1, KIB(64), KIB(100) + 7 };
+
+	for (size_t h = 0; h < ARRAY_SIZE(head); h++)
+		for (size_t s = 0; s < ARRAY_SIZE(size); s++)
+			for (int owned = 0; owned < 2; owned++) {
+				uint64_t gpa = MIB(16) + head[h];
+				struct elf_image *elf;
+				struct fixture f;
+
+				init_memory(&f, MIB(32));
+				f.image.owned_file = owned;
+				elf = &f.image.elf;
+				add_segment(elf, gpa, 8192 + head[h], size[s], size[s] + 10);
+				gpa += size[s] + 10;
+				add_segment(
+					elf, gpa, KIB(256) + gpa % 4096, size[s], size[s] + 9000);
+				gpa += size[s] + 9000;
+				add_segment(elf, gpa, 4097, size[s], size[s]);
+				assert_int_equal(load(&f), 0);
+				for (size_t i = 0; i < elf->n_segments; i++)
+					assert_loaded(&f, &elf->segment[i]);
+				assert_int_equal(*(uint8_t *)guest_mem_at(&f.mem, elf->end, 1), 0);
+				fini(&f);
+			}
+}
+
+static void test_file_cut_meanwhile(void **state)
+{
+	struct fixture f;
+
+	init(&f);
+	assert_int_equal(ftruncate(f.image.fd, KIB(100)), 0);
+	assert_refused(&f, ENODATA, "cannot read the kernel's");
+
+	init(&f);
+	f.image.owned_file = true;
+	assert_int_equal(ftruncate(f.image.fd, KIB(100)), 0);
+	assert_refused(&f, ENODATA, "cannot read the kernel's");
+}
+
+/* ---- placement ---- */
+
+static void refuse_at(uint64_t memory, uint64_t gpa, uint64_t size, const char *words)
+{
+	struct fixture f;
+
+	init_memory(&f, memory);
+	add_segment(&f.image.elf, gpa, 0, 1, size);
+	assert_refused(&f, ENOSPC, words);
+}
+
+static void test_misplaced(void **state)
+{
+	refuse_at(MIB(32), MIB(16), MIB(17),
+		"[0x1000000, 0x2100000) lies outside the guest's RAM: "
+		"give it 33M");
+	refuse_at(MIB(32), GIB(4), MIB(1), "give it 3073M");
+	refuse_at(MIB(32), 0x7f000, 0x1001, "overlaps the start info");
+	refuse_at(MIB(32), 0x91fff, 1, "overlaps the start info");
+	refuse_at(MIB(32), 0xa0000, 1, "overlaps the hole below 1 MiB and the ACPI tables");
+	refuse_at(MIB(32), 0xe0000, 16, "overlaps the hole below 1 MiB and the ACPI tables");
+	refuse_at(GIB(5), GIB(3) - 1, 2, "overlaps the device hole");
+	refuse_at(GIB(5), 0xfee00000, 4096, "overlaps the device hole");
+	refuse_at(GIB(5), GIB(6) - 1, 2, "give it 5121M");
+	refuse_at(MIB(32), UINT64_MAX - 4096, 4096, "lies outside");
+}
+
+static void test_low_segments(void **state)
+{
+	struct fixture f;
+
+	init_memory(&f, MIB(32));
+	add_segment(&f.image.elf, 0x1000, 0, 100, 0x7f000);
+	add_segment(&f.image.elf, 0x92000, 0, 100, 0xe000);
+	assert_int_equal(load(&f), 0);
+	assert_loaded(&f, &f.image.elf.segment[0]);
+	fini(&f);
+}
+
+static void test_other_refusals(void **state)
+{
+	struct fixture f;
+
+	init(&f);
+	f.image.elf.has_pvh_entry = false;
+	assert_int_equal(load(&f), -ENOEXEC);
+	assert_true(f.diag.text[0]);
+	fini(&f);
+
+	init(&f);
+	f.params.n_cpus = 256;
+	assert_refused(&f, ENOSPC, "256 CPUs");
+
+	init_memory(&f, KIB(900));
+	add_segment(&f.image.elf, 0x1000, 0, 1, 1);
+	assert_refused(&f, ENOSPC, "give the guest 32M");
+}
+
+static void init_reloc(struct fixture *f, uint64_t memory, uint64_t gpa, uint64_t size,
+	uint64_t align, uint64_t min, uint64_t max)
+{
+	init_memory(f, memory);
+	add_segment(&f->image.elf, gpa, 0, 5000, size);
+	f->image.elf.pvh_entry = (uint32_t)gpa + 0x123;
+	f->image.elf.has_reloc = true;
+	f->image.elf.reloc = (struct elf_reloc){ align, min, max };
+}
+
+static void test_reloc_not_needed(void **state)
+{
+	struct fixture f;
+
+	init_reloc(&f, MIB(64), MIB(16), MIB(8), MIB(2), 0, UINT32_MAX);
+	assert_int_equal(load(&f), 0);
+	assert_int_equal(f.handover.load_offset, 0);
+	fini(&f);
+}
+
+static void expect_moved(uint64_t memory, uint64_t gpa, uint64_t size, uint64_t align, uint64_t min,
+	uint64_t max, uint64_t want)
+{
+	struct fixture f;
+
+	init_reloc(&f, memory, gpa, size, align, min, max);
+	f.params.initrd_fd = make_file(100);
+	f.params.initrd_size = 100;
+	assert_int_equal(load(&f), 0);
+	assert_int_equal(gpa + (uint64_t)f.handover.load_offset, want);
+	assert_int_equal(f.handover.entry, (uint32_t)want + 0x123);
+	assert_loaded(&f, &f.image.elf.segment[0]);
+	assert_true(f.handover.initrd + 100 <= want || f.handover.initrd >= want + size);
+	fini(&f);
+}
+
+static void test_reloc(void **state)
+{
+	/* From beyond RAM down, from the hole, from the hand-over. */
+	expect_moved(MIB(32), MIB(64), MIB(5), MIB(2), 0, UINT32_MAX, MIB(26));
+	expect_moved(MIB(32), 0xe0000, MIB(1), MIB(2), 0, UINT32_MAX, MIB(30));
+	expect_moved(MIB(32), 0x80000, MIB(1), MIB(1), 0, UINT32_MAX, MIB(31));
+	expect_moved(MIB(32), 0xfee00000, MIB(1), MIB(1), 0, UINT32_MAX, MIB(31));
+	/* Within the limits; max is the last byte's address. */
+	expect_moved(MIB(64), MIB(128), MIB(4), MIB(2), 0, MIB(20) - 1, MIB(16));
+	expect_moved(MIB(64), MIB(128), MIB(4), MIB(2), 0, MIB(20) - 2, MIB(14));
+	expect_moved(MIB(64), MIB(128), MIB(4), MIB(2), MIB(16), MIB(20) - 1, MIB(16));
+	/* Above 4 GiB a 32-bit entry point does not reach. */
+	expect_moved(GIB(5), 0xc0000000, MIB(4), MIB(2), 0, UINT64_MAX, GIB(3) - MIB(4));
+	/* Below 1 MiB, beside the hand-over and not in page 0. */
+	expect_moved(MIB(32), MIB(64), 0xe000, 0x1000, 0, 0xfffff, 0x92000);
+	expect_moved(MIB(32), MIB(64), 0xf000, 0x1000, 0, 0xfffff, 0x71000);
+	expect_moved(MIB(32), MIB(64), 0x7f000, 0x1000, 0, 0xfffff, 0x1000);
+}
+
+static void refuse_moved(uint64_t memory, uint64_t gpa, uint64_t size, uint64_t align, uint64_t min,
+	uint64_t max, int err, const char *words)
+{
+	struct fixture f;
+
+	init_reloc(&f, memory, gpa, size, align, min, max);
+	assert_refused(&f, err, words);
+}
+
+static void test_reloc_refused(void **state)
+{
+	refuse_moved(MIB(32), MIB(64), MIB(40), MIB(2), 0, UINT32_MAX, ENOSPC, "give it 42M");
+	refuse_moved(MIB(32), MIB(64), MIB(4), MIB(2), MIB(40), UINT32_MAX, ENOSPC, "give it 44M");
+	refuse_moved(MIB(32), MIB(40), MIB(4), MIB(2), MIB(60), UINT32_MAX, ENOSPC, "give it 44M");
+	refuse_moved(MIB(32), GIB(3), MIB(4), MIB(2), GIB(3), UINT32_MAX, ENOSPC,
+		"whatever the memory size");
+	refuse_moved(
+		MIB(32), GIB(3), MIB(4), MIB(2), 0, MIB(1), ENOSPC, "whatever the memory size");
+	refuse_moved(MIB(32), GIB(3), MIB(4), 1ull << 63, 0, UINT64_MAX, ENOSPC,
+		"whatever the memory size");
+	refuse_moved(MIB(32), GIB(3), MIB(4), MIB(2), UINT64_MAX, UINT64_MAX, ENOSPC,
+		"whatever the memory size");
+	refuse_moved(MIB(32), GIB(3), MIB(4), 0, 0, UINT32_MAX, ENOEXEC, "no power of two");
+	refuse_moved(MIB(32), GIB(3), MIB(4), 3, 0, UINT32_MAX, ENOEXEC, "no power of two");
+}
+
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+static bool could_lie_at(
+	const struct memmap *map, const struct elf_reloc *reloc, uint64_t start, uint64_t size)
+{
+	bool off_handover = start + size <= LAYOUT_START_INFO ||
+			    start >= LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE;
+
+	return start >= 4096 && start >= reloc->min && start + size - 1 <= reloc->max &&
+	       start + size - 1 <= UINT32_MAX && memmap_is_ram(map, start, size) && off_handover;
+}
+
+/* Against the plainest search: every aligned address from the top of RAM down. */
+static void test_reloc_property(void **state)
+{
+	uint64_t seed = 88172645463325252ull;
+	unsigned int moved = 0, refused = 0;
+
+	for (int i = 0; i < 3000; i++) {
+		uint64_t memory = MIB(1) + KIB(4) * (1 + next_random(&seed) % 2000), want;
+		uint64_t align = 1ull << (8 + next_random(&seed) % 14);
+		struct guest_mem mem = { .region = { { .size = memory } }, .n_regions = 1 };
+		struct elf_image elf = { .has_reloc = true };
+		struct memmap map;
+		struct diag diag;
+		int64_t offset;
+		int ret;
+
+		memmap_build(&map, &mem);
+		add_segment(&elf, MIB(64), 0, 0, 1 + next_random(&seed) % (memory / 2));
+		elf.reloc.align = align;
+		elf.reloc.min = next_random(&seed) % memory / (1 + next_random(&seed) % 16);
+		elf.reloc.max = elf.reloc.min + next_random(&seed) % (2 * memory);
+		ret = place_kernel(&map, &elf, &offset, &diag);
+
+		for (want = ALIGN_DOWN(memory, align); want; want -= align)
+			if (could_lie_at(&map, &elf.reloc, want, elf.end - elf.start))
+				break;
+		if (want) {
+			assert_int_equal(ret, 0);
+			assert_int_equal(elf.start + (uint64_t)offset, want);
+			moved++;
+		} else {
+			assert_int_equal(ret, -ENOSPC);
+			refused++;
+		}
+	}
+	/* Both outcomes were tried. */
+	assert_true(moved > 300 && refused > 300);
+}
+
+/* ---- the description ---- */
+
+static char *describe(const struct fixture *f)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	boot_describe(out, &f->mem, &f->params, &f->handover);
+	fclose(out);
+	assert_non_null(text);
+	return text;
+}
+
+static void assert_says(const char *text, const char *words)
+{
+	if (!strstr(text, words))
+		fail_msg("\"%s\" is not in:\n%s", words, text);
+}
+
+static void test_describe(void **state)
+{
+	struct fixture f;
+	char *text;
+
+	init(&f);
+	f.params.cmdline = "a=1 \x1b[2J\nFACP @ 0x1";
+	f.params.initrd_fd = make_file(5001);
+	f.params.initrd_size = 5001;
+	assert_int_equal(load(&f), 0);
+	text = describe(&f);
+	assert_says(text, "entry: 0x1000040\n");
+	assert_says(text,
+		"0x0001000000-0x000107ffff  r-x  file offset 0x1000, mapped 0, read 262244, "
+		"zero 262044\n");
+	assert_says(text, "0x0000100000-0x0003ffffff  RAM, 63M\n");
+	assert_says(text, "  magic           0x336ec578\n");
+	assert_says(text, "  modlist_paddr   0x80040\n");
+	assert_says(text, "0x0003ffe000-0x0003fff388  initrd, 5001 bytes\n");
+	assert_says(text, "\n  a=1 \\x1b[2J\\x0aFACP @ 0x1\n");
+	assert_says(text, "\nRSDP @ 0x00000000000E0000\n    0000: 52 53 44 20 50 54 52 20 ");
+	assert_says(text, "  RSD PTR ");
+	free(text);
+
+	/* Read back, not remembered. */
+	*(uint8_t *)guest_mem_at(&f.mem, 0x80004, 1) = 9;
+	text = describe(&f);
+	assert_says(text, "  version         9\n");
+	free(text);
+	fini(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_handover),
+		cmocka_unit_test(test_initrd),
+		cmocka_unit_test(test_initrd_refused),
+		cmocka_unit_test(test_initrd_avoids_kernel),
+		cmocka_unit_test(test_cmdline_limits),
+		cmocka_unit_test(test_mapped_or_read),
+		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_file_cut_meanwhile),
+		cmocka_unit_test(test_misplaced),
+		cmocka_unit_test(test_low_segments),
+		cmocka_unit_test(test_other_refusals),
+		cmocka_unit_test(test_reloc_not_needed),
+		cmocka_unit_test(test_reloc),
+		cmocka_unit_test(test_reloc_refused),
+		cmocka_unit_test(test_reloc_property),
+		cmocka_unit_test(test_describe),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

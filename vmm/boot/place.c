@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+/* place.c - decide where in guest RAM the kernel and the initrd go */
+
+#include "boot/place.h"
+#include "boot/layout.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define PAGE	     4096u
+#define HANDOVER_END (LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE)
+
+/* [start, end), not empty */
+struct range {
+	uint64_t start, end;
+};
+
+static const struct range page_zero = { 0, PAGE };
+static const struct range handover = { LAYOUT_START_INFO, HANDOVER_END };
+
+static bool overlap(struct range a, struct range b)
+{
+	return a.start < b.end && b.start < a.end;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The highest multiple of align in [window.start, window.end) such that `size` bytes from there
+ * stay in the window and touch nothing of `taken`; 0 if there is none.
+ */
+static uint64_t fit_window(struct range window, uint64_t size, uint64_t align,
+	const struct range *taken, size_t n_taken)
+{
+	uint64_t end = window.end;
+
+	while (end > window.start && size <= end - window.start) {
+		struct range found = { ALIGN_DOWN(end - size, align), 0 };
+		size_t i = 0;
+
+		if (found.start < window.start)
+			return 0;
+		found.end = found.start + size;
+		while (i < n_taken && !overlap(found, taken[i]))
+			i++;
+		if (i == n_taken)
+			return found.start;
+		end = taken[i].start;
+	}
+	return 0;
+}
+
+/* The same over all RAM in `limits`, from the top down. */
+static uint64_t fit_ram(const struct memmap *map, struct range limits, uint64_t size,
+	uint64_t align, const struct range *taken, size_t n_taken)
+{
+	for (uint32_t i = map->n_entries; i-- > 0;) {
+		const struct hvm_memmap_table_entry *entry = &map->entry[i];
+		struct range window = {
+			max_u64(entry->addr, limits.start),
+			min_u64(entry->addr + entry->size, limits.end),
+		};
+		uint64_t start;
+
+		if (entry->type != PVH_MEMMAP_RAM || window.start >= window.end)
+			continue;
+		start = fit_window(window, size, align, taken, n_taken);
+		if (start)
+			return start;
+	}
+	return 0;
+}
+
+static struct range segment_range(const struct elf_segment *segment, int64_t offset)
+{
+	gpa_t gpa = place_segment_gpa(segment, offset);
+
+	return (struct range){ gpa, gpa + segment->mem_size };
+}
+
+/* The first segment that cannot lie where it was linked to, or NULL. */
+static const struct elf_segment *find_misfit(const struct memmap *map, const struct elf_image *elf)
+{
+	for (size_t i = 0; i < elf->n_segments; i++) {
+		const struct elf_segment *segment = &elf->segment[i];
+
+		if (!memmap_is_ram(map, segment->gpa, segment->mem_size) ||
+			overlap(segment_range(segment, 0), handover))
+			return segment;
+	}
+	return NULL;
+}
+
+/* The least size of guest memory with RAM up to `end`; 0 if there is none. */
+static uint64_t memory_for(uint64_t end)
+{
+	if (end <= GUEST_MEM_LOW_MAX)
+		return end;
+	if (end <= GUEST_MEM_HIGH_BASE)
+		return 0;
+	return end - GUEST_MEM_HIGH_BASE + GUEST_MEM_LOW_MAX;
+}
+
+static uint64_t in_mib(uint64_t size)
+{
+	return size / MIB(1) + (size % MIB(1) != 0);
+}
+
+/* Say why the segment cannot lie there, and what would help. */
+static int refuse_segment(struct range segment, struct diag *diag)
+{
+	static const struct {
+		struct range range;
+		const char *name;
+	} area[] = {
+		{ { LAYOUT_START_INFO, HANDOVER_END }, "the start info and the command line" },
+		{ { LAYOUT_LOW_RAM_END, LAYOUT_HIGH_RAM },
+			"the hole below 1 MiB and the ACPI tables" },
+		{ { GUEST_MEM_LOW_MAX, GUEST_MEM_HIGH_BASE }, "the device hole" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(area); i++)
+		if (overlap(segment, area[i].range))
+			return diag_fail(diag, ENOSPC,
+				"the kernel's segment [%#" PRIx64 ", %#" PRIx64
+				") overlaps %s at [%#" PRIx64 ", %#" PRIx64
+				"): link it elsewhere, best from 1 MiB upwards",
+				segment.start, segment.end, area[i].name, area[i].range.start,
+				area[i].range.end);
+	return diag_fail(diag, ENOSPC,
+		"the kernel's segment [%#" PRIx64 ", %#" PRIx64
+		") lies outside the guest's RAM: give it %" PRIu64 "M of memory or more",
+		segment.start, segment.end, in_mib(memory_for(segment.end)));
+}
+
+/* The least size of guest memory in which the image has a place, linked or moved; 0 if there is
+ * none. */
+static uint64_t memory_for_image(const struct elf_image *elf)
+{
+	uint64_t linked = elf->start >= LAYOUT_HIGH_RAM ? memory_for(elf->end) : 0;
+	uint64_t least = max_u64(elf->reloc.min, LAYOUT_HIGH_RAM), end, moved;
+
+	if (__builtin_add_overflow(least, elf->reloc.align - 1, &end) ||
+		__builtin_add_overflow(
+			ALIGN_DOWN(end, elf->reloc.align), elf->end - elf->start, &end) ||
+		end - 1 > min_u64(elf->reloc.max, UINT32_MAX))
+		return linked;
+	moved = memory_for(end);
+	return moved && (!linked || moved < linked) ? moved : linked;
+}
+
+static int refuse_image(const struct elf_image *elf, struct diag *diag)
+{
+	uint64_t size = elf->end - elf->start, memory = memory_for_image(elf);
+
+	if (!memory)
+		return diag_fail(diag, ENOSPC,
+			"the kernel, %" PRIu64 "M from %#" PRIx64
+			" on, has no place in RAM whatever the "
+			"memory size: its PHYS32_RELOC note says [%#" PRIx64 ", %#" PRIx64
+			"]; link it elsewhere, best from 1 MiB upwards",
+			in_mib(size), elf->start, elf->reloc.min, elf->reloc.max);
+	return diag_fail(diag, ENOSPC,
+		"the kernel, %" PRIu64 "M from %#" PRIx64
+		" on, has no place in the guest's RAM, moved or not: give it %" PRIu64
+		"M of memory or more",
+		in_mib(size), elf->start, in_mib(memory));
+}
+
+int place_kernel(
+	const struct memmap *map, const struct elf_image *elf, int64_t *offset, struct diag *diag)
+{
+	const struct range taken[] = { page_zero, handover };
+	const struct elf_segment *misfit = find_misfit(map, elf);
+	struct range limits;
+	uint64_t start;
+
+	*offset = 0;
+	if (!misfit)
+		return 0;
+	if (!elf->has_reloc)
+		return refuse_segment(segment_range(misfit, 0), diag);
+	if (!is_power_of_2(elf->reloc.align))
+		return diag_fail(diag, ENOEXEC,
+			"PHYS32_RELOC demands an alignment of %#" PRIx64
+			", which is no power of two: the kernel file is damaged",
+			elf->reloc.align);
+	/* The entry point is a 32-bit address, so the image stays below 4 GiB. */
+	limits.start = elf->reloc.min;
+	limits.end = min_u64(elf->reloc.max, UINT32_MAX) + 1;
+	start = fit_ram(
+		map, limits, elf->end - elf->start, elf->reloc.align, taken, ARRAY_SIZE(taken));
+	if (!start)
+		return refuse_image(elf, diag);
+	*offset = (int64_t)(start - elf->start);
+	return 0;
+}
+
+int place_initrd(const struct memmap *map, const struct elf_image *elf, int64_t offset,
+	uint64_t size, gpa_t *gpa, struct diag *diag)
+{
+	const struct range limits = { LAYOUT_HIGH_RAM, GUEST_MEM_LOW_MAX };
+	struct range taken[ELF_MAX_SEGMENTS];
+	uint64_t ram = 0;
+
+	for (size_t i = 0; i < elf->n_segments; i++)
+		taken[i] = segment_range(&elf->segment[i], offset);
+	/* Whole pages: Linux frees the last page with the rest. */
+	if (size <= GUEST_MEM_LOW_MAX)
+		*gpa = fit_ram(map, limits, ALIGN_UP(size, PAGE), PAGE, taken, elf->n_segments);
+	else
+		*gpa = 0;
+	if (*gpa)
+		return 0;
+	for (uint32_t i = 0; i < map->n_entries; i++)
+		if (map->entry[i].type == PVH_MEMMAP_RAM)
+			ram += map->entry[i].size;
+	return diag_fail(diag, ENOSPC,
+		"the initrd of %" PRIu64 "M does not fit beside the kernel's %" PRIu64
+		"M below 3 GiB in %" PRIu64 "M of memory: give the guest more, or make it smaller",
+		in_mib(size), in_mib(elf->end - elf->start), in_mib(ram));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* place.h - decide where in guest RAM the kernel and the initrd go; nothing is written here */
+#ifndef BOOT_PLACE_H
+#define BOOT_PLACE_H
+
+#include "boot/memmap.h"
+#include "image/elf.h"
+#include "util/diag.h"
+
+#include <stdbool.h>
+
+/* Store in *offset what is to be added to every address of the image: 0 if it can lie where it was
+ * linked to, else the place nearest to the top of RAM that its PHYS32_RELOC allows (Xen's rule).
+ * -ENOSPC if there is none.  The hand-over structures and page 0 are never given away for a moved
+ * image.
+ */
+int place_kernel(
+	const struct memmap *map, const struct elf_image *elf, int64_t *offset, struct diag *diag);
+
+/* Store in *gpa the highest page below 4 GiB from which `size` > 0 bytes are free, the kernel being
+ * where `offset` puts it.  -ENOSPC if there is none.
+ */
+int place_initrd(const struct memmap *map, const struct elf_image *elf, int64_t offset,
+	uint64_t size, gpa_t *gpa, struct diag *diag);
+
+/* Where a segment ends up. */
+static inline gpa_t place_segment_gpa(const struct elf_segment *segment, int64_t offset)
+{
+	return segment->gpa + (uint64_t)offset;
+}
+
+#endif
