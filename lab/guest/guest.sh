@@ -72,7 +72,7 @@ do_report()
 	each interrupt < /proc/interrupts
 	dmesg | grep -o 'RAMDISK: .*' | each initrd
 	dmesg | grep -E 'ACPI (BIOS )?(Error|Warning|Exception)|Firmware Bug|FW_BUG' | each acpi_problem
-	dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace' | each kernel_problem
+	dmesg | grep -E 'BUG:|WARNING: CPU|Oops|Call Trace' | each kernel_problem
 	say report_ends here
 }
 
