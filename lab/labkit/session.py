@@ -57,8 +57,9 @@ class Session:
         self._argv, self._out, self._deadline = argv, out, deadline
         self._to_send = bytearray()
         self._received = bytearray()
-        self._stdin_open = True
-        self._on_terminal = os.isatty(0) and os.isatty(1)
+        # A job in the background gets no input: to ask the terminal for any would stop it.
+        self._stdin_open = not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp()
+        self._on_terminal = os.isatty(0) and os.isatty(1) and self._stdin_open
 
     def run(self):
         """The command's exit status as a shell has it, or None if the deadline passed first."""
@@ -95,6 +96,8 @@ class Session:
         if self._on_terminal:
             frames.append(frame(TERMINAL, _window()))
         self._to_send += b''.join(frames) + frame(RUN)
+        if not self._stdin_open:
+            self._to_send += frame(STDIN)
 
     def _relay(self, wake=None):
         """Carry bytes until the command's end.  Output blocks us when its reader is slow, and by that
