@@ -26,7 +26,7 @@ static char printable(uint8_t byte)
 	return byte >= 0x20 && byte < 0x7f ? (char)byte : '.';
 }
 
-/* "64K", "1.5M": the largest unit in which the number is short; exact, or in bytes. */
+/* Exact, in the largest unit that allows it. */
 static void print_size(FILE *out, uint64_t size)
 {
 	if (size && size % MIB(1) == 0)
@@ -46,9 +46,11 @@ static void describe_kernel(FILE *out, const struct image *image, const struct h
 {
 	const struct elf_image *elf = &image->elf;
 
-	fprintf(out, "kernel: %s, %s, %s%s\n", elf->is_64 ? "ELF64" : "ELF32",
-		image_container_name(image->container), image_compression_name(image->compression),
-		image->from_cache ? ", from cache" : "");
+	fprintf(out, "kernel: %s, %s", elf->is_64 ? "ELF64" : "ELF32",
+		image_container_name(image->container));
+	if (image->compression != IMAGE_NONE)
+		fprintf(out, ", %s", image_compression_name(image->compression));
+	fprintf(out, "%s\n", image->from_cache ? ", from the cache" : "");
 	if (image->version[0])
 		fprintf(out, "version: %s\n", image->version);
 	fprintf(out, "entry: %#" PRIx32, handover->entry);
