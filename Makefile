@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# A short front to Meson and the scripts.  `make demo` and `make check` set up what is missing.
+
+BUILD ?= build
+prefix ?= /usr/local
+FUZZ_SECONDS ?= 60
+SHELL := /bin/bash
+MESON = meson setup $(if $(CI),-Dwerror=true)
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	$(MESON) --prefix=$(prefix) $(BUILD)
+
+# The main job: an unmodified Debian kernel boots to user space.  `make demo-shell` leaves you there.
+demo:
+	scripts/setup demo
+	$(MAKE) all
+	scripts/demo
+
+demo-shell:
+	scripts/setup demo
+	$(MAKE) all
+	scripts/demo --shell
+
+check:
+	scripts/setup check
+	scripts/check
+
+install: $(BUILD)/build.ninja
+	meson configure --prefix=$(prefix) $(BUILD)
+	meson install -C $(BUILD)
+
+lint: all
+	scripts/lint --build $(BUILD)
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+# Each target FUZZ_SECONDS long, from its seeds; what it finds new stays below build-fuzz.
+fuzz:
+	[ -d build-fuzz ] || CC=clang $(MESON) -Dfuzz=true -Dstatic=false -Dtests=false \
+		-Db_sanitize=address,undefined -Db_lundef=false build-fuzz
+	ninja -C build-fuzz
+	scripts/fuzz build-fuzz $(FUZZ_SECONDS)
+
+# Build variants, with the unit tests run in them.
+asan: variant = -Db_sanitize=address,undefined
+tsan: variant = -Db_sanitize=thread
+coverage: variant = -Db_coverage=true
+asan tsan coverage:
+	[ -d build-$@ ] || $(if $(filter coverage,$@),,CC=clang) $(MESON) -Dstatic=false -Db_lundef=false $(variant) build-$@
+	ninja -C build-$@
+	meson test -C build-$@
+	$(if $(filter coverage,$@),gcovr --root . --filter vmm/ build-$@)
+
+clean:
+	rm -rf build build-*
+
+distclean: clean
+	rm -rf .cache
+
+.PHONY: all demo demo-shell check install lint format fuzz asan tsan coverage clean distclean

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""The tree passes every check of scripts/lint, and every check can fail."""
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+MIT = '/* SPDX-License-Identifier: MIT */\n'
+DUAL = '/* SPDX-License-Identifier: GPL-2.0 OR MIT */\n'
+
+
+def lint(check, root):
+    done = subprocess.run([os.path.join(ROOT, 'scripts', 'lint'), '--root', root, check],
+                          capture_output=True, text=True, check=False)
+    assert done.stderr == ''
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize('check', ['format', 'tidy', 'includes', 'sizes', 'licences', 'shell'])
+def test_this_tree(check):
+    status, output = lint(check, ROOT)
+    assert (status, output) == (0, f'{check}: ok\n')
+
+
+def tree(tmp_path, path, text):
+    file = tmp_path / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    for name in ('.clang-format', '.clang-tidy'):
+        shutil.copy(os.path.join(ROOT, name), tmp_path)
+    return str(tmp_path)
+
+
+# check, path, text, a piece of what is to be found
+BAD = [
+    ('format', 'vmm/a.c', MIT + 'int  a;\n', 'vmm/a.c:2: is not formatted'),
+    ('includes', 'vmm/util/a.c', '#include "mem/guest_mem.h"\n', 'points right'),
+    ('includes', 'vmm/mem/a.h', '#include "loop/loop.h"\n', 'points right'),
+    ('includes', 'vmm/dev/a.c', '#include "vm.h"\n', 'points right'),
+    ('includes', 'vmm/dev/a.c', '#  include "dev/b.h"\n', 'another device'),
+    ('includes', 'vmm/dev/a_part.c', '#include "dev/b.h"\n', 'another device'),
+    ('includes', 'vmm/boot/a.c', '#include "bus/bus.h"\n', 'not for boot'),
+    ('includes', 'vmm/boot/a.c', '#include "kvm/kvm.h"\n', 'not for boot'),
+    ('includes', 'vmm/vm.c', '#include "cmd.h"\n', 'points right'),
+    ('includes', 'vmm/dev/a.c', '#include <linux/kvm.h>\n', 'for vmm/kvm only'),
+    ('includes', 'vmm/new/a.c', '#include "util/bits.h"\n', 'no known module'),
+    ('includes', 'guest/pvh/a.c', '#include "util/bits.h"\n', 'of the host side'),
+    ('includes', 'guest/pvh/a.c', '#include "../../vmm/util/bits.h"\n', 'of the host side'),
+    ('includes', 'include/pvh/a.h', '#include <stdio.h>\n', 'not for include/pvh'),
+    ('sizes', 'vmm/a.c', '\n' * 601, '601 lines'),
+    ('sizes', 'vmm/a.c', 'int f(void)\n{\n' + '\n' * 79 + '}\n', 'vmm/a.c:2: function of 81 lines'),
+    ('sizes', 'scripts/a', '#!/usr/bin/python3\ndef f():\n' + '    f()\n' * 80, 'function of 81 lines'),
+    ('licences', 'vmm/a.c', 'int a;\n', 'SPDX-License-Identifier: MIT'),
+    ('licences', 'vmm/a.c', '/* SPDX-License-Identifier: MITX */\n', 'SPDX-License-Identifier: MIT'),
+    ('licences', 'vmm/a.c', '\n\n\n' + MIT, 'SPDX-License-Identifier: MIT'),
+    ('licences', 'guest/a.c', MIT, 'GPL-2.0 OR MIT'),
+    ('licences', 'scripts/a', '#!/bin/sh\n', 'SPDX-License-Identifier: MIT'),
+    ('shell', 'scripts/a', '#!/bin/sh\nrm $1\n', 'SC2086'),
+]
+
+
+@pytest.mark.parametrize('check,path,text,found', BAD)
+def test_finds(tmp_path, check, path, text, found):
+    status, output = lint(check, tree(tmp_path, path, text))
+    assert status == 1
+    assert output.startswith(f'{check}: failed\n')
+    assert found in output
+
+
+GOOD = [
+    ('format', 'vmm/a.c', MIT + 'int a;\n'),
+    ('includes', 'vmm/dev/a_part.c', '#include "dev/a.h"\n#include "bus/bus.h"\n#include <pvh/start_info.h>\n'),
+    ('includes', 'vmm/boot/a.c', '#include "bus/platform.h"\n#include "image/elf.h"\n'),
+    ('includes', 'vmm/kvm/a.c', '#include <linux/kvm.h>\n'),
+    ('includes', 'guest/pvh/a.c', '#include "entry.h"\n#include <pvh/start_info.h>\n'),
+    ('includes', 'include/pvh/a.h', '#include <stdint.h>\n'),
+    ('sizes', 'vmm/a.c', 'int f(void)\n{\n' + '\n' * 78 + '}\n' + '\n' * 500),
+    ('licences', 'guest/a.c', DUAL),
+    ('licences', 'scripts/a', '#!/bin/sh\n# SPDX-License-Identifier: MIT\n'),
+    ('shell', 'scripts/a', '#!/bin/sh\nrm "$1"\n'),
+]
+
+
+@pytest.mark.parametrize('check,path,text', GOOD)
+def test_is_content(tmp_path, check, path, text):
+    assert lint(check, tree(tmp_path, path, text)) == (0, f'{check}: ok\n')
+
+
+@pytest.mark.parametrize('body,found', [
+    ('return n ? *(int *)0 : n', 'NullDereference'),
+    ('return n / n ? 1 : 1', 'bugprone-branch-clone'),
+    ('return -n', None),
+])
+def test_tidy(tmp_path, body, found):
+    root = tree(tmp_path, 'vmm/a.c', MIT + f'int f(int n)\n{{\n\t{body};\n}}\n')
+    command = {'directory': root, 'file': 'vmm/a.c', 'command': 'cc -c vmm/a.c'}
+    (tmp_path / 'build').mkdir()
+    (tmp_path / 'build' / 'compile_commands.json').write_text(json.dumps([command]))
+    status, output = lint('tidy', root)
+    assert status == (1 if found else 0)
+    assert (found or 'tidy: ok') in output
+
+
+def test_tidy_without_build(tmp_path):
+    status, output = lint('tidy', tree(tmp_path, 'vmm/a.c', MIT))
+    assert status == 1
+    assert 'build first' in output
