@@ -13,11 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MARK_PORT       0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
+#define MARK_PORT	0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
 #define MARK_USER_SPACE 1
 
-/* By ioperm(), as Debian's cloud kernels have no /dev/port.  Under a monitor that knows nothing of the
- * port this does no harm.
+/* By ioperm(), as Debian's cloud kernels have no /dev/port.  Under a monitor that knows nothing of
+ * the port this does no harm.
  */
 static void mark(unsigned char value)
 {

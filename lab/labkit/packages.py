@@ -20,6 +20,7 @@ SETS = {
     'generic': 'linux-image-amd64',
     'busybox': 'busybox-static',
 }
+KERNELS = [name for name, package in SETS.items() if package.startswith('linux-image-')]
 
 
 def get(name):

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* boot.c - the lab's pid 1: bring the machine up, then serve one session after another
  *
- * It comes from the initramfs that lab/labkit/machine.py makes, statically linked and alone in it but
- * for the kernel modules.  When it has opened its port the machine is complete, and that is the state
- * a snapshot keeps.
+ * It comes from the initramfs that lab/labkit/machine.py makes, statically linked and alone in it
+ * but for the kernel modules.  When it has opened its port the machine is complete, and that is the
+ * state a snapshot keeps.
  */
 #include "session.h"
 
@@ -41,7 +41,8 @@ static void __attribute__((noreturn)) give_up(const char *what, int error)
 	power_off();
 }
 
-static void must_mount(const char *source, const char *target, const char *type, const char *options)
+static void must_mount(
+	const char *source, const char *target, const char *type, const char *options)
 {
 	mkdir(target, 0755);
 	if (mount(source, target, type, 0, options) < 0)
@@ -123,7 +124,8 @@ static time_t now(void)
 	return t.tv_sec;
 }
 
-/* The driver tells that the host is away by POLLHUP only, at once and always, so look now and then. */
+/* The driver tells that the host is away by POLLHUP only, at once and always, so look now and then.
+ */
 static void await_host(void)
 {
 	const struct timespec delay = { .tv_nsec = 10 * 1000 * 1000 };

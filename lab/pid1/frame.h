@@ -4,31 +4,32 @@
  * They talk over one virtio-serial port, a byte stream each way, in frames: a header of two 32-bit
  * little-endian words, the type and the number of payload bytes, then the payload.
  *
- * A session: pid 1 says HELLO when it sees the host connect.  The host then sends TIME, DIRECTORY, any
- * number of ENV and ARG, OUT and TERMINAL if wanted, and RUN; from then on STDIN (empty: end of file)
- * and WINDOW.  pid 1 answers with STDOUT and STDERR as they come, and EXIT last.  If the host goes away
- * the command is killed.  After either, pid 1 is ready for the next session, and of the last one no
- * process is left and no file outside /dev; what it told the kernel (modules' state, settings) stays.
+ * A session: pid 1 says HELLO when it sees the host connect.  The host then sends TIME, DIRECTORY,
+ * any number of ENV and ARG, OUT and TERMINAL if wanted, and RUN; from then on STDIN (empty: end of
+ * file) and WINDOW.  pid 1 answers with STDOUT and STDERR as they come, and EXIT last.  If the host
+ * goes away the command is killed.  After either, pid 1 is ready for the next session, and of the
+ * last one no process is left and no file outside /dev; what it told the kernel (modules' state,
+ * settings) stays.
  */
 #ifndef FRAME_H
 #define FRAME_H
 
 #include <stdint.h>
 
-#define FRAME_PORT_NAME "pronto.lab"
-#define FRAME_MAX       (1u << 18) /* bytes of payload: more than any one argument may have */
+#define FRAME_PORT_NAME	 "pronto.lab"
+#define FRAME_MAX	 (1u << 18) /* bytes of payload: more than any one argument may have */
 #define FRAME_HELLO_TEXT "pronto lab ready, protocol 1"
 
 enum frame_type {
 	/* host to lab */
-	FRAME_TIME = 1, /* 8 bytes of ns since 1970, then random bytes for the kernel's pool */
+	FRAME_TIME = 1,	 /* 8 bytes of ns since 1970, then random bytes for the kernel's pool */
 	FRAME_DIRECTORY, /* current directory, a path */
-	FRAME_ENV,       /* NAME=VALUE */
-	FRAME_ARG,       /* the next element of argv */
-	FRAME_OUT,       /* mount the writable share on this path */
-	FRAME_TERMINAL,  /* run on a terminal; payload as WINDOW */
-	FRAME_WINDOW,    /* two 16-bit words: rows, columns */
-	FRAME_RUN,       /* start the command */
+	FRAME_ENV,	 /* NAME=VALUE */
+	FRAME_ARG,	 /* the next element of argv */
+	FRAME_OUT,	 /* mount the writable share on this path */
+	FRAME_TERMINAL,	 /* run on a terminal; payload as WINDOW */
+	FRAME_WINDOW,	 /* two 16-bit words: rows, columns */
+	FRAME_RUN,	 /* start the command */
 	FRAME_STDIN,
 	/* lab to host */
 	FRAME_HELLO = 64, /* FRAME_HELLO_TEXT */
@@ -46,7 +47,7 @@ struct frame_header {
 struct port {
 	int fd; /* non-blocking */
 	struct frame_header header;
-	uint32_t n_have; /* bytes of header and payload so far */
+	uint32_t n_have;	     /* bytes of header and payload so far */
 	char payload[FRAME_MAX + 1]; /* followed by a NUL once whole */
 };
 

@@ -9,14 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Loose caching is safe on the host's files for the length of one session: they are looked at afresh in
- * the next, and who changes them meanwhile races with any program.  What is shared for writing is not
- * cached, so that it is on the host when the command has written it.
+/* Loose caching is safe on the host's files for the length of one session: they are looked at
+ * afresh in the next, and who changes them meanwhile races with any program.  What is shared for
+ * writing is not cached, so that it is on the host when the command has written it.
  */
-#define P9       "trans=virtio,version=9p2000.L,msize=512000,access=any,"
-#define P9_HOST  P9 "cache=loose"
-#define P9_OUT   P9 "cache=none"
-#define OVERLAY  "lowerdir=/host,upperdir=/over/upper,workdir=/over/work"
+#define P9	"trans=virtio,version=9p2000.L,msize=512000,access=any,"
+#define P9_HOST P9 "cache=loose"
+#define P9_OUT	P9 "cache=none"
+#define OVERLAY "lowerdir=/host,upperdir=/over/upper,workdir=/over/work"
 
 static const struct step {
 	const char *what, *source, *target, *type, *options;
@@ -45,7 +45,8 @@ static int mount_out(const char *path)
 static int mount_all(const char **what)
 {
 	*what = "make room for the overlay";
-	if (unshare(CLONE_NEWNS) < 0 || mount("over", "/over", "tmpfs", 0, "size=75%,mode=755") < 0 ||
+	if (unshare(CLONE_NEWNS) < 0 ||
+		mount("over", "/over", "tmpfs", 0, "size=75%,mode=755") < 0 ||
 		mkdir("/over/upper", 0755) < 0 || mkdir("/over/work", 0755) < 0)
 		return -errno;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -70,7 +71,8 @@ int root_enter(const struct request *request, const char **what)
 		if (ret < 0)
 			return ret;
 	}
-	/* Moved over "/", not merely chroot()ed to: a process in a chroot may not make user namespaces. */
+	/* Moved over "/", not merely chroot()ed to: a process in a chroot may not make user
+	 * namespaces. */
 	*what = "change the root";
 	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
 		return -errno;

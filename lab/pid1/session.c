@@ -17,17 +17,17 @@
 #include <unistd.h>
 
 #define EXIT_LAB_FAILED 125 /* the lab could not start the command */
-#define EXIT_NOT_RUN    126
-#define EXIT_NOT_FOUND  127
+#define EXIT_NOT_RUN	126
+#define EXIT_NOT_FOUND	127
 
 /* A command that runs.  On a terminal, in and out are the same open file and err is -1. */
 struct command {
 	struct port *port;
 	pid_t pid;
-	int status;   /* as wait(2) has it; valid once ended */
+	int status; /* as wait(2) has it; valid once ended */
 	int ended;
 	int in, out, err, children;
-	char *input;  /* not yet taken by the command: bytes [input_at, input_size) */
+	char *input; /* not yet taken by the command: bytes [input_at, input_size) */
 	size_t input_at, input_size;
 	int input_eof;
 };
@@ -86,21 +86,11 @@ static void take_frame(struct request *request, const struct port *port)
 	const char *text = port->payload;
 
 	switch (port->header.type) {
-	case FRAME_TIME:
-		set_time_and_entropy(text, port->header.size);
-		break;
-	case FRAME_DIRECTORY:
-		request->directory = strdup(text);
-		break;
-	case FRAME_OUT:
-		request->out = strdup(text);
-		break;
-	case FRAME_ENV:
-		add_string(request->env, &request->n_env, text);
-		break;
-	case FRAME_ARG:
-		add_string(request->args, &request->n_args, text);
-		break;
+	case FRAME_TIME: set_time_and_entropy(text, port->header.size); break;
+	case FRAME_DIRECTORY: request->directory = strdup(text); break;
+	case FRAME_OUT: request->out = strdup(text); break;
+	case FRAME_ENV: add_string(request->env, &request->n_env, text); break;
+	case FRAME_ARG: add_string(request->args, &request->n_args, text); break;
 	case FRAME_TERMINAL:
 		request->on_terminal = 1;
 		set_window(&request->window, text, port->header.size);
@@ -207,7 +197,8 @@ static int start(struct command *command, struct request *request)
 	if (ret < 0)
 		return ret;
 	fcntl(command->in, F_SETFL, O_WRONLY | O_NONBLOCK);
-	fcntl(command->out, F_SETFL, (command->in == command->out ? O_RDWR : O_RDONLY) | O_NONBLOCK);
+	fcntl(command->out, F_SETFL,
+		(command->in == command->out ? O_RDWR : O_RDONLY) | O_NONBLOCK);
 	if (command->err >= 0)
 		fcntl(command->err, F_SETFL, O_RDONLY | O_NONBLOCK);
 	return 0;

@@ -27,8 +27,8 @@ struct request {
 int session_serve(struct port *port);
 
 /* In the command's process: a mount namespace of its own whose root is the host's files, read only,
- * under an overlay in memory.  The last process to leave takes it all away.  0, or -errno with *WHAT
- * naming the step that failed.
+ * under an overlay in memory.  The last process to leave takes it all away.  0, or -errno with
+ * *WHAT naming the step that failed.
  */
 int root_enter(const struct request *request, const char **what);
 
