@@ -5,6 +5,7 @@
 #include "boot/layout.h"
 #include "boot/load.h"
 #include "boot/place.h"
+#include "bus/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +15,7 @@
 /* Linux: COMMAND_LINE_SIZE - 1, on x86. */
 #define LINUX_CMDLINE_MAX 2047u
 #define XEN_NOTE_GUEST_OS 6
-#define CMDLINE_MAX	  (LAYOUT_CMDLINE_SIZE - 1)
+#define CMDLINE_MAX       (LAYOUT_CMDLINE_SIZE - 1)
 
 _Static_assert(LAYOUT_START_INFO + sizeof(struct hvm_start_info) <= LAYOUT_MODLIST, "start info");
 _Static_assert(LAYOUT_MODLIST + sizeof(struct hvm_modlist_entry) <= LAYOUT_MEMMAP, "module list");
@@ -138,6 +139,22 @@ static void write_start_info(const struct guest_mem *mem, const struct boot_para
 	put(mem, LAYOUT_START_INFO, &info, sizeof(info));
 }
 
+/* Linux on hardware-reduced ACPI prefers EFI's reset, and without EFI it falls back to real mode
+ * and the reset vector.  What it meets there asks for the reset that it wanted.
+ */
+static void write_reset_vector(const struct guest_mem *mem)
+{
+	static const uint8_t code[] = {
+		0xb0, PLATFORM_PM_RESET_VALUE,                          /* mov $value, %al */
+		0xba, PLATFORM_PM_RESET & 0xff, PLATFORM_PM_RESET >> 8, /* mov $port, %dx */
+		0xee,                                                   /* out %al, %dx */
+		0xf4,                                                   /* hlt */
+		0xeb, 0xfd,                                             /* jmp to the hlt */
+	};
+
+	put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
+}
+
 int boot_load(const struct guest_mem *mem, const struct boot_params *params,
 	struct handover *handover, struct diag *diag)
 {
@@ -169,6 +186,7 @@ int boot_load(const struct guest_mem *mem, const struct boot_params *params,
 		return diag_fail(diag, -ret,
 			"the ACPI tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
 			params->n_cpus);
+	write_reset_vector(mem);
 	write_start_info(mem, params, handover);
 	return 0;
 }

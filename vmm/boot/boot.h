@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 /* For --help, the command line's default, and --dry-run. */
-#define BOOT_DEFAULT_CMDLINE "console=ttyS0 panic=-1 cryptomgr.notests"
+#define BOOT_DEFAULT_CMDLINE "console=ttyS0 reboot=a panic=-1 cryptomgr.notests"
 
 struct boot_params {
 	const struct image *image;

@@ -7,6 +7,7 @@
  *   0x00082000  kernel command line (Linux copies 2048 bytes from here, NUL or not: all is RAM)
  *   0x000a0000  hole
  *   0x000e0000  ACPI tables, RSDP first, reserved in the map
+ *   0x000ffff0  a few instructions at the reset vector: they ask for a reset
  *   0x00100000  kernel where it asks to be; initrd at the top of RAM below 4 GiB
  *
  * Everything is below 1 GiB for kernels that read it through an early 1 GiB mapping, and below the
@@ -16,13 +17,14 @@
 #define BOOT_LAYOUT_H
 
 #define LAYOUT_START_INFO   0x80000u
-#define LAYOUT_MODLIST	    0x80040u
-#define LAYOUT_MEMMAP	    0x80100u
-#define LAYOUT_CMDLINE	    0x82000u
+#define LAYOUT_MODLIST      0x80040u
+#define LAYOUT_MEMMAP       0x80100u
+#define LAYOUT_CMDLINE      0x82000u
 #define LAYOUT_CMDLINE_SIZE 0x10000u /* with the NUL */
 #define LAYOUT_LOW_RAM_END  0xa0000u
-#define LAYOUT_ACPI	    0xe0000u
-#define LAYOUT_ACPI_SIZE    0x20000u
-#define LAYOUT_HIGH_RAM	    0x100000u
+#define LAYOUT_ACPI         0xe0000u
+#define LAYOUT_ACPI_SIZE    0x1f000u
+#define LAYOUT_RESET_VECTOR 0xffff0u
+#define LAYOUT_HIGH_RAM     0x100000u
 
 #endif

@@ -31,7 +31,7 @@ void memmap_build(struct memmap *map, const struct guest_mem *mem)
 	 */
 	map->n_entries = 0;
 	memmap_add(map, 0, min_gpa(low, LAYOUT_LOW_RAM_END), PVH_MEMMAP_RAM);
-	memmap_add(map, LAYOUT_ACPI, LAYOUT_ACPI + LAYOUT_ACPI_SIZE, PVH_MEMMAP_RESERVED);
+	memmap_add(map, LAYOUT_ACPI, LAYOUT_HIGH_RAM, PVH_MEMMAP_RESERVED);
 	memmap_add(map, LAYOUT_HIGH_RAM, low, PVH_MEMMAP_RAM);
 	memmap_add(map, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_BASE + KIB(4), PVH_MEMMAP_RESERVED);
 	memmap_add(map, PLATFORM_LAPIC_BASE, PLATFORM_LAPIC_BASE + KIB(4), PVH_MEMMAP_RESERVED);
