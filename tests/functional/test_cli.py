@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""The command line: help, completion, manual page and messages agree.  Needs no /dev/kvm."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
+COMPLETION = ROOT / "completion" / "pronto"
+MANUAL = ROOT / "man" / "pronto.1"
+COMMANDS = ["run", "inspect", "doctor"]
+
+
+def pronto(*argv, **kwargs):
+    return subprocess.run([PRONTO, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, check=False, **kwargs)
+
+
+def refused(*argv, **kwargs):
+    """The one line that a refused command prints."""
+    done = pronto(*argv, **kwargs)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("pronto: error: ")
+    return done.stderr[len("pronto: error: "):-1]
+
+
+def help_options(command):
+    """Long options and what they take, from the help of a command."""
+    text = pronto(command, "--help").stdout
+    return dict(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)(?: (\S+))?", text, re.M))
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], *([c, "--help"] for c in COMMANDS),
+                                  *([c, "-h"] for c in COMMANDS)], ids=" ".join)
+def test_help(argv):
+    done = pronto(*argv)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: pronto")
+
+
+def test_version():
+    assert re.fullmatch(r"pronto \d+\.\d+\.\d+\n", pronto("--version").stdout)
+
+
+def test_no_command():
+    done = pronto()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: pronto")
+
+
+def test_unknown_words():
+    assert refused("walk") == "unknown command 'walk'; see `pronto --help`"
+    assert refused("--fast") == "unknown option '--fast'; see `pronto --help`"
+    assert refused("run", "--fast", "k") == "unknown or ambiguous option --fast; see `pronto run --help`"
+    assert refused("run", "--cpu-s=2", "k") == "unknown option --cpu-s; did you mean --cpus?"
+
+
+def test_bad_values(tmp_path):
+    (tmp_path / "c.json").write_text('{\n"cpus": 65\n}')
+    (tmp_path / "bad.json").write_text('{"cpus" 65}')
+    os.mkfifo(tmp_path / "fifo")
+    assert refused("run", "-c", "0", "k") == "option --cpus: '0' is not a whole number from 1 to 64"
+    assert refused("run", "-m", "16M", "k").startswith("option --memory: 16M is too little")
+    assert refused("run", "-m", "2048G", "k").startswith("option --memory: 2048G is too much")
+    assert refused("run") == "no kernel given; see `pronto run --help`"
+    assert (refused("run", "--config", "c.json", "k", cwd=tmp_path)
+            == "c.json: line 2: \"cpus\": '65' is not a whole number from 1 to 64")
+    assert refused("run", "--config", "bad.json", "k", cwd=tmp_path).startswith("bad.json: line 1, column 10:")
+    assert "is a FIFO" in refused("run", "--config", "fifo", "k", cwd=tmp_path)
+    assert "is a directory" in refused("run", "--config", ".", "k", cwd=tmp_path)
+
+
+def test_full_output():
+    """Help that could not be written is not a success."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([PRONTO, "--help"], stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=60, check=False)
+    assert done.returncode == 1
+    assert "cannot write to standard output" in done.stderr
+
+
+# Completion
+
+def complete(*words, cwd=None):
+    """What bash offers for the last of these words of a command line."""
+    script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pronto; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "--norc", "-c", script, "bash", COMPLETION, PRONTO, *words],
+                          capture_output=True, text=True, timeout=60, check=True, cwd=cwd)
+    assert done.stderr == ""
+    return sorted(done.stdout.split())
+
+
+def test_completes_commands():
+    assert complete("") == sorted([*COMMANDS, "--help", "--version"])
+    assert complete("d") == ["doctor"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_completes_every_option(command):
+    options = help_options(command)
+    assert "--help" in options
+    assert [o for o in complete(command, "-") if o.startswith("--")] == sorted(options)
+
+
+def test_completes_arguments(tmp_path):
+    (tmp_path / "vmlinuz").touch()
+    (tmp_path / "vmlinux").touch()
+    assert complete("run", "--console", "") == ["file:", "null", "pty", "stdio"]
+    assert complete("run", "--on-reboot", "r") == ["restart"]
+    assert complete("run", "--on-reboot", "=", "r") == ["restart"]
+    assert complete("run", "-i", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]
+    assert complete("run", "--no-cache", "vmlinuz"[:7], cwd=tmp_path) == ["vmlinuz"]
+    assert complete("inspect", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]
+    assert complete("run", "-m", "") == []
+    assert complete("run", "vmlinuz", "--", "-", cwd=tmp_path) == []
+
+
+# The manual page
+
+@pytest.mark.skipif(not shutil.which("man"), reason="there is no man: install man-db")
+def test_manual_has_no_warnings():
+    done = subprocess.run(["man", "--warnings", "-l", MANUAL], capture_output=True, text=True, timeout=60,
+                          check=False, env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "PHYS32_ENTRY" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_manual_names_every_option(command):
+    text = MANUAL.read_text(encoding="utf-8").replace("\\-", "-")
+    missing = [o for o in help_options(command) if not re.search(rf"{o}\b", text)]
+    assert missing == []
+
+
+def test_manual_names_every_exit_code():
+    codes = dict(re.findall(r"(EXIT_\w+) = (\d+)", (ROOT / "vmm" / "exit_codes.h").read_text()))
+    text = MANUAL.read_text(encoding="utf-8")
+    section = text[text.index(".SH EXIT STATUS"):text.index(".SH ENVIRONMENT")]
+    assert re.findall(r"^\.B (\d)$", section, re.M) == sorted(codes.values())
