@@ -175,7 +175,8 @@ static int build(uint32_t n_cpus, uint32_t n_slots)
 {
 	struct acpi_config config = { .n_cpus = n_cpus, .n_virtio_slots = n_slots };
 
-	assert_int_equal(guest_mem_reset(&mem), 0);
+	guest_mem_fini(&mem);
+	assert_int_equal(guest_mem_init(&mem, MIB(2)), 0);
 	return acpi_build(&mem, &config, &tables);
 }
 

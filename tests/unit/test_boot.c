@@ -63,8 +63,10 @@ static void add_segment(
 		.align = 4096,
 		.flags = PF_R | PF_X,
 	};
-	if (elf->n_segments == 1)
+	if (elf->n_segments == 1) {
 		elf->start = gpa;
+		elf->pvh_entry = (uint32_t)gpa;
+	}
 	elf->end = gpa + mem_size;
 }
 
@@ -160,6 +162,8 @@ static void test_handover(void **state)
 	assert_int_equal(info->memmap_entries, f.handover.memmap.n_entries);
 	map = guest_mem_at(&f.mem, info->memmap_paddr, info->memmap_entries * sizeof(*map));
 	assert_memory_equal(map, f.handover.memmap.entry, info->memmap_entries * sizeof(*map));
+	/* A jump to the reset vector writes the reset register. */
+	assert_memory_equal(guest_mem_at(&f.mem, 0xffff0, 6), "\xb0\x01\xba\x02\x06\xee", 6);
 	/* The BIOS data area and OSv's scratch space stay clear. */
 	for (const uint8_t *p = guest_mem_at(&f.mem, 0, 0x80000), *end = p + 0x80000; p < end; p++)
 		assert_int_equal(*p, 0);

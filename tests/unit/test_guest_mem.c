@@ -205,25 +205,6 @@ static void test_map_file(void **state)
 	guest_mem_fini(&mem);
 }
 
-static void test_reset(void **state)
-{
-	struct guest_mem mem = make(GIB(4));
-	uint8_t *low = mem.region[0].hva, *high = mem.region[1].hva;
-	int fd = make_file(2);
-
-	low[5] = 1;
-	high[5] = 1;
-	assert_int_equal(guest_mem_map_file(&mem, MIB(2), fd, 0, 8192), 0);
-	assert_int_equal(guest_mem_reset(&mem), 0);
-	assert_ptr_equal(mem.region[0].hva, low);
-	assert_ptr_equal(mem.region[1].hva, high);
-	assert_int_equal(low[5], 0);
-	assert_int_equal(low[MIB(2)], 0);
-	assert_int_equal(high[5], 0);
-	close(fd);
-	guest_mem_fini(&mem);
-}
-
 /* Copy the VmFlags line of the mapping around `at` in this process. */
 static void flags_of(const void *at, char *flags, size_t size)
 {
@@ -274,7 +255,6 @@ int main(void)
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_read_file),
 		cmocka_unit_test(test_map_file),
-		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_advice),
 	};
 

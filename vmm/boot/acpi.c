@@ -108,7 +108,7 @@ static gpa_t build_fadt(struct builder *b, gpa_t dsdt)
 		return 0;
 	fadt->boot_arch = FADT_BOOT_VGA_NOT_PRESENT | FADT_BOOT_NO_CMOS_RTC;
 	fadt->flags = FADT_FLAG_HW_REDUCED | FADT_FLAG_RESET_REG | FADT_FLAG_WBINVD |
-		      FADT_FLAG_PWR_BUTTON | FADT_FLAG_SLP_BUTTON;
+	              FADT_FLAG_PWR_BUTTON | FADT_FLAG_SLP_BUTTON;
 	fadt->reset_reg = io_byte_register(PLATFORM_PM_RESET);
 	fadt->reset_value = PLATFORM_PM_RESET_VALUE;
 	fadt->minor_version = 4;
@@ -125,7 +125,7 @@ static gpa_t build_fadt(struct builder *b, gpa_t dsdt)
 static gpa_t build_madt(struct builder *b, uint32_t n_cpus)
 {
 	size_t size = sizeof(struct acpi_madt) + n_cpus * sizeof(struct madt_lapic) +
-		      sizeof(struct madt_ioapic) + sizeof(struct madt_lapic_nmi);
+	              sizeof(struct madt_ioapic) + sizeof(struct madt_lapic_nmi);
 	struct acpi_madt *madt = builder_alloc(b, size);
 	struct madt_lapic_nmi *nmi;
 	struct madt_ioapic *ioapic;

@@ -14,7 +14,7 @@
 #define ACPI_MAX_TABLES 8
 
 struct acpi_config {
-	uint32_t n_cpus;	 /* APIC ids 0 .. n_cpus - 1 */
+	uint32_t n_cpus;         /* APIC ids 0 .. n_cpus - 1 */
 	uint32_t n_virtio_slots; /* announced in the DSDT: LNRO0005, see bus/platform.h */
 };
 

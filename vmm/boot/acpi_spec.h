@@ -44,7 +44,7 @@ struct ACPI_PACKED acpi_gas {
 	uint64_t address;
 };
 
-#define ACPI_SPACE_IO	 1
+#define ACPI_SPACE_IO    1
 #define ACPI_ACCESS_BYTE 1
 
 struct ACPI_PACKED acpi_fadt {
@@ -71,7 +71,7 @@ struct ACPI_PACKED acpi_fadt {
 
 /* IA-PC boot architecture.  LEGACY_DEVICES (bit 0) and 8042 (bit 1) are not there. */
 #define FADT_BOOT_VGA_NOT_PRESENT (1u << 2)
-#define FADT_BOOT_NO_CMOS_RTC	  (1u << 5)
+#define FADT_BOOT_NO_CMOS_RTC     (1u << 5)
 
 #define FADT_FLAG_WBINVD     (1u << 0)
 #define FADT_FLAG_PWR_BUTTON (1u << 4) /* no fixed-feature power button */
@@ -106,7 +106,7 @@ struct ACPI_PACKED madt_lapic_nmi {
 	uint8_t type; /* 4 */
 	uint8_t length;
 	uint8_t processor_uid; /* 0xff: all */
-	uint16_t flags;	       /* 0: as the bus has it */
+	uint16_t flags;        /* 0: as the bus has it */
 	uint8_t lint;
 };
 
@@ -116,7 +116,7 @@ struct ACPI_PACKED acpi_spcr {
 	uint8_t reserved0[3];
 	struct acpi_gas base;
 	uint8_t interrupt_type; /* bit 1: through an I/O APIC */
-	uint8_t irq;		/* for 8259s only */
+	uint8_t irq;            /* for 8259s only */
 	uint32_t gsi;
 	uint8_t baud_rate; /* 7: 115200 */
 	uint8_t parity;

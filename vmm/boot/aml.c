@@ -31,9 +31,9 @@ enum {
 	OP_IF = 0xa0,
 };
 
-#define SEGMENT_SIZE	 4
+#define SEGMENT_SIZE     4
 #define REGION_SYSTEM_IO 1
-#define FIELD_BYTE_ACC	 1 /* NoLock, Preserve */
+#define FIELD_BYTE_ACC   1 /* NoLock, Preserve */
 
 void aml_init(struct aml *aml, void *data, size_t capacity)
 {

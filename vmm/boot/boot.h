@@ -19,7 +19,7 @@
 
 struct boot_params {
 	const struct image *image;
-	int initrd_fd;	      /* regular file, or -1 */
+	int initrd_fd;        /* regular file, or -1 */
 	uint64_t initrd_size; /* bytes; 0 with initrd_fd >= 0 is refused by the caller */
 	const char *cmdline;  /* NUL-terminated, handed over as it is */
 	uint32_t n_cpus;
@@ -28,10 +28,10 @@ struct boot_params {
 
 /* What was handed over, and where. */
 struct handover {
-	uint32_t entry;	     /* first instruction */
+	uint32_t entry;      /* first instruction */
 	gpa_t start_info;    /* %ebx */
 	int64_t load_offset; /* added to every address of the image (PHYS32_RELOC); usually 0 */
-	gpa_t initrd;	     /* 0: none */
+	gpa_t initrd;        /* 0: none */
 	uint64_t initrd_size;
 	struct memmap memmap;
 	struct acpi_tables acpi;

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#define PAGE	     4096u
+#define PAGE         4096u
 #define HANDOVER_END (LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE)
 
 /* [start, end), not empty */
@@ -187,11 +187,6 @@ int place_kernel(
 		return 0;
 	if (!elf->has_reloc)
 		return refuse_segment(segment_range(misfit, 0), diag);
-	if (!is_power_of_2(elf->reloc.align))
-		return diag_fail(diag, ENOEXEC,
-			"PHYS32_RELOC demands an alignment of %#" PRIx64
-			", which is no power of two: the kernel file is damaged",
-			elf->reloc.align);
 	/* The entry point is a 32-bit address, so the image stays below 4 GiB. */
 	limits.start = elf->reloc.min;
 	limits.end = min_u64(elf->reloc.max, UINT32_MAX) + 1;

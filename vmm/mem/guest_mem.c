@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PAGE	  4096u
+#define PAGE      4096u
 #define HUGE_PAGE MIB(2)
 
 /* Lay fresh zero pages over [hva, hva + size), which is ours already. */
@@ -84,17 +84,6 @@ void guest_mem_fini(struct guest_mem *mem)
 	for (size_t i = 0; i < mem->n_regions; i++)
 		munmap(mem->region[i].hva, mem->region[i].size);
 	memset(mem, 0, sizeof(*mem));
-}
-
-int guest_mem_reset(struct guest_mem *mem)
-{
-	for (size_t i = 0; i < mem->n_regions; i++) {
-		int ret = region_map(&mem->region[i]);
-
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
 }
 
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size)

@@ -35,12 +35,6 @@ struct guest_mem {
 int guest_mem_init(struct guest_mem *mem, uint64_t size);
 void guest_mem_fini(struct guest_mem *mem);
 
-/* Make RAM as fresh as after init, at the same host addresses, so that KVM's memslots stay as they
- * are.  No vCPU and no device may use RAM meanwhile.  After a failure (-ENOMEM) only
- * guest_mem_fini() is allowed.
- */
-int guest_mem_reset(struct guest_mem *mem);
-
 /* The gate: host address of [gpa, gpa + size), or NULL unless all of it lies in one region.
  * The guest may change those bytes at any time: copy once, then check the copy.
  */
