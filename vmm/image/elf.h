@@ -21,41 +21,46 @@ struct elf_segment {
 	uint64_t file_size; /* <= mem_size; the rest is zero */
 	uint64_t gpa;       /* p_paddr, used unmodified */
 	uint64_t mem_size;  /* > 0 */
-	uint64_t align;
-	uint32_t flags; /* PF_R | PF_W | PF_X */
+	uint64_t align;     /* p_align as it stands; may be nonsense */
+	uint32_t flags;     /* PF_R | PF_W | PF_X */
 };
 
 struct elf_xen_note {
 	uint32_t type;
 	uint32_t desc_size;
-	uint8_t desc[64]; /* the first bytes of the descriptor */
+	uint8_t desc[64]; /* the first bytes of the descriptor, the rest zero */
 };
 
-struct elf_reloc { /* PHYS32_RELOC, defaults filled in */
-	uint64_t align;
-	uint64_t min; /* least address of the image's start */
-	uint64_t max; /* greatest address of its last byte */
+struct elf_reloc {      /* PHYS32_RELOC, defaults filled in */
+	uint64_t align; /* a power of two */
+	uint64_t min;   /* least address of the image's start */
+	uint64_t max;   /* greatest address of its last byte */
 };
 
 struct elf_image {
 	bool is_64;
 	bool has_pvh_entry;
 	bool has_reloc;
-	uint32_t pvh_entry; /* where the image was linked to be */
+	uint32_t
+		pvh_entry; /* where the image was linked to be; elf_require_pvh_entry() checks it */
 	uint64_t elf_entry; /* e_entry */
 	struct elf_reloc reloc;
-	uint64_t start, end; /* all segments lie in [start, end) */
-	size_t n_segments;
+	uint64_t start, end;                          /* all segments lie in [start, end) */
+	size_t n_segments;                            /* > 0 */
 	struct elf_segment segment[ELF_MAX_SEGMENTS]; /* by gpa, disjoint, none wraps */
 	size_t n_notes;
-	struct elf_xen_note note[ELF_MAX_XEN_NOTES]; /* for `inspect` */
+	struct elf_xen_note note[ELF_MAX_XEN_NOTES]; /* the first ones, in file order */
+	const char *note_fault; /* what is wrong with a damaged note segment, or NULL; static */
 };
 
 /* Parse the ELF in fd (regular file of `size` bytes).  0, or -ENOEXEC (or read's error) and diag.
- * A kernel without a PVH entry parses: has_pvh_entry is false, and elf_require_pvh_entry() says
- * why and what to do.
+ * A kernel without a PVH entry parses: has_pvh_entry is false.
  */
 int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag);
+
+/* The kernel can be entered: it has a PVH entry, and this lies among bytes that the file loads.
+ * 0, or -ENOEXEC and in diag why not and what to do.
+ */
 int elf_require_pvh_entry(const struct elf_image *elf, struct diag *diag);
 
 #endif

@@ -10,34 +10,59 @@
 #define IMAGE_IMAGE_H
 
 #include "image/elf.h"
+#include "util/bits.h"
 #include "util/diag.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-enum image_container { IMAGE_ELF, IMAGE_BZIMAGE, IMAGE_COMPRESSED };
+/* No kernel is larger: neither what is in a file, nor what is unpacked from one. */
+#define IMAGE_MAX_FILE     GIB(4)
+#define IMAGE_MAX_UNPACKED GIB(1)
+
+enum image_container { IMAGE_UNKNOWN, IMAGE_ELF, IMAGE_BZIMAGE, IMAGE_COMPRESSED };
 
 enum image_compression {
-	IMAGE_NONE, IMAGE_GZIP, IMAGE_XZ, IMAGE_LZMA, IMAGE_ZSTD, IMAGE_LZ4, IMAGE_BZIP2,
+	IMAGE_NONE,
+	IMAGE_GZIP,
+	IMAGE_XZ,
+	IMAGE_LZMA,
+	IMAGE_ZSTD,
+	IMAGE_LZ4,
+	IMAGE_BZIP2,
 	IMAGE_LZO, /* recognised so that the message can say so; not unpacked */
 };
 
 struct image {
-	int fd;          /* the ELF; owned */
+	int fd;          /* the ELF, for reading; owned */
 	uint64_t size;   /* bytes of the ELF */
-	bool owned_file; /* the file is ours (cache entry or unnamed): nobody rewrites it, so its pages may be mapped */
+	bool owned_file; /* the file is ours (cache entry or unnamed): nobody rewrites it, so its
+	                    pages may be mapped */
 	bool from_cache; /* found unpacked in the cache */
 	enum image_container container;
 	enum image_compression compression;
-	char version[128]; /* Linux's version string, or "" */
+	char version[128]; /* Linux's version string as a bzImage's header tells it, or "" */
 	struct elf_image elf;
 };
 
-/* Open and check the kernel file at `path`; unpack if need be, through the cache unless !use_cache.
- * 0, or -errno with the reason in `diag` (path not included).  image_close() after success only.
+/* Open and check the kernel file at `path`; unpack if need be, through the cache unless !use_cache
+ * or the environment has no place for one.  0, or -errno with the reason in `diag` (path not
+ * included).  After a failure there is nothing to close, and container, compression and version
+ * tell what the file was seen to be until then.
  */
 int image_open(struct image *image, const char *path, bool use_cache, struct diag *diag);
 void image_close(struct image *image);
+
+/* The kernel is Linux, whose limits apply.  Told by the bzImage or a Xen note at no cost; else the
+ * file is searched for Linux's banner, so ask only if it matters.
+ */
+bool image_is_linux(const struct image *image);
+
+/* Linux's version string into `version`, from the header or by searching the file; "" if there is
+ * none (false).
+ */
+bool image_find_version(const struct image *image, char *version, size_t size);
 
 const char *image_container_name(enum image_container container);
 const char *image_compression_name(enum image_compression compression);

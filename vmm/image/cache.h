@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* cache.h - unpacked kernels, kept from one run to the next
+ *
+ * A private directory of plain ELF files.  A file's name is the identity of the kernel file it was
+ * unpacked from (device, inode, size, mtime, ctime), so a hit hashes and reads nothing.  A finished
+ * entry has its source's mtime: any write to it or cut of it afterwards shows.  Entries appear by a
+ * link of a complete file; whoever has one open keeps it whatever happens to the name.
+ */
+#ifndef IMAGE_CACHE_H
+#define IMAGE_CACHE_H
+
+#include "util/diag.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct cache {
+	char dir[PATH_MAX];
+	char entry[160];
+	struct timespec mtime, ctime; /* of the source */
+	uint64_t max_size;            /* of all entries together */
+	int dir_fd;       /* held, and locked if it could be, from cache_begin to cache_end */
+	int new_fd;       /* of cache_create, or -1; owned until it is taken over */
+	char temp[32];    /* its name, where unnamed files do not exist; else "" */
+	bool always_name; /* make no unnamed files: for tests */
+};
+
+/* Find out where the entry for a source file is: no system call.  False: the environment names no
+ * directory (neither XDG_CACHE_HOME nor HOME), so there is no cache.
+ */
+bool cache_locate(struct cache *cache, const struct stat *source);
+
+/* An open, sound entry and its size, or -1: not there, damaged, or not ours.  The contents have
+ * still to be checked as any ELF; cache_drop() throws an entry away that fails this.
+ */
+int cache_find(const struct cache *cache, uint64_t *size);
+void cache_drop(const struct cache *cache);
+
+/* The way to a new entry: begin, create, (write new_fd,) publish, end.  begin makes the directory
+ * if need be and waits, for a bounded time, for other processes on that way, so look again with
+ * cache_find() after it.  The source is to be read after begin only: by then, whatever changes it
+ * changes its times too.  0, or -errno and a reason that names the directory, the cause, and the
+ * way out; nothing is left behind.
+ */
+int cache_begin(struct cache *cache, struct diag *diag);
+int cache_create(struct cache *cache, struct diag *diag);
+
+/* Make the file of `size` bytes in new_fd an entry, after throwing out those unused for longest.
+ * It stays a file without a name if it is larger than all the cache may be, or if another process
+ * was faster.
+ */
+int cache_publish(struct cache *cache, uint64_t size, struct diag *diag);
+
+/* Give up the lock, the directory, and new_fd if it was not taken over (set to -1). */
+void cache_end(struct cache *cache);
+
+/* The reason in words, for a file of the cache that cannot be written: -err. */
+int cache_explain(const struct cache *cache, int err, struct diag *diag);
+
+/* "1G", "512M", "4096" -> bytes; false if it is none of these. */
+bool cache_parse_size(const char *text, uint64_t *size);
+
+#endif

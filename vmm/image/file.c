@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/* file.c - read a file that may lie about itself or change meanwhile */
+
+#include "image/file.h"
+
+#include "util/bits.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+int64_t file_read_some(int fd, void *data, size_t size, uint64_t offset)
+{
+	size_t done = 0;
+
+	if (offset > INT64_MAX - size)
+		return 0;
+	while (done < size) {
+		ssize_t n = pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		done += (size_t)n;
+	}
+	return (int64_t)done;
+}
+
+int file_read_at(int fd, void *data, size_t size, uint64_t offset)
+{
+	int64_t n = file_read_some(fd, data, size, offset);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == size ? 0 : -ENODATA;
+}
+
+void file_window_init(struct file_window *window, int fd, uint64_t size)
+{
+	window->fd = fd;
+	window->err = 0;
+	window->size = size;
+	window->start = 0;
+	window->n = 0;
+}
+
+const void *file_window_at(struct file_window *window, uint64_t offset, size_t size)
+{
+	int64_t n;
+
+	BUG_ON(size > FILE_WINDOW_SIZE);
+	if (!range_within(offset, size, 0, window->size))
+		return NULL;
+	if (!range_within(offset, size, window->start, window->n)) {
+		n = file_read_some(window->fd, window->data, FILE_WINDOW_SIZE, offset);
+		window->start = offset;
+		window->n = n < 0 ? 0 : (size_t)n;
+		if (n < 0)
+			window->err = (int)n;
+		/* Shorter than it said: somebody cut the file. */
+		if (window->n < size)
+			return NULL;
+	}
+	return window->data + (offset - window->start);
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+/* image.c - kernel files: from a path to a checked ELF image */
+
+#include "image/image.h"
+
+#include "image/bzimage.h"
+#include "image/cache.h"
+#include "image/file.h"
+#include "image/unpack.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Enough to recognise any container. */
+#define HEAD_SIZE 1024
+
+/* The kernel file as it is on disk. */
+struct source {
+	int fd;
+	struct stat st;
+	uint64_t size;
+	struct unpack_job job; /* where in it the compressed kernel lies */
+};
+
+static const char *file_kind(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR: return "a directory";
+	case S_IFIFO: return "a FIFO";
+	case S_IFSOCK: return "a socket";
+	default: return "a device";
+	}
+}
+
+/* Nothing here waits: a FIFO without a writer opens at once, and is refused by its kind. */
+static int source_open(struct source *source, const char *path, struct diag *diag)
+{
+	int ret;
+
+	source->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (source->fd < 0)
+		return diag_fail(diag, errno, "cannot be opened: %s", strerror(errno));
+	if (fstat(source->fd, &source->st))
+		ret = diag_fail(diag, errno, "cannot be examined: %s", strerror(errno));
+	else if (!S_ISREG(source->st.st_mode))
+		ret = diag_fail(diag, EINVAL, "it is %s: give a kernel file",
+			file_kind(source->st.st_mode));
+	else if (!source->st.st_size)
+		ret = diag_fail(diag, ENOEXEC, "the file is empty: give a kernel file");
+	else if ((uint64_t)source->st.st_size > IMAGE_MAX_FILE)
+		ret = diag_fail(diag, EFBIG,
+			"the file has %" PRIu64 " MiB and no kernel more than %" PRIu64
+			": is it a disk image?",
+			(uint64_t)source->st.st_size >> 20, (uint64_t)(IMAGE_MAX_FILE >> 20));
+	else
+		ret = 0;
+	if (ret)
+		close(source->fd);
+	else
+		source->size = (uint64_t)source->st.st_size;
+	return ret;
+}
+
+/* ---- what it is ---- */
+
+static int identify_bzimage(struct image *image, struct source *source, struct diag *diag)
+{
+	struct bzimage bz;
+	uint8_t head[UNPACK_HEAD] = { 0 };
+	int64_t n;
+	int ret;
+
+	image->container = IMAGE_BZIMAGE;
+	ret = bzimage_parse(&bz, source->fd, source->size, diag);
+	memcpy(image->version, bz.version, sizeof(image->version));
+	if (ret < 0)
+		return ret;
+	n = file_read_some(source->fd, head, sizeof(head), bz.payload_offset);
+	if (n < 0)
+		return diag_fail(diag, (int)-n, "cannot be read: %s", strerror((int)-n));
+	image->compression = unpack_identify(head, (size_t)n);
+	if (image->compression == IMAGE_NONE)
+		return diag_fail(diag, ENOEXEC,
+			"it is a bzImage, but where its header puts the kernel is nothing compressed: it is damaged");
+	source->job.in_offset = bz.payload_offset;
+	source->job.in_size = bz.payload_size;
+	/* The kernel unpacks itself within init_size. */
+	if (bz.init_size && bz.init_size < source->job.max_size)
+		source->job.max_size = bz.init_size;
+	return 0;
+}
+
+static int identify(struct image *image, struct source *source, struct diag *diag)
+{
+	uint8_t head[HEAD_SIZE];
+	int64_t n = file_read_some(source->fd, head, sizeof(head), 0);
+
+	if (n < 0)
+		return diag_fail(diag, (int)-n, "cannot be read: %s", strerror((int)-n));
+	source->job = (struct unpack_job){
+		.in_fd = source->fd,
+		.in_size = source->size,
+		.out_fd = -1,
+		.max_size = IMAGE_MAX_UNPACKED,
+	};
+	if (n >= SELFMAG && !memcmp(head, ELFMAG, SELFMAG)) {
+		image->container = IMAGE_ELF;
+		return 0;
+	}
+	if (bzimage_detect(head, (size_t)n))
+		return identify_bzimage(image, source, diag);
+	image->compression = unpack_identify(head, (size_t)n);
+	if (image->compression == IMAGE_NONE)
+		return diag_fail(diag, ENOEXEC,
+			"it is no kernel: neither an ELF, nor a bzImage, nor one of them compressed (or it is truncated)");
+	image->container = IMAGE_COMPRESSED;
+	return 0;
+}
+
+/* ---- unpacking ---- */
+
+static int unpack_unnamed(struct image *image, struct source *source, struct diag *diag)
+{
+	static const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	int ret;
+
+	image->fd = memfd_create("kernel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (image->fd < 0)
+		return diag_fail(
+			diag, errno, "no memory file to unpack it to: %s", strerror(errno));
+	source->job.out_fd = image->fd;
+	ret = unpack(image->compression, &source->job, diag);
+	if (!ret && fcntl(image->fd, F_ADD_SEALS, seals))
+		ret = diag_fail(
+			diag, errno, "cannot seal the unpacked kernel: %s", strerror(errno));
+	image->size = source->job.out_size;
+	if (!ret)
+		ret = elf_parse(&image->elf, image->fd, image->size, diag);
+	if (ret < 0)
+		close(image->fd);
+	return ret;
+}
+
+static bool take_from_cache(struct image *image, const struct cache *cache)
+{
+	struct diag diag;
+
+	image->fd = cache_find(cache, &image->size);
+	if (image->fd < 0)
+		return false;
+	if (!elf_parse(&image->elf, image->fd, image->size, &diag))
+		return true;
+	close(image->fd);
+	return false;
+}
+
+/* Torn contents must not be kept under a name that promises one of the two. */
+static int check_unchanged(const struct source *source, struct diag *diag)
+{
+	struct stat now;
+
+	if (!fstat(source->fd, &now) && now.st_size == source->st.st_size &&
+		now.st_mtim.tv_sec == source->st.st_mtim.tv_sec &&
+		now.st_mtim.tv_nsec == source->st.st_mtim.tv_nsec &&
+		now.st_ctim.tv_sec == source->st.st_ctim.tv_sec &&
+		now.st_ctim.tv_nsec == source->st.st_ctim.tv_nsec)
+		return 0;
+	return diag_fail(diag, EAGAIN, "the file changed while it was read: try again");
+}
+
+static int unpack_into_cache(
+	struct image *image, struct source *source, struct cache *cache, struct diag *diag)
+{
+	int ret;
+
+	cache_drop(cache);
+	ret = cache_create(cache, diag);
+	if (ret < 0)
+		return ret;
+	source->job.out_fd = cache->new_fd;
+	ret = unpack(image->compression, &source->job, diag);
+	if (source->job.out_err)
+		return cache_explain(cache, source->job.out_err, diag);
+	if (ret < 0)
+		return ret;
+	image->size = source->job.out_size;
+	ret = elf_parse(&image->elf, cache->new_fd, image->size, diag);
+	if (ret < 0)
+		return ret;
+	ret = check_unchanged(source, diag);
+	if (ret < 0)
+		return ret;
+	ret = cache_publish(cache, image->size, diag);
+	if (ret < 0)
+		return ret;
+	/* The entry, open for reading only; or, where it could not become one, the file itself. */
+	if (!take_from_cache(image, cache)) {
+		image->fd = cache->new_fd;
+		image->size = source->job.out_size;
+		cache->new_fd = -1;
+	}
+	return 0;
+}
+
+static int unpack_cached(
+	struct image *image, struct source *source, struct cache *cache, struct diag *diag)
+{
+	int ret;
+
+	image->from_cache = take_from_cache(image, cache);
+	if (image->from_cache)
+		return 0;
+	ret = cache_begin(cache, diag);
+	if (ret < 0)
+		return ret;
+	/* Whoever held the lock until now may have made it. */
+	image->from_cache = take_from_cache(image, cache);
+	if (!image->from_cache)
+		ret = unpack_into_cache(image, source, cache, diag);
+	cache_end(cache);
+	return ret;
+}
+
+int image_open(struct image *image, const char *path, bool use_cache, struct diag *diag)
+{
+	struct source source;
+	struct cache cache;
+	int ret;
+
+	memset(image, 0, sizeof(*image));
+	image->fd = -1;
+	ret = source_open(&source, path, diag);
+	if (ret < 0)
+		return ret;
+	ret = identify(image, &source, diag);
+	if (!ret && image->container == IMAGE_ELF) {
+		image->fd = source.fd;
+		image->size = source.size;
+		ret = elf_parse(&image->elf, image->fd, image->size, diag);
+		if (!ret)
+			return 0;
+	} else if (!ret) {
+		image->owned_file = true;
+		if (use_cache && cache_locate(&cache, &source.st))
+			ret = unpack_cached(image, &source, &cache, diag);
+		else
+			ret = unpack_unnamed(image, &source, diag);
+	}
+	close(source.fd);
+	if (ret < 0)
+		image->fd = -1;
+	return ret;
+}
+
+void image_close(struct image *image)
+{
+	close(image->fd);
+	image->fd = -1;
+}
+
+const char *image_container_name(enum image_container container)
+{
+	switch (container) {
+	case IMAGE_UNKNOWN: return "unknown";
+	case IMAGE_ELF: return "ELF";
+	case IMAGE_BZIMAGE: return "bzImage";
+	case IMAGE_COMPRESSED: return "compressed ELF";
+	}
+	return "?";
+}
+
+const char *image_compression_name(enum image_compression compression)
+{
+	switch (compression) {
+	case IMAGE_NONE: return "uncompressed";
+	case IMAGE_GZIP: return "gzip";
+	case IMAGE_XZ: return "xz";
+	case IMAGE_LZMA: return "lzma";
+	case IMAGE_ZSTD: return "zstd";
+	case IMAGE_LZ4: return "lz4";
+	case IMAGE_BZIP2: return "bzip2";
+	case IMAGE_LZO: return "lzo";
+	}
+	return "?";
+}

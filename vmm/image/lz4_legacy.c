@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/* lz4_legacy.c - the format of `lz4 -l`: a magic number, then blocks, each with its size */
+
+#include "image/unpack_io.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <lz4.h>
+#include <stdlib.h>
+
+#define MAGIC      0x184c2102u
+#define BLOCK_SIZE (8 << 20) /* unpacked; the last block may have less */
+#define MAX_PACKED LZ4_COMPRESSBOUND(BLOCK_SIZE)
+
+struct blocks {
+	char packed[MAX_PACKED];
+	char plain[BLOCK_SIZE];
+};
+
+/* The next block's size; 0 at the end. */
+static int next_size(struct unpack_io *io, uint32_t *size)
+{
+	int64_t left = unpack_io_peek(io, sizeof(*size));
+
+	*size = 0;
+	/* Nothing, or the appended size, which the caller checks. */
+	if (left <= (int64_t)sizeof(*size))
+		return left < 0 ? (int)left : 0;
+	unpack_io_read(io, size, sizeof(*size));
+	*size = le32toh(*size);
+	if (!*size)
+		return -EBADMSG;
+	return 0;
+}
+
+static int unpack_block(struct unpack_io *io, struct blocks *blocks, uint32_t size)
+{
+	int64_t n;
+	int plain;
+
+	if (size > MAX_PACKED)
+		return -EBADMSG;
+	n = unpack_io_read(io, blocks->packed, size);
+	if (n < (int64_t)size)
+		return n < 0 ? (int)n : -ENODATA;
+	plain = LZ4_decompress_safe(blocks->packed, blocks->plain, (int)size, BLOCK_SIZE);
+	if (plain < 0)
+		return -EBADMSG;
+	return unpack_io_write(io, blocks->plain, (size_t)plain);
+}
+
+int unpack_lz4_legacy(struct unpack_io *io)
+{
+	struct blocks *blocks = malloc(sizeof(*blocks));
+	uint32_t size;
+	int ret;
+
+	if (!blocks)
+		return -ENOMEM;
+	while (!(ret = next_size(io, &size)) && size) {
+		/* Streams one after the other, their magic numbers being no sizes. */
+		if (size == MAGIC)
+			continue;
+		ret = unpack_block(io, blocks, size);
+		if (ret < 0)
+			break;
+	}
+	free(blocks);
+	return ret;
+}
