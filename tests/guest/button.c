@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/* button.c - halt until the power button's interrupt comes, then power off as a kernel would */
+
+#include "guest.h"
+
+static volatile uint32_t events, again;
+
+static void button_interrupt(void)
+{
+	events = inb(PM_EVENTS);
+	again = inb(PM_EVENTS);
+}
+
+void guest_main(void)
+{
+	lapic_enable();
+	irq_route(GED_GSI, 1, button_interrupt);
+	put("ready\n");
+	while (!events)
+		wait_interrupt();
+	check_equal(events, 1, "the event is the power button");
+	check_equal(again, 0, "reading the events clears them");
+	checks_done();
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/* cpu.c - what the processor says of itself, and the clocks that a kernel would use */
+
+#include "guest.h"
+
+#define MSR_WALL_CLOCK  0x4b564d00u
+#define MSR_SYSTEM_TIME 0x4b564d01u
+
+/* KVM's clock, as the kernel's Documentation/virt/kvm/x86/msr.rst lays it out. */
+struct system_time {
+	volatile uint32_t version;
+	uint32_t pad;
+	uint64_t tsc, ns;
+	uint32_t multiplier;
+	int8_t shift;
+	uint8_t flags, pad2[2];
+};
+
+struct wall_clock {
+	volatile uint32_t version;
+	uint32_t seconds, ns;
+};
+
+static struct system_time system_time __attribute__((aligned(64)));
+static struct wall_clock wall_clock __attribute__((aligned(64)));
+
+static void check_clocks(uint32_t features)
+{
+	check(features & 1u << 3, "KVM offers its clock");
+	if (!(features & 1u << 3))
+		return;
+	write_msr(MSR_SYSTEM_TIME, (uint32_t)&system_time | 1);
+	inb(SERIAL + 7); /* an exit: the clock is filled at the next entry */
+	check(system_time.version && !(system_time.version & 1), "KVM's clock is filled");
+	check(system_time.multiplier != 0, "KVM's clock has a pace");
+	write_msr(MSR_WALL_CLOCK, (uint32_t)&wall_clock);
+	put("# boot time ");
+	put_number(wall_clock.seconds);
+	put("\n");
+}
+
+void guest_main(void)
+{
+	struct cpuid one = cpuid(1, 0), base = cpuid(0x40000000, 0);
+
+	check(one.ecx >> 31, "the hypervisor bit is set");
+	check(one.ecx >> 21 & 1, "x2APIC is there");
+	check(one.ecx >> 24 & 1, "the TSC deadline timer is there");
+	check(one.edx >> 9 & 1, "the local APIC is there");
+	check(base.ebx == 0x4b4d564b && base.ecx == 0x564b4d56 && base.edx == 0x4d,
+		"the leaves at 0x40000000 are KVM's");
+	check(base.eax >= 0x40000001, "there are features among them");
+	check_clocks(cpuid(0x40000001, 0).eax);
+	check_equal(inb(0x64), 0xff, "there is no keyboard controller");
+	check_equal(inb(0x71), 0xff, "there is no CMOS clock");
+	check_equal(inb(0x40), 0xff, "there is no interval timer");
+	check_equal(inb(0x21), 0xff, "there is no legacy interrupt controller");
+	checks_done();
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/* serial_irq.c - the serial line by interrupts, through I/O APIC and local APIC
+ *
+ * Sends a text by "transmitter empty" interrupts alone, then sums what comes in by receive
+ * interrupts until a newline.
+ */
+
+#include "guest.h"
+
+#define IER_RDI  0x01
+#define IER_THRI 0x02
+
+static const char text[] = "one byte after another, each by an interrupt of its own\n";
+
+static volatile uint32_t n_sent, n_interrupts, n_received;
+static volatile bool line_done;
+static char line[256];
+
+/* One byte out an interrupt: the next one must come by the edge that this one makes. */
+static void serial_interrupt(void)
+{
+	uint8_t id = inb(SERIAL + 2) & 0x0f;
+
+	n_interrupts++;
+	if (id == 0x02 && n_sent < sizeof(text) - 1)
+		outb(SERIAL, (uint8_t)text[n_sent++]);
+	if (id != 0x04 && id != 0x0c)
+		return;
+	while (inb(SERIAL + 5) & 1) {
+		char c = (char)inb(SERIAL);
+
+		if (c == '\n')
+			line_done = true;
+		else if (n_received < sizeof(line))
+			line[n_received++] = c;
+	}
+}
+
+void guest_main(void)
+{
+	uint32_t n_for_output;
+
+	lapic_enable();
+	irq_route(SERIAL_GSI, 0, serial_interrupt);
+	outb(SERIAL + 2, 0x07); /* FIFOs on and clear */
+	outb(SERIAL + 4, 0x0b); /* DTR, RTS, OUT2 */
+	outb(SERIAL + 1, IER_THRI);
+	while (n_sent < sizeof(text) - 1)
+		wait_interrupt();
+	outb(SERIAL + 1, 0);
+	n_for_output = n_interrupts;
+	check(n_for_output >= sizeof(text) - 1, "each byte went out by an interrupt");
+	put("ready\n");
+	outb(SERIAL + 1, IER_RDI);
+	while (!line_done)
+		wait_interrupt();
+	outb(SERIAL + 1, 0);
+	check(n_interrupts > n_for_output, "input came by interrupts");
+	put("# line ");
+	put_number(n_received);
+	put(" ");
+	put_hex(checksum(line, n_received));
+	put("\n");
+	checks_done();
+}
