@@ -17,19 +17,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_MAX_CPUS	   64
+#define CONFIG_MAX_CPUS    64
 #define CONFIG_MIN_MEMORY  MIB(32)
 #define CONFIG_MAX_MEMORY  GIB(1024)
 #define CONFIG_MAX_GRACE_S 86400
-#define CONFIG_MAX_FILE	   MIB(1) /* of a --config file */
+#define CONFIG_MAX_FILE    MIB(1) /* of a --config file */
 
 enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_NULL };
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
 struct config {
-	char *kernel;	 /* path; owned, as all strings here */
-	char *initrd;	 /* path, or NULL */
-	char *cmdline;	 /* NULL: BOOT_DEFAULT_CMDLINE */
+	char *kernel;    /* path; owned, as all strings here */
+	char *initrd;    /* path, or NULL */
+	char *cmdline;   /* NULL: BOOT_DEFAULT_CMDLINE */
 	uint64_t memory; /* bytes, a multiple of 4096, CONFIG_MIN_MEMORY..CONFIG_MAX_MEMORY */
 	uint32_t cpus;
 	enum console_kind console;

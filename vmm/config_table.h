@@ -26,7 +26,7 @@ enum place {
 
 struct setting {
 	const char *name; /* JSON key and long option */
-	char letter;	  /* short option, or 0 */
+	char letter;      /* short option, or 0 */
 	enum kind kind;
 	enum place place;
 	const char *arg; /* NULL for a flag; "a|b" are words to choose from */
