@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Memory to try: small guests' first, then what some kernels need for where they are linked to. */
@@ -172,9 +173,8 @@ static void print_elf(const struct elf_image *elf)
 static void print_text(const struct findings *f)
 {
 	printf("file:        %s\n", f->path);
-	if (f->image.container != IMAGE_UNKNOWN)
-		printf("container:   %s, %s\n", image_container_name(f->image.container),
-			image_compression_name(f->image.compression));
+	printf("container:   %s, %s\n", image_container_name(f->image.container),
+		image_compression_name(f->image.compression));
 	if (f->version[0])
 		printf("Linux:       %s\n", f->version);
 	if (f->is_parsed)
@@ -235,9 +235,17 @@ static void json_elf(json_t *root, const struct elf_image *elf)
 	json_object_set_new(root, "xen_notes", json_notes(elf));
 }
 
+/* A file name need not be UTF-8; JSON must. */
 static void set_text(json_t *root, const char *key, const char *text)
 {
-	json_object_set_new(root, key, text[0] ? json_string(text) : json_null());
+	json_t *value = text[0] ? json_string(text) : json_null();
+	char *ascii = value ? NULL : strdup(text);
+
+	for (char *c = ascii; c && *c; c++)
+		if ((unsigned char)*c > 0x7e)
+			*c = '?';
+	json_object_set_new(root, key, value ? value : json_string(ascii ? ascii : ""));
+	free(ascii);
 }
 
 static int print_json(const struct findings *f)
@@ -245,7 +253,6 @@ static int print_json(const struct findings *f)
 	json_t *root = json_object();
 	int ret;
 
-	/* A file name need not be UTF-8; JSON must. */
 	set_text(root, "file", f->path);
 	set_text(root, "container",
 		f->image.container ? image_container_name(f->image.container) : "");
@@ -274,7 +281,7 @@ int cmd_inspect(int argc, char **argv)
 	};
 	struct findings f = { 0 };
 	bool json = false;
-	int c;
+	int c, ret = 0;
 
 	opterr = 0;
 	optind = 1;
@@ -296,15 +303,17 @@ int cmd_inspect(int argc, char **argv)
 	}
 	f.path = argv[optind];
 	find_out(&f);
-	if (json && print_json(&f)) {
-		log_error("%s: the findings cannot be written as JSON", f.path);
-		return EXIT_HOST_ERROR;
-	}
-	if (!json)
+	if (json)
+		ret = print_json(&f);
+	else if (f.image.container != IMAGE_UNKNOWN)
 		print_text(&f);
-	if (!f.boots)
+	else
 		log_error("%s: %s", f.path, f.why_not.text);
 	if (f.is_parsed)
 		image_close(&f.image);
+	if (ret) {
+		log_error("%s: the findings cannot be written as JSON", f.path);
+		return EXIT_HOST_ERROR;
+	}
 	return f.boots ? 0 : EXIT_OPERATOR;
 }

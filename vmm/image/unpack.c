@@ -214,7 +214,7 @@ static int explain(int err, const struct unpack_job *job, const char *name, stru
 		return diag_fail(diag, EFBIG,
 			"the %s-compressed kernel unpacks to more than the %" PRIu64
 			" KiB it may have: it is damaged or made to do harm",
-			name, job->max_size >> 10);
+			name, (job->max_size + 1023) >> 10);
 	case ENOMEM:
 		return diag_fail(diag, ENOMEM,
 			"to unpack the %s-compressed kernel takes more than %" PRIu64
