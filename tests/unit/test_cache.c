@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: MIT
+/* test_cache.c - unpacked kernels: found, made, thrown out, rebuilt, and what happens when not */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "image/cache.h"
+#include "image/image.h"
+#include "kernels.h"
+#include "util/bits.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <time.h>
+
+static const char *const names[] = { "bare-gzip-big", "bzimage-lz4", "bzimage-xz", "elf64-entry-8",
+	"bzimage-gzip-damaged", NULL };
+
+static const char *cache_dir(void)
+{
+	return kernels_path("xdg/pronto");
+}
+
+/* Names in the cache, and the last one's path. */
+static unsigned int count_entries(char *path, size_t size)
+{
+	DIR *dir = opendir(cache_dir());
+	const struct dirent *dirent;
+	unsigned int n = 0;
+
+	while (dir && (dirent = readdir(dir))) {
+		if (dirent->d_name[0] == '.' && strncmp(dirent->d_name, ".new", 4) != 0)
+			continue;
+		if (path)
+			snprintf(path, size, "%s/%s", cache_dir(), dirent->d_name);
+		n++;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+/* True: found in the cache. */
+static bool open_kernel(const char *name)
+{
+	struct diag diag = { "" };
+	struct image image;
+	bool from_cache;
+
+	if (image_open(&image, kernels_path(name), true, &diag))
+		fail_msg("%s: %s", name, diag.text);
+	assert_true(image.owned_file);
+	assert_true(image.elf.has_pvh_entry);
+	/* Nobody who takes over this process gets to write the entry. */
+	assert_int_equal(fcntl(image.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	from_cache = image.from_cache;
+	image_close(&image);
+	return from_cache;
+}
+
+static void test_hit(void **state)
+{
+	struct stat st, source;
+	char path[PATH_MAX];
+
+	assert_false(open_kernel("bare-gzip-big"));
+	assert_true(open_kernel("bare-gzip-big"));
+	assert_int_equal(count_entries(path, sizeof(path)), 1);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0400);
+	assert_int_equal(stat(kernels_path("bare-gzip-big"), &source), 0);
+	assert_int_equal(st.st_mtim.tv_nsec, source.st_mtim.tv_nsec);
+	assert_int_equal(stat(cache_dir(), &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+	assert_false(open_kernel("bzimage-lz4"));
+	assert_true(open_kernel("bare-gzip-big"));
+	assert_int_equal(count_entries(NULL, 0), 2);
+}
+
+static void test_changed_source(void **state)
+{
+	int fd;
+
+	assert_false(open_kernel("bare-gzip-big"));
+	/* The same contents, as bytes go, but written anew. */
+	fd = open(kernels_path("bare-gzip-big"), O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "\x1f", 1, 0), 1);
+	close(fd);
+	assert_false(open_kernel("bare-gzip-big"));
+	assert_true(open_kernel("bare-gzip-big"));
+}
+
+static void damage_cut(const char *path)
+{
+	assert_int_equal(truncate(path, 100), 0);
+}
+
+static void damage_empty(const char *path)
+{
+	assert_int_equal(truncate(path, 0), 0);
+}
+
+static void damage_one_byte(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, "X", 1, 4096), 1);
+	close(fd);
+}
+
+/* With the time put back, as a power failure may leave it: the ELF is not whole. */
+static void damage_cut_unseen(const char *path)
+{
+	struct timespec times[2];
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, 4096), 0);
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void damage_link(const char *path)
+{
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(kernels_path("elf64-entry-8"), path), 0);
+}
+
+static void damage_mode(const char *path)
+{
+	assert_int_equal(chmod(path, 0666), 0);
+}
+
+static void damage_fifo(const char *path)
+{
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+}
+
+static void test_damaged_entry(void **state)
+{
+	static void (*const damage[])(const char *) = { damage_cut, damage_empty, damage_one_byte,
+		damage_cut_unseen, damage_link, damage_mode, damage_fifo };
+	char path[PATH_MAX];
+
+	assert_false(open_kernel("bare-gzip-big"));
+	for (size_t i = 0; i < ARRAY_SIZE(damage); i++) {
+		assert_int_equal(count_entries(path, sizeof(path)), 1);
+		assert_int_equal(chmod(path, 0600), 0);
+		damage[i](path);
+		assert_false(open_kernel("bare-gzip-big"));
+		assert_true(open_kernel("bare-gzip-big"));
+	}
+}
+
+/* What cannot be removed cannot be replaced either; the kernel still boots. */
+static void test_entry_is_a_directory(void **state)
+{
+	char path[PATH_MAX];
+	struct image image;
+	struct diag diag;
+
+	assert_false(open_kernel("bzimage-xz"));
+	assert_int_equal(count_entries(path, sizeof(path)), 1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), 0);
+	assert_false(image.from_cache);
+	image_close(&image);
+}
+
+static void test_failure_leaves_nothing(void **state)
+{
+	struct image image;
+	struct diag diag;
+
+	assert_int_equal(
+		image_open(&image, kernels_path("bzimage-gzip-damaged"), true, &diag), -ENOEXEC);
+	assert_int_equal(count_entries(NULL, 0), 0);
+}
+
+static void test_no_place(void **state)
+{
+	struct image image;
+	struct diag diag;
+
+	unsetenv("XDG_CACHE_HOME");
+	unsetenv("HOME");
+	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), 0);
+	assert_true(image.owned_file);
+	assert_false(image.from_cache);
+	image_close(&image);
+	setenv("XDG_CACHE_HOME", "relative/path", 1);
+	setenv("HOME", kernels_path("home"), 1);
+	assert_false(open_kernel("bzimage-xz"));
+	assert_true(open_kernel("bzimage-xz"));
+	assert_int_equal(access(kernels_path("home/.cache/pronto"), F_OK), 0);
+}
+
+/* Nobody reads or writes it, not even by the descriptor: so it can be mapped. */
+static void test_no_cache(void **state)
+{
+	struct image image;
+	struct diag diag;
+
+	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), false, &diag), 0);
+	assert_true(image.owned_file);
+	assert_false(image.from_cache);
+	assert_int_equal(pwrite(image.fd, "X", 1, 0), -1);
+	assert_int_equal(ftruncate(image.fd, 0), -1);
+	image_close(&image);
+	assert_int_equal(count_entries(NULL, 0), 0);
+}
+
+/* ---- several at once ---- */
+
+#define N_STARTS 8
+
+static void test_concurrent_starts(void **state)
+{
+	int status, n_unpacked = 0;
+	pid_t pid[N_STARTS];
+
+	for (int i = 0; i < N_STARTS; i++) {
+		pid[i] = fork();
+		if (!pid[i])
+			_exit(open_kernel("bare-gzip-big") ? 0 : 1);
+		assert_true(pid[i] > 0);
+	}
+	for (int i = 0; i < N_STARTS; i++) {
+		assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+		n_unpacked += WEXITSTATUS(status);
+	}
+	assert_int_equal(n_unpacked, 1);
+	assert_int_equal(count_entries(NULL, 0), 1);
+}
+
+static void locate(struct cache *cache, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(kernels_path(name), &st), 0);
+	assert_true(cache_locate(cache, &st));
+}
+
+static void begin(struct cache *cache, const char *name, bool always_name)
+{
+	struct diag diag = { "" };
+
+	locate(cache, name);
+	cache->always_name = always_name;
+	if (cache_begin(cache, &diag) || cache_create(cache, &diag))
+		fail_msg("%s", diag.text);
+}
+
+/* Two that did not wait for one another: the first one's entry stays. */
+static void test_second_comes_late(void **state)
+{
+	struct cache first, second;
+	struct diag diag;
+	uint64_t size;
+	int fd;
+
+	for (int always_name = 0; always_name < 2; always_name++) {
+		begin(&first, "elf64-entry-8", always_name);
+		assert_int_equal(flock(first.dir_fd, LOCK_UN), 0);
+		begin(&second, "elf64-entry-8", always_name);
+		assert_int_equal(write(first.new_fd, "first", 5), 5);
+		assert_int_equal(write(second.new_fd, "second", 6), 6);
+		assert_int_equal(cache_publish(&first, 5, &diag), 0);
+		assert_int_equal(cache_publish(&second, 6, &diag), 0);
+		cache_end(&first);
+		cache_end(&second);
+		fd = cache_find(&first, &size);
+		assert_true(fd >= 0);
+		assert_int_equal(size, 5);
+		close(fd);
+		assert_int_equal(count_entries(NULL, 0), 1);
+		cache_drop(&first);
+		assert_int_equal(cache_find(&first, &size), -1);
+	}
+}
+
+/* Where unnamed files exist, not even a killed process leaves one; elsewhere it is swept up. */
+static void test_crash(void **state)
+{
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct cache cache;
+	char path[PATH_MAX];
+	int status;
+
+	for (int always_name = 0; always_name < 2; always_name++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			begin(&cache, "elf64-entry-8", always_name);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_int_equal(count_entries(path, sizeof(path)), always_name);
+	}
+	assert_false(open_kernel("bzimage-lz4"));
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_false(open_kernel("bzimage-xz"));
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(count_entries(NULL, 0), 2);
+}
+
+/* ---- size ---- */
+
+static void make_entry(const char *source, uint64_t size, time_t used)
+{
+	struct timespec times[2] = { { .tv_sec = used }, { .tv_nsec = UTIME_OMIT } };
+	struct cache cache;
+	struct diag diag;
+
+	begin(&cache, source, false);
+	assert_int_equal(ftruncate(cache.new_fd, (off_t)size), 0);
+	assert_int_equal(cache_publish(&cache, size, &diag), 0);
+	assert_int_equal(futimens(cache.new_fd, times), 0);
+	cache_end(&cache);
+}
+
+static bool has_entry(const char *source)
+{
+	struct cache cache;
+	uint64_t size;
+	int fd;
+
+	locate(&cache, source);
+	fd = cache_find(&cache, &size);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void test_eviction(void **state)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int fd;
+
+	setenv("PRONTO_CACHE_SIZE", "10K", 1);
+	make_entry("bzimage-lz4", 4096, 2000);
+	make_entry("bzimage-xz", 4096, 1000);
+	/* A use makes it the younger one; a second look does not write again. */
+	assert_true(has_entry("bzimage-xz"));
+	snprintf(path, sizeof(path), "%s/other", cache_dir());
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	make_entry("bare-gzip-big", 4096, 3000);
+	assert_false(has_entry("bzimage-lz4"));
+	assert_true(has_entry("bzimage-xz"));
+	assert_true(has_entry("bare-gzip-big"));
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_nlink, 1); /* what is not ours stays */
+	close(fd);
+	/* Larger than all: not kept, and nothing goes for it. */
+	make_entry("elf64-entry-8", 10241, 4000);
+	assert_false(has_entry("elf64-entry-8"));
+	assert_true(has_entry("bzimage-xz"));
+	make_entry("elf64-entry-8", 10240, 4000);
+	assert_true(has_entry("elf64-entry-8"));
+	assert_int_equal(count_entries(NULL, 0), 2);
+}
+
+static void test_nothing_is_kept(void **state)
+{
+	struct image image;
+	struct diag diag;
+
+	setenv("PRONTO_CACHE_SIZE", "0", 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), 0);
+		assert_false(image.from_cache);
+		image_close(&image);
+	}
+	assert_int_equal(count_entries(NULL, 0), 0);
+	setenv("PRONTO_CACHE_SIZE", "much", 1);
+	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), -EINVAL);
+	assert_non_null(strstr(diag.text, "PRONTO_CACHE_SIZE=much"));
+}
+
+static void test_parse_size(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t size;
+	} good[] = { { "0", 0 }, { "4096", 4096 }, { "1K", 1024 }, { "3M", MIB(3) },
+		{ "2G", GIB(2) }, { "18446744073709551615", UINT64_MAX } };
+	static const char *const bad[] = { "", "K", "-1", "+1", " 1", "1k", "1KB", "1.5G", "0x10",
+		"18446744073709551616", "17179869184G" };
+	uint64_t size;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_true(cache_parse_size(good[i].text, &size));
+		assert_int_equal(size, good[i].size);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(cache_parse_size(bad[i], &size));
+}
+
+/* ---- where nothing can be written ---- */
+
+static int refused(const char *name, const char *cause)
+{
+	struct diag diag = { "" };
+	struct image image;
+	int ret = image_open(&image, kernels_path(name), true, &diag);
+
+	if (ret >= 0)
+		return 10;
+	if (!strstr(diag.text, cache_dir()) || !strstr(diag.text, cause) ||
+		!strstr(diag.text, "--no-cache")) {
+		print_message("%s\n", diag.text);
+		return 11;
+	}
+	return count_entries(NULL, 0) ? 12 : 0;
+}
+
+/* In a mount namespace of its own, with a file system of 64 KiB over the cache; 77: not allowed. */
+static int on_small_disk(void)
+{
+	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
+		return 77;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		mount("none", kernels_path("xdg"), "tmpfs", 0, "size=64k"))
+		return 77;
+	if (refused("bare-gzip-big", "No space left on device"))
+		return refused("bare-gzip-big", "No space left on device");
+	if (mount(NULL, kernels_path("xdg"), NULL, MS_REMOUNT | MS_RDONLY, NULL))
+		return 77;
+	return refused("bare-gzip-big", "Read-only file system");
+}
+
+static void test_disk_full(void **state)
+{
+	pid_t pid;
+	int status;
+
+	assert_int_equal(mkdir(kernels_path("xdg"), 0700), 0);
+	pid = fork();
+	if (!pid)
+		_exit(on_small_disk());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+static void test_not_a_directory(void **state)
+{
+	close(open(kernels_path("xdg"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(refused("bzimage-xz", "Not a directory"), 0);
+}
+
+static void test_others_directory(void **state)
+{
+	struct diag diag = { "" };
+	struct image image;
+
+	if (geteuid())
+		skip();
+	assert_int_equal(mkdir(kernels_path("xdg"), 0700), 0);
+	assert_int_equal(mkdir(cache_dir(), 0700), 0);
+	assert_int_equal(chown(cache_dir(), 65534, 65534), 0);
+	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), -EPERM);
+	assert_non_null(strstr(diag.text, "belongs to another user"));
+	assert_int_equal(count_entries(NULL, 0), 0);
+}
+
+/* Whoever can place a link must not choose which directory is written to. */
+static void test_linked_directory(void **state)
+{
+	assert_int_equal(mkdir(kernels_path("xdg"), 0700), 0);
+	assert_int_equal(mkdir(kernels_path("xdg/elsewhere"), 0755), 0);
+	assert_int_equal(symlink("elsewhere", cache_dir()), 0);
+	assert_int_equal(refused("bzimage-xz", "Not a directory"), 0);
+}
+
+static int setup(void **state)
+{
+	return kernels_make(names);
+}
+
+static int teardown(void **state)
+{
+	return kernels_remove();
+}
+
+/* An empty cache for each test. */
+static int fresh(void **state)
+{
+	char path[PATH_MAX];
+	char *argv[] = { (char *)"/bin/rm", (char *)"-rf", path, NULL };
+
+	snprintf(path, sizeof(path), "%s", kernels_path("xdg"));
+	setenv("XDG_CACHE_HOME", path, 1);
+	unsetenv("PRONTO_CACHE_SIZE");
+	return kernels_run(argv);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_hit, fresh),
+		cmocka_unit_test_setup(test_changed_source, fresh),
+		cmocka_unit_test_setup(test_damaged_entry, fresh),
+		cmocka_unit_test_setup(test_entry_is_a_directory, fresh),
+		cmocka_unit_test_setup(test_failure_leaves_nothing, fresh),
+		cmocka_unit_test_setup(test_no_place, fresh),
+		cmocka_unit_test_setup(test_no_cache, fresh),
+		cmocka_unit_test_setup(test_concurrent_starts, fresh),
+		cmocka_unit_test_setup(test_second_comes_late, fresh),
+		cmocka_unit_test_setup(test_crash, fresh),
+		cmocka_unit_test_setup(test_eviction, fresh),
+		cmocka_unit_test_setup(test_nothing_is_kept, fresh),
+		cmocka_unit_test_setup(test_parse_size, fresh),
+		cmocka_unit_test_setup(test_disk_full, fresh),
+		cmocka_unit_test_setup(test_not_a_directory, fresh),
+		cmocka_unit_test_setup(test_others_directory, fresh),
+		cmocka_unit_test_setup(test_linked_directory, fresh),
+	};
+
+	return cmocka_run_group_tests_name("cache", tests, setup, teardown);
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/* test_elf.c - what is read from sound ELF kernels; the bad ones are in test_image.c */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "image/elf.h"
+#include "kernels.h"
+
+#include <elf.h>
+
+#define BASE 0x100000
+
+static const char *const names[] = { "elf32-entry-4", "elf64-entry-8", "elf-dyn",
+	"elf-unsorted-segments", "elf-reloc-0", "elf-reloc-1", "elf-reloc-2", "elf-reloc-3",
+	"elf-note-after-others", "elf-note-8-aligned", "elf-first-entry-wins",
+	"elf-malformed-entry-first", "elf64-no-note", "elf-damaged-note-elsewhere",
+	"elf-64-segments", "elf-empty-segment", "elf-entry-far", "elf32-section-note", NULL };
+
+static struct elf_image parse(const char *name)
+{
+	struct elf_image elf;
+	struct diag diag = { "" };
+	uint64_t size;
+	int fd = kernels_open(name, &size);
+
+	assert_true(fd >= 0);
+	if (elf_parse(&elf, fd, size, &diag))
+		fail_msg("%s: %s", name, diag.text);
+	close(fd);
+	return elf;
+}
+
+static void test_class_32(void **state)
+{
+	struct elf_image elf = parse("elf32-entry-4");
+
+	assert_false(elf.is_64);
+	assert_true(elf.has_pvh_entry);
+	assert_int_equal(elf.pvh_entry, BASE);
+	assert_int_equal(elf.elf_entry, BASE);
+	assert_false(elf.has_reloc);
+	assert_int_equal(elf.n_notes, 1);
+	assert_int_equal(elf.note[0].desc_size, 4);
+	assert_int_equal(parse("elf32-section-note").pvh_entry, BASE);
+}
+
+static void test_class_64(void **state)
+{
+	struct elf_image elf = parse("elf64-entry-8");
+
+	assert_true(elf.is_64);
+	assert_int_equal(elf.pvh_entry, BASE);
+	assert_int_equal(elf.n_segments, 1);
+	assert_int_equal(elf.segment[0].gpa, BASE);
+	assert_int_equal(elf.segment[0].mem_size, elf.segment[0].file_size + 16);
+	assert_int_equal(elf.segment[0].flags, PF_R | PF_W | PF_X);
+	assert_int_equal(elf.start, BASE);
+	assert_int_equal(elf.end, BASE + elf.segment[0].mem_size);
+	assert_null(elf.note_fault);
+	assert_int_equal(parse("elf-dyn").n_segments, 1);
+}
+
+static void test_segments(void **state)
+{
+	struct elf_image elf = parse("elf-unsorted-segments");
+
+	assert_int_equal(elf.n_segments, 2);
+	assert_int_equal(elf.segment[0].gpa, BASE);
+	assert_int_equal(elf.segment[1].gpa, BASE + 0x3000);
+	assert_int_equal(elf.segment[1].file_size, 1);
+	assert_int_equal(elf.end, BASE + 0x3000 + 17);
+	assert_int_equal(parse("elf-64-segments").n_segments, 64);
+	elf = parse("elf-empty-segment");
+	assert_int_equal(elf.n_segments, 1);
+	assert_int_equal(elf.start, BASE);
+}
+
+static void check_reloc(const char *name, uint64_t align, uint64_t min, uint64_t max)
+{
+	struct elf_image elf = parse(name);
+
+	assert_true(elf.has_reloc);
+	assert_int_equal(elf.reloc.align, align);
+	assert_int_equal(elf.reloc.min, min);
+	assert_int_equal(elf.reloc.max, max);
+}
+
+static void test_reloc(void **state)
+{
+	check_reloc("elf-reloc-0", 0x1000, 0, UINT32_MAX);
+	check_reloc("elf-reloc-1", 0x1000, 0, UINT32_MAX);
+	check_reloc("elf-reloc-2", 0x1000, BASE, UINT32_MAX);
+	check_reloc("elf-reloc-3", 0x1000, BASE, 0x3fffffff);
+}
+
+static void test_notes(void **state)
+{
+	struct elf_image elf = parse("elf-note-after-others");
+
+	assert_int_equal(elf.n_notes, 2); /* GNU's do not count */
+	assert_int_equal(elf.note[0].type, 6);
+	assert_string_equal(elf.note[0].desc, "linux");
+	assert_int_equal(elf.note[1].type, 18);
+	elf = parse("elf-note-8-aligned");
+	assert_int_equal(elf.n_notes, 2);
+	assert_int_equal(elf.pvh_entry, BASE);
+	elf = parse("elf-first-entry-wins");
+	assert_int_equal(elf.n_notes, 2);
+	assert_int_equal(elf.pvh_entry, BASE);
+	assert_int_equal(parse("elf-malformed-entry-first").pvh_entry, BASE);
+	elf = parse("elf-damaged-note-elsewhere");
+	assert_int_equal(elf.pvh_entry, BASE);
+	assert_non_null(elf.note_fault);
+}
+
+static void test_require_entry(void **state)
+{
+	struct elf_image elf = parse("elf64-no-note");
+	struct diag diag = { "" };
+
+	assert_false(elf.has_pvh_entry);
+	assert_int_equal(elf_require_pvh_entry(&elf, &diag), -ENOEXEC);
+	assert_non_null(strstr(diag.text, "CONFIG_PVH=y"));
+	elf = parse("elf-entry-far");
+	assert_true(elf.has_pvh_entry);
+	assert_int_equal(elf_require_pvh_entry(&elf, &diag), -ENOEXEC);
+	assert_non_null(strstr(diag.text, "0xfffffff0"));
+	elf = parse("elf64-entry-8");
+	assert_int_equal(elf_require_pvh_entry(&elf, &diag), 0);
+}
+
+/* The file is shorter than it was when its size was asked for. */
+static void test_cut_meanwhile(void **state)
+{
+	struct elf_image elf;
+	struct diag diag = { "" };
+	uint64_t size;
+	int fd = kernels_open("elf64-entry-8", &size);
+
+	assert_int_equal(elf_parse(&elf, fd, size + 4096, &diag), 0);
+	close(fd);
+	assert_int_equal(truncate(kernels_path("elf64-entry-8"), 70), 0);
+	fd = kernels_open("elf64-entry-8", &size);
+	assert_int_equal(elf_parse(&elf, fd, 4096, &diag), -ENOEXEC);
+	close(fd);
+}
+
+static void test_read_error(void **state)
+{
+	struct elf_image elf;
+	struct diag diag = { "" };
+	int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(elf_parse(&elf, fd, 4096, &diag), -EISDIR);
+	close(fd);
+}
+
+static int setup(void **state)
+{
+	return kernels_make(names);
+}
+
+static int teardown(void **state)
+{
+	return kernels_remove();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_class_32), cmocka_unit_test(test_class_64),
+		cmocka_unit_test(test_segments), cmocka_unit_test(test_reloc),
+		cmocka_unit_test(test_notes), cmocka_unit_test(test_require_entry),
+		cmocka_unit_test(test_read_error),
+		cmocka_unit_test(test_cut_meanwhile), /* last: it cuts a file */
+	};
+
+	return cmocka_run_group_tests_name("elf", tests, setup, teardown);
+}
