@@ -17,6 +17,8 @@
 /* The writer lets a burst come together this long, so that a line costs one write. */
 #define GATHER_NS 500000
 #define STALL_NS  (CONSOLE_STALL_MS * 1000000ull)
+/* One write: small, so that a slow reader's progress is seen. */
+#define WRITE_MAX 4096
 
 /* ---- output ---- */
 
@@ -44,6 +46,8 @@ static void write_batch(struct console *console)
 
 	if (size > CONSOLE_RING_SIZE - console->head)
 		size = CONSOLE_RING_SIZE - console->head;
+	if (size > WRITE_MAX)
+		size = WRITE_MAX;
 	pthread_mutex_unlock(&console->lock);
 	n = write_some(console->out_fd, console->ring + console->head, size);
 	pthread_mutex_lock(&console->lock);
@@ -98,9 +102,25 @@ static void start_writer(struct console *console)
 	console->writer_started = true;
 }
 
-static bool ring_full(const struct console *console)
+/* With console->lock held.  A dead reader always has room: what it is sent is dropped. */
+static bool has_room(const struct console *console)
 {
-	return console->count == CONSOLE_RING_SIZE;
+	return console->count <= CONSOLE_RING_SIZE - CONSOLE_RING_SLACK ||
+	       timeline_now() - console->progress_ns > STALL_NS;
+}
+
+/* With console->lock held. */
+static void ring_push(struct console *console, uint8_t byte)
+{
+	if (console->count == CONSOLE_RING_SIZE) {
+		console->n_dropped++;
+		return;
+	}
+	console->ring[(console->head + console->count++) % CONSOLE_RING_SIZE] = byte;
+	if (console->count == 1) {
+		console->progress_ns = timeline_now();
+		pthread_cond_broadcast(&console->changed);
+	}
 }
 
 bool console_send(struct console *console, uint8_t byte)
@@ -112,15 +132,14 @@ bool console_send(struct console *console, uint8_t byte)
 	pthread_mutex_lock(&console->lock);
 	if (!console->writer_started && !console->broken)
 		start_writer(console);
-	if (!console->broken && ring_full(console)) {
-		console->n_dropped++;
-	} else if (!console->broken) {
-		console->ring[(console->head + console->count++) % CONSOLE_RING_SIZE] = byte;
-		if (console->count == 1)
-			pthread_cond_broadcast(&console->changed);
+	if (!console->broken)
+		ring_push(console, byte);
+	room = has_room(console);
+	if (!room && !console->want_room) {
+		console->want_room = true;
+		/* A reader that takes nothing wakes nobody. */
+		loop_timer_set(console->stall.fd, CONSOLE_STALL_MS, CONSOLE_STALL_MS);
 	}
-	room = !ring_full(console);
-	console->want_room |= !room;
 	pthread_mutex_unlock(&console->lock);
 	return room;
 }
@@ -130,31 +149,36 @@ bool console_can_send(struct console *console)
 	bool room;
 
 	pthread_mutex_lock(&console->lock);
-	room = !ring_full(console) || timeline_now() - console->progress_ns > STALL_NS;
+	room = has_room(console);
 	pthread_mutex_unlock(&console->lock);
 	return room;
+}
+
+/* With console->lock held: wait until the writer has written something, or has not for too long. */
+static bool wait_progress(struct console *console)
+{
+	uint64_t since = console->progress_ns, until_ns = since + STALL_NS;
+	struct timespec until = {
+		.tv_sec = (time_t)(until_ns / 1000000000),
+		.tv_nsec = (long)(until_ns % 1000000000),
+	};
+
+	while (!console->writer_done && console->progress_ns == since)
+		if (pthread_cond_timedwait(&console->changed, &console->lock, &until))
+			return false;
+	return true;
 }
 
 /* Wait for the writer as long as the reader takes something. */
 static void finish_output(struct console *console)
 {
-	uint64_t progress_ns;
-
 	if (!console->writer_started)
 		return;
 	pthread_mutex_lock(&console->lock);
 	console->closing = true;
 	pthread_cond_broadcast(&console->changed);
-	do {
-		struct timespec until;
-
-		progress_ns = console->progress_ns;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += CONSOLE_STALL_MS / 1000;
-		while (!console->writer_done && console->progress_ns == progress_ns)
-			if (pthread_cond_timedwait(&console->changed, &console->lock, &until))
-				break;
-	} while (!console->writer_done && console->progress_ns != progress_ns);
+	while (!console->writer_done && wait_progress(console))
+		;
 	if (!console->writer_done) {
 		console->n_dropped += console->count;
 		pthread_cancel(console->writer);
@@ -273,6 +297,21 @@ static void woken(void *ctx, uint32_t events)
 		read_input(console);
 }
 
+/* The reader may have died. */
+static void stalled(void *ctx, uint32_t events)
+{
+	struct console *console = ctx;
+
+	loop_counter_read(console->stall.fd);
+	if (!console_can_send(console))
+		return;
+	loop_timer_set(console->stall.fd, 0, 0);
+	pthread_mutex_lock(&console->lock);
+	console->want_room = false;
+	pthread_mutex_unlock(&console->lock);
+	console->ops->output_room(console->ctx);
+}
+
 /* ---- life ---- */
 
 int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *lock,
@@ -284,8 +323,14 @@ int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *
 	console->ops = ops;
 	console->ctx = ctx;
 	console->in = (struct loop_source){ console->in_fd, input_ready, console, lock };
-	console->wake = (struct loop_source){ console->wake.fd, woken, console, lock };
+	/* Not their descriptors: the writer may be using them. */
+	console->wake.ready = woken;
+	console->stall.ready = stalled;
+	console->wake.ctx = console->stall.ctx = console;
+	console->wake.lock = console->stall.lock = lock;
 	ret = loop_add(loop, &console->wake, EPOLLIN);
+	if (!ret)
+		ret = loop_add(loop, &console->stall, EPOLLIN);
 	if (ret)
 		return diag_fail(diag, -ret, "console: epoll: %s", strerror(-ret));
 	if (!console->is_terminal)
@@ -302,6 +347,7 @@ void console_detach(struct console *console)
 {
 	watch_input(console, false);
 	loop_remove(console->loop, &console->wake);
+	loop_remove(console->loop, &console->stall);
 	console->n_ahead = 0;
 	terminal_restore();
 }
@@ -314,6 +360,7 @@ void console_destroy(struct console *console)
 		if (console->extra_fd >= 0)
 			close(console->extra_fd);
 	}
+	close(console->stall.fd);
 	close(console->wake.fd);
 	pthread_cond_destroy(&console->changed);
 	pthread_mutex_destroy(&console->lock);

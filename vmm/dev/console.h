@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define CONSOLE_RING_SIZE  65536
+#define CONSOLE_RING_SLACK 16 /* a guest that was told of room sends a whole FIFO unasked */
 #define CONSOLE_STALL_MS   2000
 #define CONSOLE_TYPE_AHEAD 256
 #define CONSOLE_ESCAPE_KEY 0x01 /* Ctrl-A; then x quits, Ctrl-A sends itself */
@@ -33,8 +34,8 @@ struct console_ops {
 
 struct console {
 	int in_fd, out_fd; /* -1: none */
-	int extra_fd;	   /* a pty's other end, kept open so that the line never hangs up */
-	bool owned;	   /* close in_fd and out_fd */
+	int extra_fd;      /* a pty's other end, kept open so that the line never hangs up */
+	bool owned;        /* close in_fd and out_fd */
 	bool is_terminal;  /* in_fd is a terminal in raw mode */
 
 	/* Output; guarded by lock. */
@@ -43,7 +44,7 @@ struct console {
 	pthread_t writer;
 	bool writer_started, writer_done, closing, broken, want_room;
 	size_t head, count;
-	uint64_t progress_ns; /* when the reader last took something */
+	uint64_t progress_ns; /* when the reader last took something, or had nothing to take */
 	uint64_t n_dropped;
 	uint8_t ring[CONSOLE_RING_SIZE];
 
@@ -51,7 +52,7 @@ struct console {
 	const struct console_ops *ops;
 	void *ctx;
 	struct loop *loop;
-	struct loop_source in, wake;
+	struct loop_source in, wake, stall;
 	bool in_ended, in_watched, in_always_ready, escaped;
 	uint8_t ahead[CONSOLE_TYPE_AHEAD];
 	size_t n_ahead;

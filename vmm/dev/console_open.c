@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct console *console_create(int in_fd, int out_fd, struct diag *diag)
 {
 	struct console *console = calloc(1, sizeof(*console));
+	pthread_condattr_t monotonic;
 
 	if (!console) {
 		diag_fail(diag, ENOMEM, "out of memory");
@@ -26,14 +29,25 @@ static struct console *console_create(int in_fd, int out_fd, struct diag *diag)
 	console->extra_fd = -1;
 	console->in_ended = in_fd < 0;
 	console->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (console->wake.fd < 0) {
+	console->stall.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (console->wake.fd < 0 || console->stall.fd < 0) {
 		diag_fail(diag, errno, "eventfd: %s", strerror(errno));
-		free(console);
-		return NULL;
+		goto err;
 	}
 	pthread_mutex_init(&console->lock, NULL);
-	pthread_cond_init(&console->changed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&console->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	return console;
+
+err:
+	if (console->wake.fd >= 0)
+		close(console->wake.fd);
+	if (console->stall.fd >= 0)
+		close(console->stall.fd);
+	free(console);
+	return NULL;
 }
 
 struct console *console_open_stdio(struct diag *diag)
@@ -77,11 +91,14 @@ struct console *console_open_file(const char *path, struct diag *diag)
 static int pty_open(int *other, char *name, size_t size)
 {
 	struct termios raw;
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), err;
 
 	if (fd < 0)
 		return -errno;
-	if (grantpt(fd) || unlockpt(fd) || ptsname_r(fd, name, size))
+	if (grantpt(fd) || unlockpt(fd))
+		goto err;
+	errno = ptsname_r(fd, name, size);
+	if (errno)
 		goto err;
 	*other = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (*other < 0)
@@ -93,8 +110,9 @@ static int pty_open(int *other, char *name, size_t size)
 	return fd;
 
 err:
+	err = errno;
 	close(fd);
-	return -errno;
+	return -err;
 }
 
 struct console *console_open_pty(struct diag *diag)

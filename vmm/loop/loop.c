@@ -65,19 +65,23 @@ void loop_stop(struct loop *loop)
 	loop->stopped = true;
 }
 
-int loop_timer_create(uint64_t first_ms, uint64_t period_ms)
+void loop_timer_set(int fd, uint64_t first_ms, uint64_t period_ms)
 {
 	struct itimerspec when = {
 		.it_value = { (time_t)(first_ms / 1000), (long)(first_ms % 1000) * 1000000 },
 		.it_interval = { (time_t)(period_ms / 1000), (long)(period_ms % 1000) * 1000000 },
 	};
+
+	BUG_ON(timerfd_settime(fd, 0, &when, NULL));
+}
+
+int loop_timer_create(uint64_t first_ms, uint64_t period_ms)
+{
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
 	if (fd < 0)
 		return -errno;
-	if (!first_ms)
-		when.it_value.tv_nsec = 1; /* 0 would disarm */
-	BUG_ON(timerfd_settime(fd, 0, &when, NULL));
+	loop_timer_set(fd, first_ms, period_ms);
 	return fd;
 }
 

@@ -19,7 +19,7 @@ struct loop {
 };
 
 struct loop_source {
-	int fd;					   /* not owned */
+	int fd;                                    /* not owned */
 	void (*ready)(void *ctx, uint32_t events); /* EPOLL* bits */
 	void *ctx;
 	pthread_mutex_t *lock; /* or NULL */
@@ -43,8 +43,10 @@ void loop_stop(struct loop *loop);
 
 /* Helpers for the two kinds of descriptor that nearly every source is. */
 
-/* New timerfd that fires first after first_ms and then every period_ms (0: once); owned. */
+/* New timerfd that fires first after first_ms (> 0) and then every period_ms (0: once); owned. */
 int loop_timer_create(uint64_t first_ms, uint64_t period_ms);
+/* Set a timerfd anew; (0, 0) stops it.  Any thread. */
+void loop_timer_set(int fd, uint64_t first_ms, uint64_t period_ms);
 /* Consume an eventfd's or timerfd's counter; 0 if there was none. */
 uint64_t loop_counter_read(int fd);
 /* Add 1 to an eventfd.  Any thread, async-signal-safe. */
