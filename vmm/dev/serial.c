@@ -60,7 +60,7 @@ static void rx_clear(struct serial *serial)
 
 static void want_input(struct serial *serial)
 {
-	if (serial->listening && serial->rx_count < rx_capacity(serial))
+	if (serial_receive_room(serial))
 		serial->ops->want_input(serial->ctx);
 }
 
@@ -110,7 +110,8 @@ static uint8_t read_line_status(struct serial *serial)
 	if (serial->rx_overrun)
 		status |= UART_LSR_OE;
 	serial->rx_overrun = false;
-	if (++serial->n_status_polls == STATUS_POLLS_LISTENING)
+	/* While the line is busy the guest may be waiting to send. */
+	if (!serial->tx_busy && ++serial->n_status_polls == STATUS_POLLS_LISTENING)
 		listen(serial);
 	return status;
 }
@@ -160,6 +161,13 @@ static void write_fifo_control(struct serial *serial, uint8_t value)
 	want_input(serial);
 }
 
+/* Leaving loopback connects the input again. */
+static void write_modem_control(struct serial *serial, uint8_t value)
+{
+	serial->mcr = value & 0x1f;
+	want_input(serial);
+}
+
 static uint64_t serial_read(struct device *dev, uint64_t offset, unsigned int size)
 {
 	struct serial *serial = (struct serial *)dev;
@@ -201,7 +209,7 @@ static void serial_write(struct device *dev, uint64_t offset, unsigned int size,
 		break;
 	case UART_FCR: write_fifo_control(serial, value); break;
 	case UART_LCR: serial->lcr = value; break;
-	case UART_MCR: serial->mcr = value & 0x1f; break;
+	case UART_MCR: write_modem_control(serial, value); break;
 	case UART_SCR: serial->scr = value; break;
 	default: break; /* LSR and MSR are the hardware's */
 	}
@@ -224,7 +232,9 @@ void serial_fini(struct serial *serial)
 
 size_t serial_receive_room(const struct serial *serial)
 {
-	return serial->listening ? rx_capacity(serial) - serial->rx_count : 0;
+	if (!serial->listening || serial->mcr & UART_MCR_LOOP)
+		return 0;
+	return rx_capacity(serial) - serial->rx_count;
 }
 
 void serial_receive(struct serial *serial, const uint8_t *data, size_t size)

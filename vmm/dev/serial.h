@@ -32,7 +32,7 @@ struct serial {
 	void *ctx;
 	struct irq_line line;
 	bool line_high;
-	bool tx_busy;	       /* the host's side is full */
+	bool tx_busy;          /* the host's side is full */
 	bool tx_empty_pending; /* "transmitter empty" has not been acknowledged */
 	bool rx_overrun;
 	bool listening; /* the guest is known to take input */
@@ -48,7 +48,9 @@ void serial_fini(struct serial *serial);
 
 /* The loop's side, with the device's lock held. */
 
-/* Bytes that serial_receive() would take now; 0 until the guest is known to take input. */
+/* Bytes that serial_receive() would take now; 0 until the guest is known to take input, and in
+ * loopback.
+ */
 size_t serial_receive_room(const struct serial *serial);
 void serial_receive(struct serial *serial, const uint8_t *data, size_t size);
 /* The host's side has room again. */
