@@ -35,6 +35,10 @@ void terminal_restore(void)
 	log_set_raw(false);
 }
 
+/* What ends a process by default, and is neither taken by the VM nor unstoppable. */
+static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGUSR1,
+	SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, SIGPWR, SIGSTKFLT };
+
 /* The handler was reset to the default: the signal does its work when we return. */
 static void fatal_handler(int sig)
 {
@@ -44,7 +48,6 @@ static void fatal_handler(int sig)
 
 int terminal_set_raw(int fd)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
 	struct sigaction action = { .sa_handler = fatal_handler, .sa_flags = (int)SA_RESETHAND };
 	struct termios raw;
 
@@ -56,9 +59,11 @@ int terminal_set_raw(int fd)
 	atexit(terminal_restore);
 	raw = saved;
 	cfmakeraw(&raw);
-	if (tcsetattr(fd, TCSANOW, &raw))
-		return -errno;
 	raw_fd = fd;
-	log_set_raw(true);
+	if (tcsetattr(fd, TCSANOW, &raw)) {
+		raw_fd = -1;
+		return -errno;
+	}
+	log_set_raw(isatty(STDERR_FILENO));
 	return 0;
 }
