@@ -311,6 +311,17 @@ static void vm_stop_vcpus(struct vm *vm)
 	}
 }
 
+/* A guest that was asked to power off, and reset instead, is not to have another life. */
+static enum exit_code vm_outcome(const struct vm *vm)
+{
+	enum exit_code outcome = (enum exit_code)atomic_load(&vm->outcome);
+
+	if (outcome == EXIT_REBOOT && vm->grace.fd >= 0 &&
+		vm->host.config->on_reboot == ON_REBOOT_RESTART)
+		return EXIT_KILLED;
+	return outcome;
+}
+
 int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 {
 	int ret = vm_control_init(vm, diag);
@@ -331,7 +342,7 @@ int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 	}
 	vm_stop_vcpus(vm);
 	console_detach(vm->host.console);
-	*outcome = (enum exit_code)atomic_load(&vm->outcome);
+	*outcome = ret ? EXIT_HOST_ERROR : vm_outcome(vm);
 err_control:
 	vm_control_fini(vm);
 	return ret;

@@ -12,15 +12,18 @@
 #include <unistd.h>
 
 #define GRACE_TICK_MS 1000
-#define CTRL_C	      0x03
+#define CTRL_C        0x03
 
+/* A signal that our parent had us ignore (nohup, a shell's background job) stays ignored. */
 static void control_signals(sigset_t *set)
 {
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	struct sigaction action;
+
 	sigemptyset(set);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGHUP);
-	sigaddset(set, SIGQUIT);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(set, signals[i]);
 }
 
 void vm_block_signals(void)
@@ -29,8 +32,9 @@ void vm_block_signals(void)
 
 	control_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* A closed pipe shows as EPIPE where it is written. */
+	/* A closed pipe and a file over the limit show where they are written. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 /* With the power device's lock held. */
