@@ -98,8 +98,11 @@ static void vcpu_handle_mmio(struct vcpu *vcpu)
 	uint32_t size = vcpu->run->mmio.len;
 	uint64_t gpa = vcpu->run->mmio.phys_addr, value = 0;
 
-	if (!is_power_of_2(size) || size > sizeof(value))
+	/* An access that no device takes: an empty bus. */
+	if (!is_power_of_2(size) || size > sizeof(value)) {
+		memset(vcpu->run->mmio.data, 0xff, sizeof(vcpu->run->mmio.data));
 		return;
+	}
 	if (vcpu->run->mmio.is_write) {
 		memcpy(&value, vcpu->run->mmio.data, size);
 		vcpu->ops->mmio_write(vcpu->ctx, gpa, size, value);
