@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+/* test_cpuid.c - what a vCPU is told about itself */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kvm/cpu_state.h"
+#include "util/bits.h"
+
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum vendor { INTEL, AMD, HYGON };
+
+static const uint32_t vendors[][3] = {
+	[INTEL] = { 0x756e6547, 0x6c65746e, 0x49656e69 }, /* ebx, ecx, edx */
+	[AMD] = { 0x68747541, 0x444d4163, 0x69746e65 },
+	[HYGON] = { 0x6f677948, 0x656e6975, 0x6e65476e },
+};
+
+/* A host's table in which every bit that is to be replaced is set, and the rest too. */
+static struct kvm_cpuid2 *host_table(enum vendor vendor)
+{
+	static const uint32_t leaves[][2] = { { 1, 0 }, { 4, 0 }, { 4, 1 }, { 4, 2 }, { 4, 3 },
+		{ 7, 0 }, { 0xb, 0 }, { 0xb, 1 }, { 0xb, 2 }, { 0x1f, 0 }, { 0x1f, 1 },
+		{ 0x80000001, 0 }, { 0x80000008, 0 }, { 0x8000001d, 3 }, { 0x8000001e, 0 } };
+	uint32_t n = 1 + ARRAY_SIZE(leaves);
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
+
+	cpuid->nent = n;
+	cpuid->entries[0] = (struct kvm_cpuid_entry2){ .function = 0,
+		.eax = 0x1f,
+		.ebx = vendors[vendor][0],
+		.ecx = vendors[vendor][1],
+		.edx = vendors[vendor][2] };
+	for (uint32_t i = 1; i < n; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+		*entry = (struct kvm_cpuid_entry2){ .function = leaves[i - 1][0],
+			.index = leaves[i - 1][1],
+			.eax = UINT32_MAX,
+			.ebx = UINT32_MAX,
+			.ecx = UINT32_MAX,
+			.edx = UINT32_MAX };
+		/* Cache levels 1, 1, 2, then none; leaf 0x8000001d has level 3. */
+		if (entry->function == 4)
+			entry->eax = (UINT32_MAX & ~0xffu) |
+			             (entry->index < 3 ? (entry->index / 2 + 1) << 5 | 1 : 0);
+		if (entry->function == 0x8000001d)
+			entry->eax = (UINT32_MAX & ~0xffu) | 3u << 5 | 3;
+	}
+	return cpuid;
+}
+
+static const struct kvm_cpuid_entry2 *find(
+	const struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == function && cpuid->entries[i].index == index)
+			return &cpuid->entries[i];
+	fail_msg("no leaf 0x%x.%u", function, index);
+	return NULL;
+}
+
+static uint32_t bits(uint32_t reg, unsigned int high, unsigned int low)
+{
+	return (uint32_t)((uint64_t)reg >> low & ((1ull << (high - low + 1)) - 1));
+}
+
+static void test_leaf_1(void **state)
+{
+	static const struct {
+		uint32_t id, n;
+	} cases[] = { { 0, 1 }, { 0, 2 }, { 1, 2 }, { 3, 4 }, { 63, 64 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kvm_cpuid2 *cpuid = host_table(INTEL);
+		const struct kvm_cpuid_entry2 *one;
+
+		cpu_state_patch_cpuid(cpuid, cases[i].id, cases[i].n, true);
+		one = find(cpuid, 1, 0);
+		assert_int_equal(bits(one->ebx, 31, 24), cases[i].id);
+		assert_int_equal(bits(one->ebx, 23, 16), cases[i].n);
+		assert_int_equal(bits(one->ebx, 15, 0), 0xffff); /* cache line, brand: the host's */
+		assert_int_equal(bits(one->edx, 28, 28), cases[i].n > 1);
+		assert_int_equal(one->edx | 1u << 28, UINT32_MAX);
+		assert_int_equal(one->eax, UINT32_MAX);
+		free(cpuid);
+	}
+}
+
+/* KVM_GET_SUPPORTED_CPUID leaves these three to the VMM. */
+static void test_added_features(void **state)
+{
+	for (int deadline = 0; deadline < 2; deadline++) {
+		struct kvm_cpuid2 *cpuid = host_table(INTEL);
+		struct kvm_cpuid_entry2 *one = &cpuid->entries[1];
+
+		assert_int_equal(one->function, 1);
+		one->ecx = 0x5;
+		cpu_state_patch_cpuid(cpuid, 0, 1, deadline);
+		assert_int_equal(one->ecx, 0x5 | 1u << 31 | 1u << 21 | (uint32_t)deadline << 24);
+		free(cpuid);
+	}
+}
+
+static void test_topology(void **state)
+{
+	static const struct {
+		uint32_t n, width;
+	} cases[] = { { 1, 0 }, { 2, 1 }, { 3, 2 }, { 4, 2 }, { 5, 3 }, { 64, 6 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kvm_cpuid2 *cpuid = host_table(INTEL);
+		const struct kvm_cpuid_entry2 *threads, *cores, *end;
+		uint32_t id = cases[i].n - 1;
+
+		cpu_state_patch_cpuid(cpuid, id, cases[i].n, true);
+		threads = find(cpuid, 0xb, 0);
+		cores = find(cpuid, 0xb, 1);
+		end = find(cpuid, 0xb, 2);
+		assert_int_equal(threads->eax, 0); /* one thread a core */
+		assert_int_equal(threads->ebx, 1);
+		assert_int_equal(threads->ecx, 1 << 8 | 0);
+		assert_int_equal(cores->eax, cases[i].width);
+		assert_int_equal(cores->ebx, cases[i].n);
+		assert_int_equal(cores->ecx, 2 << 8 | 1);
+		assert_int_equal(end->eax | end->ebx, 0);
+		assert_int_equal(end->ecx, 2); /* no level */
+		assert_int_equal(threads->edx, id);
+		assert_int_equal(cores->edx, id);
+		assert_int_equal(find(cpuid, 0x1f, 1)->ebx, cases[i].n);
+		free(cpuid);
+	}
+}
+
+static void test_caches(void **state)
+{
+	struct kvm_cpuid2 *cpuid = host_table(INTEL);
+
+	cpu_state_patch_cpuid(cpuid, 1, 5, true);
+	for (uint32_t index = 0; index < 3; index++) { /* levels 1, 1, 2 */
+		assert_int_equal(bits(find(cpuid, 4, index)->eax, 25, 14), 0);
+		assert_int_equal(bits(find(cpuid, 4, index)->eax, 31, 26), 7);
+		assert_int_equal(bits(find(cpuid, 4, index)->eax, 13, 8), 0x3f);
+	}
+	assert_int_equal(find(cpuid, 4, 3)->eax, UINT32_MAX & ~0xffu); /* no cache: untouched */
+	assert_int_equal(bits(find(cpuid, 0x8000001d, 3)->eax, 25, 14), 7);
+	assert_int_equal(bits(find(cpuid, 0x8000001d, 3)->eax, 31, 26), 0x3f);
+	free(cpuid);
+}
+
+static void check_amd(enum vendor vendor)
+{
+	struct kvm_cpuid2 *cpuid = host_table(vendor);
+	const struct kvm_cpuid_entry2 *sizes, *ids;
+
+	cpu_state_patch_cpuid(cpuid, 2, 3, true);
+	assert_int_equal(bits(find(cpuid, 0x80000001, 0)->ecx, 1, 1), 1);
+	sizes = find(cpuid, 0x80000008, 0);
+	assert_int_equal(bits(sizes->ecx, 15, 12), 2);
+	assert_int_equal(bits(sizes->ecx, 7, 0), 2);
+	assert_int_equal(sizes->eax, UINT32_MAX); /* address sizes: the host's */
+	ids = find(cpuid, 0x8000001e, 0);
+	assert_int_equal(ids->eax, 2);
+	assert_int_equal(bits(ids->ebx, 15, 0), 2);
+	assert_int_equal(ids->ecx, 0);
+	free(cpuid);
+
+	cpuid = host_table(vendor);
+	cpu_state_patch_cpuid(cpuid, 0, 1, true);
+	assert_int_equal(bits(find(cpuid, 0x80000001, 0)->ecx, 1, 1), 0); /* no second core */
+	free(cpuid);
+}
+
+static void test_amd(void **state)
+{
+	check_amd(AMD);
+	check_amd(HYGON);
+}
+
+static void test_intel_keeps_the_leaves_of_amd(void **state)
+{
+	struct kvm_cpuid2 *cpuid = host_table(INTEL);
+
+	cpu_state_patch_cpuid(cpuid, 2, 3, true);
+	assert_int_equal(find(cpuid, 0x80000001, 0)->ecx, UINT32_MAX);
+	assert_int_equal(find(cpuid, 0x80000008, 0)->ecx, UINT32_MAX);
+	assert_int_equal(find(cpuid, 7, 0)->ebx, UINT32_MAX);
+	free(cpuid);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_leaf_1),
+		cmocka_unit_test(test_added_features),
+		cmocka_unit_test(test_topology),
+		cmocka_unit_test(test_caches),
+		cmocka_unit_test(test_amd),
+		cmocka_unit_test(test_intel_keeps_the_leaves_of_amd),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
