@@ -301,12 +301,15 @@ static void test_mapped_or_read(void **state)
 	add_segment(&f.image.elf, MIB(17), 4096, KIB(64) - 1, KIB(64));
 	add_segment(&f.image.elf, MIB(18), 4095, KIB(64), KIB(64));
 	add_segment(&f.image.elf, MIB(19) + 5, 5, KIB(72), KIB(72));
+	add_segment(&f.image.elf, MIB(20), 4096, KIB(64), KIB(64));
+	f.image.elf.segment[4].flags |= PF_W;
 	assert_false(is_mapped(&f, 0));
 	f.image.owned_file = true;
 	assert_true(is_mapped(&f, 0));
 	assert_false(is_mapped(&f, 1));
 	assert_false(is_mapped(&f, 2));
 	assert_true(is_mapped(&f, 3));
+	assert_false(is_mapped(&f, 4));
 	fini(&f);
 }
 

@@ -3,6 +3,8 @@
 
 #include "boot/load.h"
 
+#include <elf.h>
+
 #define PAGE 4096u
 
 /* Below this, one system call to read is cheaper than a mapping and its faults. */
@@ -14,9 +16,11 @@ struct load_plan load_plan_segment(
 	struct load_plan plan = { .head = ALIGN_UP(gpa, PAGE) - gpa };
 
 	/* A file of somebody else's may be rewritten in place, and a mapping would show it to the
-	 * running guest.
+	 * running guest.  And what the guest writes is better read, into huge pages, than mapped
+	 * and copied page by page at the first write.
 	 */
-	if (!image->owned_file || (segment->offset - gpa) % PAGE || segment->file_size < MAP_MIN)
+	if (!image->owned_file || (segment->flags & PF_W) || segment->file_size < MAP_MIN ||
+		(segment->offset - gpa) % PAGE)
 		return (struct load_plan){ 0 };
 	/* Only pages full of the segment's own bytes: a mapped partial page would bring in what
 	 * follows in the file, where zeros or another segment belong.
