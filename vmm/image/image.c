@@ -229,7 +229,7 @@ static int unpack_cached(
 
 int image_open(struct image *image, const char *path, bool use_cache, struct diag *diag)
 {
-	struct source source;
+	struct source source = { .fd = -1 };
 	struct cache cache;
 	int ret;
 
