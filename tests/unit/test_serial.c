@@ -101,6 +101,13 @@ static unsigned int edges(struct rig *rig)
 	return n;
 }
 
+/* Receive interrupts, connected, as a driver enables them; `also` are other interrupts. */
+static void listen(struct rig *rig, uint8_t also)
+{
+	set(rig, UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
+	set(rig, UART_IER, UART_IER_RDI | also);
+}
+
 static void test_sends(void **state)
 {
 	struct rig *rig = *state;
@@ -169,12 +176,12 @@ static void test_loopback_cuts_the_input_off(void **state)
 {
 	struct rig *rig = *state;
 
-	set(rig, UART_IER, UART_IER_RDI);
+	listen(rig, 0);
 	assert_true(serial_receive_room(&rig->serial) > 0);
-	set(rig, UART_MCR, UART_MCR_LOOP);
+	set(rig, UART_MCR, UART_MCR_LOOP | UART_MCR_OUT2);
 	assert_int_equal(serial_receive_room(&rig->serial), 0);
 	rig->n_wanted = 0;
-	set(rig, UART_MCR, 0);
+	set(rig, UART_MCR, UART_MCR_OUT2);
 	assert_true(serial_receive_room(&rig->serial) > 0);
 	assert_true(rig->n_wanted > 0);
 }
@@ -186,7 +193,7 @@ static void test_fifo(void **state)
 	assert_int_equal(get(rig, UART_IIR), UART_IIR_NO_INT);
 	set(rig, UART_FCR, UART_FCR_ENABLE_FIFO | UART_FCR_TRIGGER_14);
 	assert_int_equal(get(rig, UART_IIR), ALL_FIFO);
-	set(rig, UART_IER, UART_IER_RDI);
+	listen(rig, 0);
 	assert_int_equal(serial_receive_room(&rig->serial), SERIAL_FIFO_SIZE);
 	type(rig, "0123456789");
 	assert_int_equal(serial_receive_room(&rig->serial), 6);
@@ -222,7 +229,7 @@ static void test_priorities(void **state)
 {
 	struct rig *rig = *state;
 
-	set(rig, UART_IER, UART_IER_RLSI | UART_IER_RDI | UART_IER_THRI);
+	listen(rig, UART_IER_RLSI | UART_IER_THRI);
 	type(rig, "ab");
 	assert_int_equal(get(rig, UART_IIR), UART_IIR_RLSI);
 	get(rig, UART_LSR);
@@ -265,7 +272,7 @@ static void test_receive_interrupts(void **state)
 	struct rig *rig = *state;
 
 	set(rig, UART_FCR, UART_FCR_ENABLE_FIFO);
-	set(rig, UART_IER, UART_IER_RDI);
+	listen(rig, 0);
 	type(rig, "abc");
 	assert_int_equal(edges(rig), 1);
 	assert_int_equal(get(rig, UART_IIR), UART_IIR_RDI | 0xc0);
@@ -317,12 +324,38 @@ static void test_enabling_the_interrupt_is_listening(void **state)
 {
 	struct rig *rig = *state;
 
-	set(rig, UART_IER, UART_IER_RDI);
+	listen(rig, 0);
 	assert_int_equal(rig->n_wanted, 1);
 	assert_int_equal(serial_receive_room(&rig->serial), 1);
 	type(rig, "a");
 	rig->n_wanted = 0;
 	get(rig, UART_RX); /* there is room again */
+	assert_int_equal(rig->n_wanted, 1);
+}
+
+/* Linux's probe enables every interrupt of an unconnected port for a moment. */
+static void test_probing_is_not_listening(void **state)
+{
+	struct rig *rig = *state;
+
+	set(rig, UART_IER, 0x0f);
+	assert_int_equal(serial_receive_room(&rig->serial), 0);
+	set(rig, UART_IER, 0);
+	set(rig, UART_MCR, UART_MCR_OUT2);
+	assert_int_equal(serial_receive_room(&rig->serial), 0);
+	assert_int_equal(rig->n_wanted, 0);
+}
+
+/* A port that is closed clears its FIFO when it is opened again. */
+static void test_closing_is_not_listening(void **state)
+{
+	struct rig *rig = *state;
+
+	listen(rig, 0);
+	set(rig, UART_IER, 0);
+	assert_int_equal(serial_receive_room(&rig->serial), 0);
+	rig->n_wanted = 0;
+	set(rig, UART_IER, UART_IER_RDI);
 	assert_int_equal(rig->n_wanted, 1);
 }
 
@@ -405,6 +438,8 @@ int main(void)
 		TEST(test_no_input_before_the_guest_listens),
 		TEST(test_waiting_to_send_is_not_listening),
 		TEST(test_enabling_the_interrupt_is_listening),
+		TEST(test_probing_is_not_listening),
+		TEST(test_closing_is_not_listening),
 		TEST(test_backpressure),
 		TEST(test_backpressure_polled),
 		TEST(test_enabling_while_busy),

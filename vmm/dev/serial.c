@@ -6,8 +6,9 @@
 #include <linux/serial_reg.h>
 
 /* Input that comes before the guest's driver is ready would be lost with the FIFO that it clears.
- * So none is taken until the guest enables the receive interrupt, or asks for the line's status
- * this often without sending: then it polls for input.
+ * So none is taken until the receive interrupt is enabled and connected (Linux's probe enables it
+ * alone, for a moment), or the guest asks for the line's status this often without sending: then it
+ * polls for input.
  */
 #define STATUS_POLLS_LISTENING 64
 
@@ -64,12 +65,10 @@ static void want_input(struct serial *serial)
 		serial->ops->want_input(serial->ctx);
 }
 
-static void listen(struct serial *serial)
+/* The output OUT2 connects a PC's serial port to its interrupt line. */
+static bool is_listening(const struct serial *serial)
 {
-	if (serial->listening)
-		return;
-	serial->listening = true;
-	want_input(serial);
+	return serial->polls_input || (serial->ier & UART_IER_RDI && serial->mcr & UART_MCR_OUT2);
 }
 
 static uint8_t read_data(struct serial *serial)
@@ -111,8 +110,10 @@ static uint8_t read_line_status(struct serial *serial)
 		status |= UART_LSR_OE;
 	serial->rx_overrun = false;
 	/* While the line is busy the guest may be waiting to send. */
-	if (!serial->tx_busy && ++serial->n_status_polls == STATUS_POLLS_LISTENING)
-		listen(serial);
+	if (!serial->tx_busy && ++serial->n_status_polls == STATUS_POLLS_LISTENING) {
+		serial->polls_input = true;
+		want_input(serial);
+	}
 	return status;
 }
 
@@ -149,8 +150,7 @@ static void write_interrupt_enable(struct serial *serial, uint8_t value)
 	if (value & UART_IER_THRI && !(serial->ier & UART_IER_THRI) && !serial->tx_busy)
 		serial->tx_empty_pending = true;
 	serial->ier = value & 0x0f;
-	if (serial->ier & UART_IER_RDI)
-		listen(serial);
+	want_input(serial);
 }
 
 static void write_fifo_control(struct serial *serial, uint8_t value)
@@ -161,7 +161,6 @@ static void write_fifo_control(struct serial *serial, uint8_t value)
 	want_input(serial);
 }
 
-/* Leaving loopback connects the input again. */
 static void write_modem_control(struct serial *serial, uint8_t value)
 {
 	serial->mcr = value & 0x1f;
@@ -232,7 +231,7 @@ void serial_fini(struct serial *serial)
 
 size_t serial_receive_room(const struct serial *serial)
 {
-	if (!serial->listening || serial->mcr & UART_MCR_LOOP)
+	if (!is_listening(serial) || serial->mcr & UART_MCR_LOOP)
 		return 0;
 	return rx_capacity(serial) - serial->rx_count;
 }

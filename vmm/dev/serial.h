@@ -35,7 +35,7 @@ struct serial {
 	bool tx_busy;          /* the host's side is full */
 	bool tx_empty_pending; /* "transmitter empty" has not been acknowledged */
 	bool rx_overrun;
-	bool listening; /* the guest is known to take input */
+	bool polls_input; /* the guest is known to poll for input */
 	unsigned int n_status_polls;
 	uint8_t rx[SERIAL_FIFO_SIZE];
 	unsigned int rx_head, rx_count;
@@ -48,7 +48,7 @@ void serial_fini(struct serial *serial);
 
 /* The loop's side, with the device's lock held. */
 
-/* Bytes that serial_receive() would take now; 0 until the guest is known to take input, and in
+/* Bytes that serial_receive() would take now; 0 unless the guest is known to take input, and in
  * loopback.
  */
 size_t serial_receive_room(const struct serial *serial);
