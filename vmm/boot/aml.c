@@ -212,9 +212,9 @@ void aml_close(struct aml *aml, aml_mark mark)
 	uint8_t *to;
 
 	if (body + 1 >= 1u << 6)
-		for (n = 2; body + n >= 1u << (4 + 8 * (n - 1)); n++)
+		for (n = 2; n < 4 && body + n >= 1u << (4 + 8 * (n - 1)); n++)
 			;
-	BUG_ON(n > 4);
+	BUG_ON(body + n >= 1u << 28);
 	to = aml_insert(aml, mark, n);
 	if (!to)
 		return;

@@ -12,11 +12,11 @@
 #include <sys/ioctl.h>
 
 /* Model-specific registers, Intel SDM vol. 4 */
-#define MSR_IA32_MISC_ENABLE	 0x1a0
-#define MSR_IA32_MTRR_DEF_TYPE	 0x2ff
+#define MSR_IA32_MISC_ENABLE     0x1a0
+#define MSR_IA32_MTRR_DEF_TYPE   0x2ff
 #define MISC_ENABLE_FAST_STRINGS (1u << 0)
-#define MTRR_DEF_TYPE_ENABLE	 (1u << 11)
-#define MTRR_TYPE_WRITE_BACK	 6u
+#define MTRR_DEF_TYPE_ENABLE     (1u << 11)
+#define MTRR_TYPE_WRITE_BACK     6u
 
 /* Control register 0 */
 #define CR0_PE 0x1u
@@ -31,13 +31,13 @@ int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag)
 		{ .index = MSR_IA32_MTRR_DEF_TYPE,
 			.data = MTRR_DEF_TYPE_ENABLE | MTRR_TYPE_WRITE_BACK },
 	};
-	struct {
+	union {
 		struct kvm_msrs header;
-		struct kvm_msr_entry entries[ARRAY_SIZE(entries)];
+		uint8_t space[sizeof(struct kvm_msrs) + sizeof(entries)];
 	} msrs = { .header.nmsrs = ARRAY_SIZE(entries) };
 	int n;
 
-	memcpy(msrs.entries, entries, sizeof(entries));
+	memcpy(msrs.header.entries, entries, sizeof(entries));
 	n = ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
 	if (n == (int)ARRAY_SIZE(entries))
 		return 0;

@@ -13,10 +13,10 @@
 #define BIT(n) (1u << (n))
 
 /* Leaf 1 */
-#define ECX1_X2APIC	  BIT(21)
+#define ECX1_X2APIC       BIT(21)
 #define ECX1_TSC_DEADLINE BIT(24)
-#define ECX1_HYPERVISOR	  BIT(31)
-#define EDX1_HTT	  BIT(28)
+#define ECX1_HYPERVISOR   BIT(31)
+#define EDX1_HTT          BIT(28)
 /* Leaf 0x80000001 */
 #define ECX81_CMP_LEGACY BIT(1)
 

@@ -144,6 +144,30 @@ void kvm_fini(struct kvm *kvm)
 	close(kvm->fd);
 }
 
+/* Bits of a guest-physical address: CPUID 0x80000008, EAX 7:0 (Intel SDM vol. 2; AMD APM vol. 3).
+ */
+static unsigned int kvm_address_bits(const struct kvm *kvm)
+{
+	for (uint32_t i = 0; i < kvm->supported->nent; i++)
+		if (kvm->supported->entries[i].function == 0x80000008)
+			return kvm->supported->entries[i].eax & 0xff;
+	return 36; /* what every 64-bit processor has */
+}
+
+static int kvm_check_addressable(
+	const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag)
+{
+	const struct mem_region *last = &mem->region[mem->n_regions - 1];
+	unsigned int bits = kvm_address_bits(kvm);
+
+	if (bits >= 64 || (last->gpa + last->size - 1) >> bits == 0)
+		return 0;
+	return diag_fail(diag, EINVAL,
+		"--memory: guest memory would end at %llu MiB, and this host's processor addresses "
+		"%u bits (%llu MiB); give the VM less",
+		(unsigned long long)((last->gpa + last->size) >> 20), bits, 1ull << (bits - 20));
+}
+
 /* Memory comes before the interrupt chips: with them present, each change of a memslot waits for
  * readers of the interrupt routes (5 ms on Linux 6.18).
  */
@@ -184,8 +208,10 @@ static int kvm_vm_create_irqchip(
 int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem *mem,
 	unsigned int n_gsis, uint64_t reserved, struct diag *diag)
 {
-	int ret;
+	int ret = kvm_check_addressable(kvm, mem, diag);
 
+	if (ret)
+		return ret;
 	do
 		vm->fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR);

@@ -18,7 +18,7 @@ struct kvm_cpuid2;
 /* The open /dev/kvm and what it offers. */
 struct kvm {
 	int fd;
-	size_t run_size;	      /* bytes of a vCPU's shared mapping */
+	size_t run_size;              /* bytes of a vCPU's shared mapping */
 	struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID; owned */
 	bool has_tsc_deadline;
 };
@@ -27,7 +27,7 @@ struct kvm {
 struct kvm_cap_status {
 	const char *name; /* "KVM_CAP_SPLIT_IRQCHIP" */
 	const char *why;  /* what a run uses it for */
-	int value;	  /* KVM_CHECK_EXTENSION's answer; <= 0: missing */
+	int value;        /* KVM_CHECK_EXTENSION's answer; <= 0: missing */
 };
 
 #define KVM_DEVICE "/dev/kvm"

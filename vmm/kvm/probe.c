@@ -15,7 +15,7 @@
 #define PROBE_MEMORY   MIB(2)
 #define PROBE_ENTRY    0x1000u
 #define PROBE_RESERVED 0xfeffc000u
-#define PROBE_FIRST    500u	  /* turns: about 1 ms where a million a second is the pace */
+#define PROBE_FIRST    500u       /* turns: about 1 ms where a million a second is the pace */
 #define PROBE_LAST     500000000u /* turns: more than any processor does in PROBE_LONG_NS */
 #define PROBE_LONG_NS  10000000u  /* a round this long is measured well enough */
 #define PROBE_GROWTH   4
@@ -25,7 +25,7 @@ static const uint8_t probe_code[] = {
 	0xff, 0xc9, /* 1: dec %ecx */
 	0x75, 0xfc, /*    jnz 1b */
 	0xe6, 0x80, /*    out %al, $0x80 */
-	0xf4,	    /*    hlt */
+	0xf4,       /*    hlt */
 };
 
 static int probe_round(struct vcpu *vcpu, uint32_t turns, uint64_t *ns, struct diag *diag)

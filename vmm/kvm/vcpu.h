@@ -18,7 +18,7 @@ struct kvm_run;
 
 enum vcpu_end {
 	VCPU_END_CRASH, /* triple fault, or an instruction KVM cannot go on from */
-	VCPU_END_HOST,	/* KVM itself failed */
+	VCPU_END_HOST,  /* KVM itself failed */
 };
 
 /* What a vCPU asks of the machine around it.  Called on the vCPU's thread. */
