@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""Debian's kernels under pronto in the lab: what the guest itself sees, and how each life ends."""
+
+import collections
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
+PRONTO_ASAN = os.environ.get("PRONTO_ASAN", str(ROOT / "build-asan" / "pronto"))
+
+# quiet, or most of a boot's time in the lab is spent on the console.
+BASE = "console=ttyS0 reboot=a panic=-1 cryptomgr.notests quiet"
+
+POWEROFF, REBOOT = 0, 3
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
+                                reason="there is no QEMU: install qemu-system-x86")
+
+Boot = collections.namedtuple("Boot", "status out err facts")
+
+
+def output(*argv):
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=600).stdout.strip()
+
+
+class Guest:
+    """A Debian kernel in both its forms, and the initramfs that goes with it."""
+
+    def __init__(self, name):
+        fetch = str(ROOT / "lab" / "fetch")
+        self.vmlinuz = output(fetch, "--vmlinuz", name).split(" ", 1)[1]
+        self.vmlinux = output(fetch, "--vmlinux", name).split(" ", 1)[1]
+        self.initramfs = output(str(ROOT / "lab" / "guest" / "mkinitramfs"), name)
+
+
+@pytest.fixture(scope="session")
+def guests():
+    return {name: Guest(name) for name in ("cloud", "generic", "cloud-6.12")}
+
+
+def in_lab(*argv, stdin=b"", timeout=120, env=None):
+    return subprocess.run([ROOT / "lab" / "lab", "-q", f"--timeout={timeout}", *argv], input=stdin,
+                          capture_output=True, timeout=timeout + 60, check=False, env=env)
+
+
+def command(kernel, *options, initrd=None, do=None, base=BASE, pronto=PRONTO):
+    argv = [pronto, "run", *options]
+    if initrd:
+        argv += ["-i", initrd]
+    return [*argv, kernel, "--", base + (f" pronto.do={do}" if do else "")]
+
+
+def boot(*args, stdin=b"", env=None, **kwargs):
+    done = in_lab(*command(*args, **kwargs), stdin=stdin, env=env)
+    facts = collections.defaultdict(list)
+    out = done.stdout.decode(errors="replace").replace("\r", "")
+    for key, value in re.findall(r"^@@ (\S+) ?(.*)$", out, re.M):
+        facts[key].append(value)
+    return Boot(done.returncode, out, done.stderr.decode(errors="replace"), facts)
+
+
+def explain(done):
+    return f"status {done.status}\n{done.out[-3000:]}\n{done.err[-3000:]}"
+
+
+def ram_of(iomem):
+    """Bytes of RAM that the guest was told, and the end of the last of it."""
+    ranges = [(int(a, 16), int(b, 16)) for a, b in
+              (re.match(r"([0-9a-f]+)-([0-9a-f]+) : System RAM", line).groups()
+               for line in iomem if "System RAM" in line)]
+    return sum(b - a + 1 for a, b in ranges), ranges[-1][1] + 1
+
+
+def check_report(done, cpus, mib):
+    facts = done.facts
+    assert done.status == POWEROFF, explain(done)
+    assert facts["report_ends"] == ["here"], explain(done)
+    assert facts["cpus_online"] == [str(cpus)]
+    assert facts["apicid"] == [str(i) for i in range(cpus)]
+    siblings = {f for f in facts["cpuinfo"] if f.startswith("siblings")}
+    assert siblings == {f"siblings: {cpus}"}
+    assert {f for f in facts["cpuinfo"] if f.startswith("physical id")} == {"physical id: 0"}
+    assert facts["hypervisor"] == ["KVM"]
+    assert facts["clocksource"] == ["kvm-clock"]
+    assert abs(int(facts["wall_clock"][0]) - time.time()) < 30
+    assert facts["acpi_problem"] == []
+    assert facts["kernel_problem"] == []
+    assert facts["initrd"], "the guest did not find its initrd"
+    ram, end = ram_of(facts["iomem"])
+    # Linux keeps page 0, and what lies between 640 KiB and 1 MiB, for itself.
+    assert 0 <= (mib << 20) - ram <= 1 << 20
+    assert end == (mib << 20) + (1 << 30 if mib > 3072 else 0)
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("form", ["vmlinuz", "vmlinux"])
+@pytest.mark.parametrize("name", ["cloud", "generic", "cloud-6.12"])
+def test_kernel(guests, name, form):
+    guest = guests[name]
+    done = boot(getattr(guest, form), "-c", "2", initrd=guest.initramfs, do="report")
+    check_report(done, 2, 256)
+    assert done.facts["release"][0] in guest.vmlinuz
+
+
+@pytest.mark.parametrize("name,cpus", [("cloud", 1), ("cloud", 4), ("cloud-6.12", 1), ("cloud-6.12", 4)])
+def test_processors(guests, name, cpus):
+    guest = guests[name]
+    check_report(boot(guest.vmlinux, "-c", str(cpus), initrd=guest.initramfs, do="report"), cpus, 256)
+
+
+@pytest.mark.parametrize("memory,mib", [("128M", 128), ("3G", 3072), ("5G", 5120)])
+def test_memory(guests, memory, mib):
+    guest = guests["cloud"]
+    check_report(boot(guest.vmlinux, "-m", memory, initrd=guest.initramfs, do="report"), 1, mib)
+
+
+def test_default_command_line(guests):
+    """What --dry-run prints is what the guest reads; it suffices for console, panic and reboot."""
+    guest = guests["cloud"]
+    text = output(PRONTO, "run", "--dry-run", guest.vmlinux)
+    default = re.search(r"command line: \d+ bytes\n\s+(.*)", text).group(1)
+    assert "console=ttyS0" in default
+    done = boot(guest.vmlinux, initrd=guest.initramfs, do="report", base=default)
+    check_report(done, 1, 256)
+    assert done.facts["cmdline"] == [default + " pronto.do=report"]
+    assert done.out.startswith("[    0.000000] Linux version ")
+
+
+@pytest.mark.parametrize("name", ["cloud", "cloud-6.12"])
+def test_no_initrd(guests, name):
+    """Without a root file system the kernel panics, and panic=-1 resets at once."""
+    done = boot(guests[name].vmlinuz)
+    assert done.status == REBOOT, explain(done)
+    assert "Unable to mount root fs" in done.out
+
+
+@pytest.mark.parametrize("do", ["reboot", "panic"])
+@pytest.mark.parametrize("how", ["reboot=a", ""], ids=["by-acpi", "by-reset-vector"])
+def test_reset(guests, do, how):
+    """Without reboot=a Linux goes by real mode and the reset vector."""
+    guest = guests["cloud"]
+    done = boot(guest.vmlinux, "-c", "2", initrd=guest.initramfs, do=do,
+                base=BASE.replace("reboot=a", how))
+    assert done.status == REBOOT, explain(done)
+
+
+def test_console_input(guests):
+    guest = guests["cloud"]
+    done = boot(guest.vmlinux, initrd=guest.initramfs, do="echo", stdin=b"typed before the guest was up\n")
+    assert done.status == POWEROFF, explain(done)
+    assert done.facts["echo"] == ["typed before the guest was up"]
+
+
+def test_timeline(guests):
+    guest = guests["cloud"]
+    done = boot(guest.vmlinux, "--timeline", initrd=guest.initramfs)
+    rows = re.findall(r"^(\S.*?) +([\d.]+) +([\d.]+)$", done.err, re.M)
+    assert [row[0] for row in rows] == ["VMM start", "kernel loaded", "first guest instruction",
+                                        "first console byte", "user space", "guest's end"]
+    at = [float(row[1]) for row in rows]
+    assert at == sorted(at) and at[0] == 0
+
+
+def script_in_lab(text, timeout=120):
+    done = in_lab("sh", "-c", text, timeout=timeout)
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+def test_power_button(guests):
+    """SIGTERM presses the button; the guest's driver sees it and user space powers off."""
+    guest = guests["cloud"]
+    argv = shlex.join(command(guest.vmlinux, "--console", "file:/tmp/console", "--grace", "60",
+                              initrd=guest.initramfs, do="wait-button"))
+    status, out, err = script_in_lab(f"""
+        {argv} &
+        until grep -q '^@@ ready button' /tmp/console; do sleep 0.1; done
+        kill -TERM $!
+        wait $!
+        echo status $?
+        cat /tmp/console""")
+    assert status == 0, (out, err)
+    assert out.startswith("status 0\n"), (out, err)
+    assert "@@ button pressed" in out
+
+
+def test_twenty_in_a_row(guests):
+    """Not one of twenty hangs, crashes or says less than the others."""
+    guest = guests["cloud"]
+    runs = []
+    for i in range(20):
+        argv = shlex.join(command(guest.vmlinux, "-c", str(1 + i % 2), initrd=guest.initramfs))
+        runs.append(f"""timeout 60 {argv} > /tmp/out 2>&1
+            result="$? $(grep -c '^Hello from user space' /tmp/out)"
+            echo "$result"
+            [ "$result" = "0 1" ] || cat /tmp/out""")
+    status, out, err = script_in_lab("\n".join(runs), timeout=400)
+    assert status == 0, err
+    assert out.split("\n")[:-1] == ["0 1"] * 20
+
+
+def test_sanitized_vmm(guests):
+    """A whole boot with the VMM under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    if not os.path.exists(PRONTO_ASAN):
+        pytest.skip(f"{PRONTO_ASAN} is not built: scripts/check builds it")
+    guest = guests["cloud"]
+    env = {**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+           "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99"}
+    done = boot(guest.vmlinuz, "-c", "2", initrd=guest.initramfs, do="report", env=env, pronto=PRONTO_ASAN)
+    check_report(done, 2, 256)
