@@ -176,6 +176,7 @@ static void finish_output(struct console *console)
 		return;
 	pthread_mutex_lock(&console->lock);
 	console->closing = true;
+	console->progress_ns = timeline_now();
 	pthread_cond_broadcast(&console->changed);
 	while (!console->writer_done && wait_progress(console))
 		;
