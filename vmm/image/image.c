@@ -7,6 +7,7 @@
 #include "image/cache.h"
 #include "image/file.h"
 #include "image/unpack.h"
+#include "util/file.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -28,43 +29,19 @@ struct source {
 	struct unpack_job job; /* where in it the compressed kernel lies */
 };
 
-static const char *file_kind(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR: return "a directory";
-	case S_IFIFO: return "a FIFO";
-	case S_IFSOCK: return "a socket";
-	default: return "a device";
-	}
-}
-
-/* Nothing here waits: a FIFO without a writer opens at once, and is refused by its kind. */
 static int source_open(struct source *source, const char *path, struct diag *diag)
 {
-	int ret;
-
-	source->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	source->fd = file_open_regular(path, &source->st, diag);
 	if (source->fd < 0)
-		return diag_fail(diag, errno, "cannot be opened: %s", strerror(errno));
-	if (fstat(source->fd, &source->st))
-		ret = diag_fail(diag, errno, "cannot be examined: %s", strerror(errno));
-	else if (!S_ISREG(source->st.st_mode))
-		ret = diag_fail(diag, EINVAL, "it is %s: give a kernel file",
-			file_kind(source->st.st_mode));
-	else if (!source->st.st_size)
-		ret = diag_fail(diag, ENOEXEC, "the file is empty: give a kernel file");
-	else if ((uint64_t)source->st.st_size > IMAGE_MAX_FILE)
-		ret = diag_fail(diag, EFBIG,
-			"the file has %" PRIu64 " MiB and no kernel more than %" PRIu64
-			": is it a disk image?",
-			(uint64_t)source->st.st_size >> 20, (uint64_t)(IMAGE_MAX_FILE >> 20));
-	else
-		ret = 0;
-	if (ret)
-		close(source->fd);
-	else
-		source->size = (uint64_t)source->st.st_size;
-	return ret;
+		return source->fd;
+	source->size = (uint64_t)source->st.st_size;
+	if (source->size <= IMAGE_MAX_FILE)
+		return 0;
+	close(source->fd);
+	return diag_fail(diag, EFBIG,
+		"the file has %" PRIu64 " MiB and no kernel more than %" PRIu64
+		": is it a disk image?",
+		source->size >> 20, (uint64_t)(IMAGE_MAX_FILE >> 20));
 }
 
 /* ---- what it is ---- */
