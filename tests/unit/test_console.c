@@ -377,6 +377,26 @@ static void test_silence_is_no_stall(void **state)
 	assert_int_equal(rig->console->n_dropped, 0);
 }
 
+/* Nor does it cost the end its patience: the writer is alive, and waits for more. */
+static void test_end_after_a_silence(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t start;
+	uint8_t byte;
+
+	open_stdio(rig, -1);
+	attach(rig);
+	send_byte(rig, 'x');
+	assert_int_equal(read(rig->reader, &byte, 1), 1);
+	turn(rig, 20);
+	pthread_mutex_lock(&rig->console->lock);
+	rig->console->progress_ns -= 10 * CONSOLE_STALL_MS * MS;
+	pthread_mutex_unlock(&rig->console->lock);
+	start = timeline_now();
+	close_console(rig);
+	assert_true(timeline_now() - start < 500 * MS);
+}
+
 static void test_reader_that_left(void **state)
 {
 	struct rig *rig = *state;
@@ -694,6 +714,7 @@ int main(void)
 		TEST(test_dead_reader),
 		TEST(test_end_waits_a_while_for_an_unread_pipe),
 		TEST(test_silence_is_no_stall),
+		TEST(test_end_after_a_silence),
 		TEST(test_reader_that_left),
 		TEST(test_null),
 		TEST(test_file),

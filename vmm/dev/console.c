@@ -176,7 +176,9 @@ static void finish_output(struct console *console)
 		return;
 	pthread_mutex_lock(&console->lock);
 	console->closing = true;
-	console->progress_ns = timeline_now();
+	/* Nothing is left: only the writer's own end is waited for, however long the silence. */
+	if (!console->count)
+		console->progress_ns = timeline_now();
 	pthread_cond_broadcast(&console->changed);
 	while (!console->writer_done && wait_progress(console))
 		;
