@@ -1,5 +1,5 @@
 #!/bin/sh
-# SPDX-License-Identifier: GPL-2.0 OR MIT
+# SPDX-License-Identifier: MIT
 # What a guest does: greet, then what the kernel's command line asks for, then power off.
 #
 # pronto.do=ACTION[,ACTION...] names the functions below that are called do_ACTION.
@@ -26,9 +26,9 @@ mem_total()
 
 greet()
 {
+	first_line
 	name=$(hypervisor)
 	cat <<-EOF
-		$(first_line)
 
 		Hello from user space.
 		  kernel       $(uname -r)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* SPDX-License-Identifier: MIT */
 /* init.c - pid 1 of a guest: say that user space is reached, load modules, hand over to the script
  *
  * As `/init mark N` it marks another moment on the monitor's timeline.
@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MARK_PORT	0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
+#define MARK_PORT       0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
 #define MARK_USER_SPACE 1
 
 /* By ioperm(), as Debian's cloud kernels have no /dev/port.  Under a monitor that knows nothing of
@@ -66,6 +66,7 @@ int main(int argc, char *argv[])
 	must_mount("proc", "/proc", "proc");
 	must_mount("sys", "/sys", "sysfs");
 	must_mount("dev", "/dev", "devtmpfs");
+	sethostname("guest", 5);
 	setenv("PATH", "/bin", 1);
 	setenv("HOME", "/", 1);
 	execl("/bin/sh", "sh", "/guest.sh", (char *)NULL);

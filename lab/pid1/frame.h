@@ -16,20 +16,20 @@
 
 #include <stdint.h>
 
-#define FRAME_PORT_NAME	 "pronto.lab"
-#define FRAME_MAX	 (1u << 18) /* bytes of payload: more than any one argument may have */
+#define FRAME_PORT_NAME  "pronto.lab"
+#define FRAME_MAX        (1u << 18) /* bytes of payload: more than any one argument may have */
 #define FRAME_HELLO_TEXT "pronto lab ready, protocol 1"
 
 enum frame_type {
 	/* host to lab */
-	FRAME_TIME = 1,	 /* 8 bytes of ns since 1970, then random bytes for the kernel's pool */
+	FRAME_TIME = 1,  /* 8 bytes of ns since 1970, then random bytes for the kernel's pool */
 	FRAME_DIRECTORY, /* current directory, a path */
-	FRAME_ENV,	 /* NAME=VALUE */
-	FRAME_ARG,	 /* the next element of argv */
-	FRAME_OUT,	 /* mount the writable share on this path */
-	FRAME_TERMINAL,	 /* run on a terminal; payload as WINDOW */
-	FRAME_WINDOW,	 /* two 16-bit words: rows, columns */
-	FRAME_RUN,	 /* start the command */
+	FRAME_ENV,       /* NAME=VALUE */
+	FRAME_ARG,       /* the next element of argv */
+	FRAME_OUT,       /* mount the writable share on this path */
+	FRAME_TERMINAL,  /* run on a terminal; payload as WINDOW */
+	FRAME_WINDOW,    /* two 16-bit words: rows, columns */
+	FRAME_RUN,       /* start the command */
 	FRAME_STDIN,
 	/* lab to host */
 	FRAME_HELLO = 64, /* FRAME_HELLO_TEXT */
@@ -47,7 +47,7 @@ struct frame_header {
 struct port {
 	int fd; /* non-blocking */
 	struct frame_header header;
-	uint32_t n_have;	     /* bytes of header and payload so far */
+	uint32_t n_have;             /* bytes of header and payload so far */
 	char payload[FRAME_MAX + 1]; /* followed by a NUL once whole */
 };
 

@@ -13,9 +13,9 @@
  * afresh in the next, and who changes them meanwhile races with any program.  What is shared for
  * writing is not cached, so that it is on the host when the command has written it.
  */
-#define P9	"trans=virtio,version=9p2000.L,msize=512000,access=any,"
+#define P9      "trans=virtio,version=9p2000.L,msize=512000,access=any,"
 #define P9_HOST P9 "cache=loose"
-#define P9_OUT	P9 "cache=none"
+#define P9_OUT  P9 "cache=none"
 #define OVERLAY "lowerdir=/host,upperdir=/over/upper,workdir=/over/work"
 
 static const struct step {

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #define EXIT_LAB_FAILED 125 /* the lab could not start the command */
-#define EXIT_NOT_RUN	126
-#define EXIT_NOT_FOUND	127
+#define EXIT_NOT_RUN    126
+#define EXIT_NOT_FOUND  127
 
 /* A command that runs.  On a terminal, in and out are the same open file and err is -1. */
 struct command {
@@ -192,7 +192,7 @@ static int start_on_pipes(struct command *command, struct request *request)
 static int start(struct command *command, struct request *request)
 {
 	int ret = request->on_terminal ? start_on_terminal(command, request)
-				       : start_on_pipes(command, request);
+	                               : start_on_pipes(command, request);
 
 	if (ret < 0)
 		return ret;
