@@ -31,7 +31,7 @@ static struct console *console_create(int in_fd, int out_fd, struct diag *diag)
 	console->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	console->stall.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (console->wake.fd < 0 || console->stall.fd < 0) {
-		diag_fail(diag, errno, "eventfd: %s", strerror(errno));
+		diag_fail(diag, errno, "eventfd, timerfd: %s", strerror(errno));
 		goto err;
 	}
 	pthread_mutex_init(&console->lock, NULL);

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the functional tests.
+
+PRONTO names the binary (default: build/pronto); the guest programs are found beside it.
+"""
+
+import os
+
+import pytest
+
+import vm
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "kvm: needs a /dev/kvm that this user may open")
+    config.addinivalue_line("markers", "lab: needs QEMU, and takes seconds")
+
+
+def pytest_collection_modifyitems(items):
+    reason = vm.why_no_kvm()
+    for item in items:
+        if reason and item.get_closest_marker("kvm"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def box(tmp_path):
+    place = tmp_path / "box"
+    place.mkdir()
+    result = vm.Box(place)
+    yield result
+    result.finish()
+
+
+@pytest.fixture
+def start(box):
+    """Start `pronto run` with a guest program's name or a path and options."""
+    def start_vm(kernel, *options, words=(), **kwargs):
+        path = kernel if os.sep in str(kernel) else vm.guest(kernel)
+        return vm.Vm(box, [vm.PRONTO, "run", *options, path, *(["--", *words] if words else [])], **kwargs)
+    return start_vm
+
+
+@pytest.fixture
+def run(box, start):
+    """Run it to its end.  Nothing may stay behind: no process, no file but the cache's."""
+    def run_vm(kernel, *options, stdin=b"", timeout=vm.TIMEOUT, left=(), **kwargs):
+        if isinstance(stdin, bytes):
+            process = start(kernel, *options, stdin=vm.subprocess.PIPE, **kwargs)
+            try:
+                process.send(stdin)
+            except BrokenPipeError:
+                pass
+        else:
+            process = start(kernel, *options, stdin=stdin, **kwargs)
+        result = process.wait(timeout)
+        assert box.processes() == []
+        assert box.files() == sorted(left)
+        return result
+    return run_vm

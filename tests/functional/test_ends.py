@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""Every way in which a run ends: the exit status, what is said, and how soon."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import vm
+
+pytestmark = pytest.mark.kvm
+
+# From the signal or the guest's last instruction to the end of the process; a loaded machine has two CPUs.
+PROMPT = 1.0
+
+
+def test_power_off(run):
+    result = run("poweroff")
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+    vm.tap(result.out)
+    assert result.out.endswith("\n1..1\n")  # not one instruction more
+    assert result.seconds < PROMPT
+
+
+def test_reset(run):
+    result = run("reset")
+    assert (result.status, result.err) == (vm.REBOOT, "")
+    vm.tap(result.out)
+    assert result.out.endswith("\n1..1\n")
+    assert result.seconds < PROMPT
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("kernel, reason", [
+    ("triplefault", "triple fault on vCPU 0"),
+    ("nowhere", "KVM cannot go on from vCPU 0's instruction"),
+])
+def test_crash(run, kernel, reason, n):
+    result = run(kernel, "-c", n)
+    assert (result.status, result.out) == (vm.CRASH, "ready\n")
+    lines = result.err.splitlines()
+    assert all(line.startswith("pronto: error: ") for line in lines)
+    assert "guest crashed: " in lines[0] and reason in lines[0]
+    for register in "rip", "rsi 000000000badcafe", "cr0 00000011", "cs 0008", "gdt", "idt", "efer":
+        assert re.search(rf"\b{register}\b", result.err), register
+    assert result.seconds < PROMPT
+    rip = int(re.search(r"rip ([0-9a-f]{16})", result.err)[1], 16)
+    assert 0x100000 <= rip < 0x110000 if kernel == "triplefault" else rip == 0xd8000000
+
+
+# ---- signals ----
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_signal_presses_the_power_button(start, number):
+    guest = start("button")
+    guest.expect("ready")
+    guest.signal(number)
+    result = guest.wait()
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+    vm.tap(result.out)
+    assert result.seconds < PROMPT
+
+
+@pytest.mark.parametrize("kernel", ["deaf", "halt", "spin"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_grace_period(start, kernel, n):
+    guest = start(kernel, "--grace", 2, "-c", n)
+    guest.expect("ready")
+    guest.signal(signal.SIGTERM)
+    result = guest.wait()
+    assert result.status == vm.KILLED
+    assert result.err == "pronto: warn: the guest did not power off within 2 s; ended\n"
+    assert 1.9 < result.seconds < 2 + PROMPT
+
+
+@pytest.mark.parametrize("kernel", ["halt", "spin"])
+@pytest.mark.parametrize("n", [1, 4])
+def test_no_grace(start, kernel, n):
+    """How soon vCPUs are out of the guest: halted, running, and never started."""
+    guest = start(kernel, "--grace", 0, "-c", n)
+    guest.expect("ready")
+    guest.signal(signal.SIGTERM)
+    result = guest.wait()
+    assert (result.status, result.err) == (vm.KILLED, "")
+    assert result.seconds < PROMPT
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_does_not_wait(start, second):
+    guest = start("deaf", "--grace", 60)
+    guest.expect("ready")
+    guest.signal(signal.SIGTERM)
+    guest.expect("pressed")
+    guest.signal(second)
+    result = guest.wait()
+    assert (result.status, result.err) == (vm.KILLED, "")
+    assert result.seconds < PROMPT
+
+
+def test_button_is_pressed_again_for_a_late_driver(start):
+    guest = start("late", stdin=subprocess.PIPE)
+    guest.expect("ready")
+    guest.signal(signal.SIGTERM)
+    time.sleep(0.2)
+    guest.send(b"l")
+    guest.expect("pressed")
+    result = guest.wait()
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+    assert result.seconds < 1 + PROMPT
+
+
+def test_signal_before_the_guest_runs(box, start):
+    """Whenever it comes, the run ends, by the default action or by ours; nothing hangs."""
+    for delay in range(0, 12):
+        guest = start("halt", "--grace", 0)
+        time.sleep(delay / 2000)
+        guest.signal(signal.SIGTERM)
+        assert guest.wait().status in (vm.KILLED, -signal.SIGTERM)
+    assert box.processes() == [] and box.files() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_ignored_signal_stays_ignored(start, number):
+    """nohup, and a shell's background jobs."""
+    guest = start("deaf", "--grace", 1, preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+    guest.expect("ready")
+    guest.signal(number)
+    time.sleep(0.3)
+    assert guest.process.poll() is None
+    assert b"pressed" not in guest.out
+    guest.signal(signal.SIGQUIT)
+    guest.expect("pressed")
+
+
+def test_kill_leaves_nothing(box, start):
+    guest = start("spin", "-c", 2)
+    guest.expect("ready")
+    guest.signal(signal.SIGKILL)
+    assert guest.wait().status == -signal.SIGKILL
+    assert box.processes() == [] and box.files() == []
+
+
+# ---- another life ----
+
+def test_restart(start):
+    guest = start("lives", "--on-reboot", "restart", stdin=subprocess.PIPE)
+    for n_lives in range(1, 10):
+        vm.wait_until(lambda n=n_lives: guest.out.count(b"life:") == n, what="the next life")
+        guest.send(b"q" if n_lives == 9 else b"a")
+    result = guest.wait()
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+    # Each life finds the kernel's data and RAM as the first did.
+    assert result.out == "".join(f"life: counter 1, ram 0\n{c}\n" for c in "aaaaaaaaq")
+
+
+def test_restart_is_not_the_default(run):
+    result = run("lives", stdin=b"aaq")
+    assert (result.status, result.out) == (vm.REBOOT, "life: counter 1, ram 0\na\n")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_lives_leak_nothing(start, n):
+    guest = start("lives", "--on-reboot", "restart", "-c", n, stdin=subprocess.PIPE)
+    proc = pathlib.Path(f"/proc/{guest.pid}")
+
+    def holds():
+        fds = sorted(re.sub(r"\d+", "N", os.readlink(f)) for f in (proc / "fd").iterdir())
+        return fds, len(list((proc / "task").iterdir())), len((proc / "maps").read_text().splitlines())
+
+    def live(lives):
+        for _ in range(lives):
+            n_lives = guest.out.count(b"life:")
+            guest.send(b"a")
+            vm.wait_until(lambda: guest.out.count(b"life:") > n_lives, what="the next life")
+        time.sleep(0.05)
+
+    live(3)
+    fds, threads, maps = holds()
+    live(30)
+    assert holds()[:2] == (fds, threads)
+    assert holds()[2] <= maps + 3
+    guest.send(b"q")
+    assert guest.wait().status == vm.POWEROFF
+
+
+def test_crash_is_not_restarted(run):
+    assert run("triplefault", "--on-reboot", "restart").status == vm.CRASH
+
+
+def test_signal_ends_a_guest_that_only_resets(start):
+    guest = start("looping", "--on-reboot", "restart")
+    vm.wait_until(lambda: guest.out.count(b"life") > 5, what="life")
+    guest.signal(signal.SIGTERM)
+    result = guest.wait()
+    assert (result.status, result.err) == (vm.KILLED, "")
+    assert result.seconds < PROMPT
+
+
+@pytest.mark.parametrize("policy, status", [("exit", vm.REBOOT), ("restart", vm.KILLED)])
+def test_reset_in_answer_to_the_power_button(start, policy, status):
+    guest = start("looping", "--on-reboot", policy, words=["button"])
+    guest.expect("ready")
+    guest.signal(signal.SIGTERM)
+    result = guest.wait()
+    assert (result.status, result.out) == (status, "life\nready\n")
+
+
+# ---- what is left ----
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a private /tmp needs root")
+@pytest.mark.parametrize("kernel", ["poweroff", "reset", "triplefault"])
+def test_shared_directories_stay_empty(box, kernel):
+    script = """
+        exec 8<"$0" 9<"$1"  # either may lie where a new directory will be
+        for place in /tmp /var/tmp /dev/shm /run; do mount -t tmpfs none $place; done
+        /proc/self/fd/8 run /proc/self/fd/9 </dev/null >&2
+        find /tmp /var/tmp /dev/shm /run -mindepth 1"""
+    result = vm.Vm(box, ["unshare", "-m", "sh", "-c", script, vm.PRONTO, vm.guest(kernel)]).wait()
+    assert result.out == ""
+    assert "ok 1" in result.err or "ready" in result.err

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Guest programs, each of which checks one property of the machine and prints TAP."""
+
+import os
+import pathlib
+import time
+
+import pytest
+
+import vm
+
+pytestmark = pytest.mark.kvm
+
+
+def check(result):
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+    return vm.tap(result.out)
+
+
+@pytest.mark.parametrize("kernel", ["entry", "entry-note8", "entry-elf64"])
+def test_entry(run, kernel):
+    check(run(kernel))
+
+
+@pytest.mark.parametrize("size", [32, 128, 256, 3071, 3072, 3073, 5120])
+def test_start_info(run, size):
+    remarks = check(run("startinfo", "-m", f"{size}M"))
+    ram = int(remarks["ram"][0][0], 16)
+    assert ram == (size << 20) - 0x60000  # all but the hole below 1 MiB
+    assert "module" not in remarks
+    # The last byte of RAM, counted with the device hole.
+    top = max(int(at, 16) + int(n, 16) for at, n, _, kind in remarks["map"] if kind == "1")
+    assert top == (size << 20) + (0x40000000 if size > 3072 else 0)
+
+
+# FNV-1a of the command line: the guest has seen every byte.
+@pytest.mark.parametrize("size", [1, 2047, 2048, 60000, 65535])
+def test_command_line_arrives_whole(run, size):
+    text = "".join(chr(33 + i % 94) for i in range(size))
+    remarks = check(run("startinfo", words=[text]))
+    assert remarks["cmdline"] == [[str(size), hex(vm.checksum(text.encode()))]]
+
+
+def test_command_line_words(run):
+    remarks = check(run("startinfo", words=["a=1", "two  blanks", "--", "-x"]))
+    text = b"a=1 two  blanks -- -x"
+    assert remarks["cmdline"] == [[str(len(text)), hex(vm.checksum(text))]]
+
+
+def test_default_command_line(run):
+    remarks = check(run("startinfo"))
+    assert int(remarks["cmdline"][0][0]) > 0
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 70001])
+def test_initrd_arrives_whole(run, tmp_path, size):
+    data = bytes((i * 37 + i // 251) & 0xff for i in range(size))
+    (tmp_path / "initrd").write_bytes(data)
+    remarks = check(run("startinfo", "-i", tmp_path / "initrd"))
+    assert remarks["module"] == [[str(size), hex(vm.checksum(data))]]
+
+
+def test_acpi_tables(run):
+    remarks = check(run("startinfo"))
+    assert {name for name, _ in remarks["acpi"]} == {"XSDT", "FACP", "APIC", "SPCR", "DSDT"}
+
+
+def test_cpu(run):
+    remarks = check(run("cpu"))
+    # KVM's wall clock says when the machine began: now, as far as seconds go.
+    assert abs(int(remarks["boot"][0][1]) - time.time()) < 60
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_smp(run, n):
+    remarks = check(run("smp", "-c", n))
+    assert remarks["cpus"] == [[str(n)]]
+
+
+def test_smp_again_and_again(run):
+    for _ in range(10):
+        check(run("smp", "-c", 4))
+
+
+def test_wild_accesses(run):
+    check(run("bus"))
+
+
+def test_serial_by_interrupts(run):
+    text = b"a line of more than one FIFO's length, so that it comes in parts"
+    result = run("serial_irq", stdin=text + b"\n")
+    assert check(result)["line"] == [[str(len(text)), hex(vm.checksum(text))]]
+    assert "one byte after another, each by an interrupt of its own\n" in result.out
+
+
+def test_serial_polled(run):
+    data = bytes(range(256)).replace(b"q", b"")
+    result = run("echo", stdin=data + b"q")
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+    assert result.out == "ready\n" + "".join(f"byte {byte:#x}\n" for byte in data + b"q") + "bytes 256\n"
+
+
+def test_jump_to_the_reset_vector(run):
+    result = run("vector")
+    assert (result.status, result.out, result.err) == (vm.REBOOT, "jumping\n", "")
+
+
+def test_marks_on_the_timeline(run):
+    result = run("mark", "--timeline")
+    assert result.status == vm.POWEROFF
+    rows = [line.rsplit(None, 2) for line in result.err.splitlines()]
+    assert [row[0] for row in rows] == [
+        "timeline", "VMM start", "kernel loaded", "first guest instruction", "first console byte",
+        "guest's mark 7", "user space", "guest's mark 255", "guest's end"]
+    times = [float(row[1]) for row in rows[1:]]
+    steps = [float(row[2]) for row in rows[1:]]
+    assert times == sorted(times) and times[0] == 0 and times[-1] < result.seconds * 1000
+    assert sum(steps) == pytest.approx(times[-1], abs=0.02)
+
+
+def test_no_timeline_unless_asked(run):
+    assert run("mark").err == ""
+
+
+def test_only_what_was_built_is_there():
+    """A program that is in the build's list by mistake of nobody: each has a source, each source a program."""
+    sources = {f.stem for f in pathlib.Path(vm.ROOT, "tests", "guest").glob("*.c")} - {"lib"}
+    built = {f[:-4] for f in os.listdir(vm.GUESTS) if f.endswith(".elf")} - {"entry-note8", "entry-elf64"}
+    assert built == sources
