@@ -10,26 +10,26 @@
 /* Interrupts: global system interrupts are the pins of the one I/O APIC.  All are edge-triggered,
  * active high: the device raises, nobody acknowledges.
  */
-#define PLATFORM_N_GSIS	    24
+#define PLATFORM_N_GSIS     24
 #define PLATFORM_SERIAL_GSI 4
 #define PLATFORM_GED_GSI    5
 #define PLATFORM_VIRTIO_GSI 8 /* the first slot's; slot i has this + i */
 
 /* Ports */
-#define PLATFORM_SERIAL_PORT	  0x3f8 /* COM1 */
+#define PLATFORM_SERIAL_PORT      0x3f8 /* COM1 */
 #define PLATFORM_SERIAL_PORT_SIZE 8
 
 /* Power management, 16 bytes.  ACPI 6.4, 4.8.3.7 sleep control and status, 4.8.3.6 reset. */
-#define PLATFORM_PM_PORT	 0x600
-#define PLATFORM_PM_SLEEP_CTL	 0x600 /* 1 byte, w: SLP_TYPx bits 4:2, SLP_EN bit 5 */
+#define PLATFORM_PM_PORT         0x600
+#define PLATFORM_PM_SLEEP_CTL    0x600 /* 1 byte, w: SLP_TYPx bits 4:2, SLP_EN bit 5 */
 #define PLATFORM_PM_SLEEP_STATUS 0x601 /* 1 byte, r/w1c: WAK_STS bit 7 */
-#define PLATFORM_PM_RESET	 0x602 /* 1 byte, w */
-#define PLATFORM_PM_EVENTS	 0x604 /* 1 byte, r: pending events, cleared by the read */
-#define PLATFORM_PM_MARK	 0x608 /* 1 byte, w: the guest marks a moment on the timeline */
-#define PLATFORM_PM_PORT_SIZE	 16
+#define PLATFORM_PM_RESET        0x602 /* 1 byte, w */
+#define PLATFORM_PM_EVENTS       0x604 /* 1 byte, r: pending events, cleared by the read */
+#define PLATFORM_PM_MARK         0x608 /* 1 byte, w: the guest marks a moment on the timeline */
+#define PLATFORM_PM_PORT_SIZE    16
 
 #define PLATFORM_PM_RESET_VALUE 1
-#define PLATFORM_PM_S5_TYPE	5    /* SLP_TYPx for soft-off, as \_S5 says */
+#define PLATFORM_PM_S5_TYPE     5    /* SLP_TYPx for soft-off, as \_S5 says */
 #define PLATFORM_PM_EVENT_POWER 0x01 /* the power button was pressed */
 
 /* MMIO, in the hole below 4 GiB */
@@ -39,7 +39,8 @@
 #define PLATFORM_IOAPIC_BASE  0xfec00000u
 #define PLATFORM_IOAPIC_SIZE  0x1000u
 #define PLATFORM_LAPIC_BASE   0xfee00000u
-#define PLATFORM_KVM_RESERVED 0xfeffc000u /* four pages that KVM uses itself on older Intel hosts \
-					   */
+#define PLATFORM_KVM_RESERVED                                               \
+	0xfeffc000u /* four pages that KVM uses itself on older Intel hosts \
+	             */
 
 #endif

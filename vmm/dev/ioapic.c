@@ -5,22 +5,22 @@
 
 /* Memory-mapped registers */
 #define IOREGSEL 0x00
-#define IOWIN	 0x10
+#define IOWIN    0x10
 
 /* Registers behind the window */
-#define REG_ID		0x00
-#define REG_VERSION	0x01
+#define REG_ID          0x00
+#define REG_VERSION     0x01
 #define REG_ARBITRATION 0x02
 #define REG_REDIRECTION 0x10 /* two a pin: low, high */
 
 #define IOAPIC_VERSION 0x11u /* 82093AA; no EOI register */
 
 /* Redirection entry */
-#define RTE_VECTOR	  0xffull
+#define RTE_VECTOR        0xffull
 #define RTE_DELIVERY_MODE (7ull << 8)
-#define RTE_LOGICAL	  (1ull << 11)
-#define RTE_READ_ONLY	  (1ull << 12 | 1ull << 14) /* delivery status, remote IRR */
-#define RTE_MASKED	  (1ull << 16)
+#define RTE_LOGICAL       (1ull << 11)
+#define RTE_READ_ONLY     (1ull << 12 | 1ull << 14) /* delivery status, remote IRR */
+#define RTE_MASKED        (1ull << 16)
 
 /* A message is the entry in other clothes (Intel SDM vol. 3, 11.11 "message signalled interrupts").
  */

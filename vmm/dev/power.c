@@ -7,7 +7,7 @@
 
 /* Sleep control register: ACPI 6.4, table 4.20 */
 #define SLEEP_TYPE(value) ((value) >> 2 & 7)
-#define SLEEP_ENABLE	  0x20u
+#define SLEEP_ENABLE      0x20u
 /* Sleep status register: table 4.21 */
 #define WAKE_STATUS 0x80u
 
