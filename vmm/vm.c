@@ -164,6 +164,7 @@ int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params 
 	struct diag *diag)
 {
 	uint64_t size = host->config->memory;
+	struct diag reason;
 	int ret;
 
 	memset(vm, 0, sizeof(*vm));
@@ -172,12 +173,13 @@ int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params 
 	if (ret)
 		return diag_fail(diag, -ret, "--memory: the host has no room for %llu MiB: %s",
 			(unsigned long long)(size >> 20), strerror(-ret));
-	ret = boot_load(&vm->mem, params, &vm->handover, diag);
-	if (ret)
+	ret = boot_load(&vm->mem, params, &vm->handover, &reason);
+	if (ret) {
 		guest_mem_fini(&vm->mem);
-	else
-		timeline_record(host->timeline, TIMELINE_LOADED);
-	return ret;
+		return diag_fail(diag, -ret, "%s: %s", host->config->kernel, reason.text);
+	}
+	timeline_record(host->timeline, TIMELINE_LOADED);
+	return 0;
 }
 
 void vm_unload(struct vm *vm)

@@ -244,7 +244,7 @@ static char *cmdline_of(size_t size)
 	return text;
 }
 
-static int load_cmdline(size_t size, const char *version, const char *guest_os)
+static int load_cmdline(size_t size, enum image_container container, const char *guest_os)
 {
 	char *cmdline = cmdline_of(size);
 	struct fixture f;
@@ -252,7 +252,7 @@ static int load_cmdline(size_t size, const char *version, const char *guest_os)
 
 	init(&f);
 	f.params.cmdline = cmdline;
-	snprintf(f.image.version, sizeof(f.image.version), "%s", version);
+	f.image.container = container;
 	if (guest_os) {
 		f.image.elf.n_notes = 1;
 		f.image.elf.note[0].type = 6;
@@ -272,14 +272,14 @@ static int load_cmdline(size_t size, const char *version, const char *guest_os)
 
 static void test_cmdline_limits(void **state)
 {
-	assert_int_equal(load_cmdline(0, "6.1.0", NULL), 0);
-	assert_int_equal(load_cmdline(2047, "6.1.0", NULL), 0);
-	assert_int_equal(load_cmdline(2048, "6.1.0", NULL), -E2BIG);
-	assert_int_equal(load_cmdline(2048, "", "linux"), -E2BIG);
-	assert_int_equal(load_cmdline(2048, "", "FreeBSD"), 0);
-	assert_int_equal(load_cmdline(2048, "", NULL), 0);
-	assert_int_equal(load_cmdline(65535, "", NULL), 0);
-	assert_int_equal(load_cmdline(65536, "", NULL), -E2BIG);
+	assert_int_equal(load_cmdline(0, IMAGE_BZIMAGE, NULL), 0);
+	assert_int_equal(load_cmdline(2047, IMAGE_BZIMAGE, NULL), 0);
+	assert_int_equal(load_cmdline(2048, IMAGE_BZIMAGE, NULL), -E2BIG);
+	assert_int_equal(load_cmdline(2048, IMAGE_ELF, "linux"), -E2BIG);
+	assert_int_equal(load_cmdline(2048, IMAGE_ELF, "FreeBSD"), 0);
+	assert_int_equal(load_cmdline(2048, IMAGE_ELF, NULL), 0);
+	assert_int_equal(load_cmdline(65535, IMAGE_ELF, NULL), 0);
+	assert_int_equal(load_cmdline(65536, IMAGE_ELF, NULL), -E2BIG);
 }
 
 /* ---- loading ---- */

@@ -14,7 +14,6 @@
 
 /* Linux: COMMAND_LINE_SIZE - 1, on x86. */
 #define LINUX_CMDLINE_MAX 2047u
-#define XEN_NOTE_GUEST_OS 6
 #define CMDLINE_MAX       (LAYOUT_CMDLINE_SIZE - 1)
 
 _Static_assert(LAYOUT_START_INFO + sizeof(struct hvm_start_info) <= LAYOUT_MODLIST, "start info");
@@ -22,26 +21,11 @@ _Static_assert(LAYOUT_MODLIST + sizeof(struct hvm_modlist_entry) <= LAYOUT_MEMMA
 _Static_assert(LAYOUT_MEMMAP + sizeof(((struct memmap *)0)->entry) <= LAYOUT_CMDLINE, "memory map");
 _Static_assert(LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE <= LAYOUT_LOW_RAM_END, "command line");
 
-/* By the version string; else, as in an ELF of unknown origin, by the Xen note that names the OS.
- */
-static bool is_linux(const struct image *image)
-{
-	const struct elf_image *elf = &image->elf;
-
-	if (image->version[0])
-		return true;
-	for (size_t i = 0; i < elf->n_notes; i++)
-		if (elf->note[i].type == XEN_NOTE_GUEST_OS &&
-			!strncmp((const char *)elf->note[i].desc, "linux", sizeof("linux")))
-			return true;
-	return false;
-}
-
 static int check_cmdline(const struct boot_params *params, struct diag *diag)
 {
 	size_t size = strlen(params->cmdline);
 
-	if (is_linux(params->image) && size > LINUX_CMDLINE_MAX)
+	if (size > LINUX_CMDLINE_MAX && image_is_linux(params->image))
 		return diag_fail(diag, E2BIG,
 			"the kernel command line has %zu bytes and Linux takes %u: shorten it",
 			size, LINUX_CMDLINE_MAX);
