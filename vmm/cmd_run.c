@@ -117,7 +117,7 @@ static enum exit_code run_guest(struct run *run)
 	host.console = open_console(&run->config, &run->diag);
 	if (!host.console) {
 		log_error("%s", run->diag.text);
-		return EXIT_OPERATOR;
+		return run->config.console == CONSOLE_FILE ? EXIT_OPERATOR : EXIT_HOST_ERROR;
 	}
 	do
 		outcome = run_once(run, &host);

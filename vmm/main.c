@@ -7,8 +7,10 @@
 #include "util/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
 	const char *name;
@@ -56,9 +58,20 @@ static int dispatch(int argc, char **argv)
 	return EXIT_OPERATOR;
 }
 
+/* Where a standard file is closed, the next file opened would be taken for it. */
+static void open_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", O_RDWR); /* the lowest free descriptor: this one */
+}
+
 int main(int argc, char **argv)
 {
-	int ret = dispatch(argc, argv);
+	int ret;
+
+	open_standard_files();
+	ret = dispatch(argc, argv);
 
 	/* What was asked for may have been text that did not fit where it went. */
 	if ((fflush(stdout) || ferror(stdout)) && !ret) {

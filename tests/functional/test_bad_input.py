@@ -59,15 +59,7 @@ def test_bad_kernels_do_not(run, tmp_path, name):
     # A kernel that unpacks well and has no PVH entry is cached like any other.
     left = cached(tmp_path) if name.endswith("-no-note") else []
     result = run(path, left=left, timeout=30)
-    assert re.search(kernels.CASES[name].says, refused(result, vm.OPERATOR))
-
-
-@pytest.mark.xfail(strict=True, reason="what the loader refuses is said without the file's name")
-@pytest.mark.parametrize("name", ["elf-in-device-hole", "elf64-no-note", "elf-note-descsz"])
-def test_refusal_by_the_loader_names_the_kernel(run, tmp_path, name):
-    path = tmp_path / name
-    path.write_bytes(kernels.CASES[name].make())
-    refused(run(path), vm.OPERATOR, path)
+    assert re.search(kernels.CASES[name].says, refused(result, vm.OPERATOR, path))
 
 
 @pytest.mark.parametrize("make, reason", [
@@ -86,12 +78,9 @@ def test_no_regular_file(run, tmp_path, make, reason, what):
     assert reason in refused(result, vm.OPERATOR, path)
 
 
-ODD = pytest.mark.xfail(strict=True, reason="a name is printed as it is, and cuts the reason off")
-
-
 @pytest.mark.parametrize("name", [
-    pytest.param("new\nline", marks=ODD, id="newline"), pytest.param("escape\x1b[31m", marks=ODD, id="escape"),
-    pytest.param("x" * 250, id="long"), pytest.param("/".join("x" * 250 for _ in range(20)), marks=ODD, id="very-long")])
+    pytest.param("new\nline", id="newline"), pytest.param("escape\x1b[31m", id="escape"),
+    pytest.param("x" * 250, id="long"), pytest.param("/".join("x" * 250 for _ in range(20)), id="very-long")])
 @pytest.mark.parametrize("what", ["kernel", "initrd"])
 def test_odd_names(run, tmp_path, name, what):
     """A name must not be able to look like a message, nor to hide the reason."""
@@ -189,6 +178,9 @@ def test_kernel_larger_than_memory(run, tmp_path):
 
 
 def test_no_address_space_for_memory(run):
+    if b"__asan_init" in vm.PRONTO.read_bytes():
+        pytest.skip("AddressSanitizer wants the address space for itself")
+
     def limit():
         import resource
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
@@ -276,7 +268,8 @@ def inject(box, tmp_path, what, *argv, threads=False):
     """
     log = tmp_path / "strace.log"
     result = vm.Vm(box, ["strace", *(["-f"] if threads else []), "-o", log, "-e", f"trace={what.split(':')[0]}",
-                         "-e", f"inject={what}", vm.PRONTO, *argv]).wait()
+                         "-e", f"inject={what}", vm.PRONTO, *argv],
+                   env={"ASAN_OPTIONS": "detect_leaks=0"}).wait()  # it uses ptrace too
     assert box.processes() == [] and box.files() == []
     return result, log.read_text(errors="replace").count("(INJECTED)")
 
@@ -293,13 +286,10 @@ def test_other_api_version(box, tmp_path, version):
     refused(result, vm.HOST_ERROR, "/dev/kvm", f"API version {version}")
 
 
-CONSOLE = pytest.mark.xfail(strict=True, reason="a console that the host has no room for is called the operator's error")
-
-
 # Each call of a kind fails in its turn, as long as there is one: the way back out of every step.
 @STRACE
 @pytest.mark.kvm
-@pytest.mark.parametrize("calls", [pytest.param("eventfd2", marks=CONSOLE), pytest.param("timerfd_create", marks=CONSOLE),
+@pytest.mark.parametrize("calls", ["eventfd2", "timerfd_create",
                                    "epoll_create1", "epoll_ctl", "signalfd4", "clone3", "ioctl"])
 def test_failing_host(box, tmp_path, calls):
     n_refused = 0

@@ -11,7 +11,9 @@ struct diag {
 	char text[512];
 };
 
-/* Store the sentence (cut at the buffer's end, control characters made '?') and return -err. */
+/* Store the sentence (control characters made '?', the middle left out if it is too long) and
+ * return -err.
+ */
 __attribute__((format(printf, 3, 4))) int diag_fail(
 	struct diag *diag, int err, const char *fmt, ...);
 

@@ -12,11 +12,11 @@
 #include <stdio.h>
 
 enum timeline_moment {
-	TIMELINE_START,	  /* main() was entered */
+	TIMELINE_START,   /* main() was entered */
 	TIMELINE_LOADED,  /* kernel, initrd and hand-over are in guest RAM */
-	TIMELINE_GUEST,	  /* the boot CPU enters the guest */
+	TIMELINE_GUEST,   /* the boot CPU enters the guest */
 	TIMELINE_CONSOLE, /* the guest's first byte on its console */
-	TIMELINE_MARK,	  /* the guest's marks, by number: TIMELINE_MARK + n */
+	TIMELINE_MARK,    /* the guest's marks, by number: TIMELINE_MARK + n */
 	TIMELINE_MARK_END = TIMELINE_MARK + 256,
 	TIMELINE_END = TIMELINE_MARK_END, /* power-off, reset or crash */
 	TIMELINE_N_MOMENTS,

@@ -5,6 +5,7 @@
 #include "util/diag.h"
 #include "util/log.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -36,25 +37,54 @@ int log_level_from_name(const char *name)
 	return -1;
 }
 
+/* Room for the longest path and what is said of it. */
+#define TEXT_MAX (PATH_MAX + 1024)
+#define ELLIPSIS " ... "
+
+/* Copy what a person is to read.  A name in it must not look like a message of ours: control
+ * characters become '?'.  Nor may it hide the reason, which comes last: what does not fit is left
+ * out in the middle.
+ */
+static size_t copy_text(char *to, size_t size, const char *from)
+{
+	size_t n = strlen(from), head = n;
+
+	if (n >= size) {
+		head = (size - sizeof(ELLIPSIS)) / 2;
+		memcpy(to, from, head);
+		memcpy(to + head, ELLIPSIS, sizeof(ELLIPSIS) - 1);
+		head += sizeof(ELLIPSIS) - 1;
+		from += n - (size - 1 - head);
+		n = size - 1;
+		memcpy(to + head, from, n - head);
+	} else {
+		memcpy(to, from, n);
+	}
+	to[n] = '\0';
+	for (char *c = to; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	return n;
+}
+
 void log_at(enum log_level level, const char *fmt, ...)
 {
-	char line[1024];
+	char text[TEXT_MAX], line[1024];
 	va_list ap;
-	int n;
+	size_t n;
 
 	if (level > log_level)
 		return;
-	n = snprintf(line, sizeof(line), "pronto: %s: ", level_names[level]);
 	va_start(ap, fmt);
-	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 2, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (n > (int)sizeof(line) - 3)
-		n = (int)sizeof(line) - 3;
+	n = (size_t)snprintf(line, sizeof(line), "pronto: %s: ", level_names[level]);
+	n += copy_text(line + n, sizeof(line) - n - 2, text);
 	if (atomic_load_explicit(&log_raw, memory_order_relaxed))
 		line[n++] = '\r';
 	line[n++] = '\n';
 	/* Nowhere to report that messages cannot be written. */
-	(void)!write(STDERR_FILENO, line, (size_t)n);
+	(void)!write(STDERR_FILENO, line, n);
 }
 
 bool log_limit_ok(struct log_limit *limit)
@@ -74,14 +104,13 @@ bool log_limit_ok(struct log_limit *limit)
 
 int diag_fail(struct diag *diag, int err, const char *fmt, ...)
 {
+	char text[TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(diag->text, sizeof(diag->text), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	for (char *c = diag->text; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	copy_text(diag->text, sizeof(diag->text), text);
 	return -err;
 }
 
