@@ -126,7 +126,7 @@ static void test_slow_reader_gets_all_at_the_end(void **state)
 	open_stdio(rig, -1);
 	attach(rig);
 	n = fill(rig);
-	start_reader(rig, &reader, 180);
+	start_reader(rig, &reader, 350);
 	close_console(rig);
 	finish_reader(&reader);
 	assert_true(timeline_now() - start > CONSOLE_STALL_MS * MS);

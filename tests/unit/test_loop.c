@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 struct rig {
@@ -93,6 +94,26 @@ static void test_level_triggered(void **state)
 	assert_int_equal(loop_run(&rig->loop), 0);
 	assert_int_equal(rig->n_calls[0], 3); /* nobody read the counter */
 	assert_int_equal(rig->n_calls[1], 0);
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void test_waits_asleep(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t cpu_ns = thread_cpu_ns(), start = timeline_now();
+
+	loop_timer_set(rig->end.fd, 200, 0);
+	assert_int_equal(loop_add(&rig->loop, &rig->end, EPOLLIN), 0);
+	assert_int_equal(loop_run(&rig->loop), 0);
+	assert_true(timeline_now() - start >= 200000000);
+	assert_true(thread_cpu_ns() - cpu_ns < 20000000);
 }
 
 /* Neither of two that are always ready starves the other. */
@@ -179,6 +200,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_level_triggered),
+		TEST(test_waits_asleep),
 		TEST(test_fair),
 		TEST(test_removed_is_not_called),
 		TEST(test_regular_file_is_refused),
