@@ -24,6 +24,10 @@
 
 #define EFLAGS_FIXED 0x2u
 
+/* After INIT or reset */
+#define RESET_RIP     0xfff0u
+#define RESET_CS_BASE 0xffff0000u
+
 int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag)
 {
 	static const struct kvm_msr_entry entries[] = {
@@ -109,7 +113,11 @@ void vcpu_log_registers(const struct vcpu *vcpu)
 		log_error("vCPU %u: its registers cannot be read: %s", vcpu->id, strerror(errno));
 		return;
 	}
-	log_error("vCPU %u registers:", vcpu->id);
+	/* On AMD a triple fault leaves no defined state, and KVM resets the vCPU. */
+	log_error("vCPU %u registers%s:", vcpu->id,
+		r.rip == RESET_RIP && s.cs.base == RESET_CS_BASE
+			? " (of a CPU just reset: what they were is lost)"
+			: "");
 	log_error("  rip %016llx rflags %016llx", r.rip, r.rflags);
 	log_error("  rax %016llx rbx %016llx rcx %016llx rdx %016llx", r.rax, r.rbx, r.rcx, r.rdx);
 	log_error("  rsi %016llx rdi %016llx rsp %016llx rbp %016llx", r.rsi, r.rdi, r.rsp, r.rbp);
