@@ -9,6 +9,7 @@
 #include "util/timeline.h"
 #include "vm.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,27 +78,6 @@ static enum exit_code run_dry(struct run *run)
 	return EXIT_SUCCESS;
 }
 
-/* One life of the guest, from a fresh machine to its end. */
-static enum exit_code run_once(struct run *run, const struct vm_host *host)
-{
-	enum exit_code outcome = EXIT_HOST_ERROR;
-
-	if (vm_load(&run->vm, host, &run->params, &run->diag)) {
-		log_error("%s", run->diag.text);
-		return EXIT_OPERATOR;
-	}
-	if (vm_init(&run->vm, &run->diag)) {
-		log_error("%s", run->diag.text);
-		goto out_unload;
-	}
-	if (vm_run(&run->vm, &outcome, &run->diag))
-		log_error("%s", run->diag.text);
-	vm_fini(&run->vm);
-out_unload:
-	vm_unload(&run->vm);
-	return outcome;
-}
-
 static struct console *open_console(const struct config *config, struct diag *diag)
 {
 	switch (config->console) {
@@ -108,21 +88,51 @@ static struct console *open_console(const struct config *config, struct diag *di
 	}
 }
 
+/* One life of the guest, from a fresh machine to its end.  The first opens the console: only when
+ * all that the operator named is known to be usable.
+ */
+static enum exit_code run_once(struct run *run, struct vm_host *host)
+{
+	enum exit_code outcome = EXIT_HOST_ERROR;
+	int ret;
+
+	if (vm_load(&run->vm, host, &run->params, &run->diag)) {
+		log_error("%s", run->diag.text);
+		return EXIT_OPERATOR;
+	}
+	ret = vm_init(&run->vm, &run->diag);
+	if (ret) {
+		log_error("%s", run->diag.text);
+		outcome = ret == -E2BIG ? EXIT_OPERATOR : EXIT_HOST_ERROR;
+		goto out_unload;
+	}
+	if (!host->console)
+		host->console = open_console(&run->config, &run->diag);
+	if (!host->console) {
+		log_error("%s", run->diag.text);
+		outcome = run->config.console == CONSOLE_FILE ? EXIT_OPERATOR : EXIT_HOST_ERROR;
+		goto out_fini;
+	}
+	if (vm_run(&run->vm, &outcome, &run->diag))
+		log_error("%s", run->diag.text);
+out_fini:
+	vm_fini(&run->vm);
+out_unload:
+	vm_unload(&run->vm);
+	return outcome;
+}
+
 static enum exit_code run_guest(struct run *run)
 {
 	struct vm_host host = { &run->config, NULL, &run->timeline };
 	enum exit_code outcome;
 
 	vm_block_signals();
-	host.console = open_console(&run->config, &run->diag);
-	if (!host.console) {
-		log_error("%s", run->diag.text);
-		return run->config.console == CONSOLE_FILE ? EXIT_OPERATOR : EXIT_HOST_ERROR;
-	}
 	do
 		outcome = run_once(run, &host);
 	while (outcome == EXIT_REBOOT && run->config.on_reboot == ON_REBOOT_RESTART);
-	console_destroy(host.console);
+	if (host.console)
+		console_destroy(host.console);
 	if (run->config.timeline)
 		timeline_print(stderr, &run->timeline);
 	return outcome;

@@ -4,12 +4,12 @@
 #define EXIT_CODES_H
 
 enum exit_code {
-	EXIT_POWEROFF = 0,   /* the guest switched itself off; or the command did what it was asked */
+	EXIT_POWEROFF = 0, /* the guest switched itself off; or the command did what it was asked */
 	EXIT_HOST_ERROR = 1, /* KVM, memory or a device of the host failed */
 	EXIT_OPERATOR = 2,   /* an option, a configuration or a file is not usable */
 	EXIT_REBOOT = 3,     /* the guest asked for a reset (a panic with panic=-1 does too) */
 	EXIT_CRASH = 4,      /* triple fault, or an instruction KVM cannot go on from */
-	EXIT_KILLED = 5,     /* ended from outside: escape key, second signal, or grace period over */
+	EXIT_KILLED = 5, /* ended from outside: escape key, second signal, or grace period over */
 };
 
 #endif

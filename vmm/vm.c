@@ -21,7 +21,7 @@ void vm_end(struct vm *vm, enum exit_code outcome)
 
 	if (!atomic_compare_exchange_strong(&vm->outcome, &running, (int)outcome))
 		return;
-	timeline_record(vm->host.timeline, TIMELINE_END);
+	timeline_record(vm->host->timeline, TIMELINE_END);
 	loop_counter_add(vm->end.fd);
 }
 
@@ -47,7 +47,7 @@ static void guest_mark(void *ctx, uint8_t mark)
 {
 	struct vm *vm = ctx;
 
-	timeline_record(vm->host.timeline, TIMELINE_MARK + mark);
+	timeline_record(vm->host->timeline, TIMELINE_MARK + mark);
 }
 
 static const struct power_ops power_ops = {
@@ -60,22 +60,22 @@ static bool serial_out(void *ctx, uint8_t byte)
 {
 	struct vm *vm = ctx;
 
-	timeline_record(vm->host.timeline, TIMELINE_CONSOLE);
-	return console_send(vm->host.console, byte);
+	timeline_record(vm->host->timeline, TIMELINE_CONSOLE);
+	return console_send(vm->host->console, byte);
 }
 
 static bool serial_can_send(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	return console_can_send(vm->host.console);
+	return console_can_send(vm->host->console);
 }
 
 static void serial_want_input(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	console_want_input(vm->host.console);
+	console_want_input(vm->host->console);
 }
 
 static const struct serial_ops serial_ops = {
@@ -141,7 +141,7 @@ static void vcpu_mmio_write(void *ctx, uint64_t gpa, unsigned int size, uint64_t
 
 static void vcpu_starting(void *ctx)
 {
-	timeline_record(((struct vm *)ctx)->host.timeline, TIMELINE_GUEST);
+	timeline_record(((struct vm *)ctx)->host->timeline, TIMELINE_GUEST);
 }
 
 static void vcpu_ended(void *ctx, enum vcpu_end end)
@@ -168,7 +168,7 @@ int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params 
 	int ret;
 
 	memset(vm, 0, sizeof(*vm));
-	vm->host = *host;
+	vm->host = host;
 	ret = guest_mem_init(&vm->mem, size);
 	if (ret)
 		return diag_fail(diag, -ret, "--memory: the host has no room for %llu MiB: %s",
@@ -209,12 +209,12 @@ static void vm_fini_devices(struct vm *vm)
 
 static int vm_init_vcpus(struct vm *vm, struct diag *diag)
 {
-	unsigned int n = vm->host.config->cpus;
+	unsigned int n = vm->host->config->cpus;
 	int ret, max = kvm_max_vcpus(vm->kvm.fd);
 
 	if ((int)n > max)
 		return diag_fail(
-			diag, EINVAL, "--cpus %u: this host's KVM offers at most %d", n, max);
+			diag, E2BIG, "--cpus %u: this host's KVM offers at most %d", n, max);
 	for (; vm->n_vcpus < n; vm->n_vcpus++) {
 		ret = vcpu_init(
 			&vm->vcpu[vm->n_vcpus], &vm->kvm, &vm->kvm_vm, vm->n_vcpus, n, diag);
@@ -319,7 +319,7 @@ static enum exit_code vm_outcome(const struct vm *vm)
 	enum exit_code outcome = (enum exit_code)atomic_load(&vm->outcome);
 
 	if (outcome == EXIT_REBOOT && vm->grace.fd >= 0 &&
-		vm->host.config->on_reboot == ON_REBOOT_RESTART)
+		vm->host->config->on_reboot == ON_REBOOT_RESTART)
 		return EXIT_KILLED;
 	return outcome;
 }
@@ -331,19 +331,20 @@ int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 	if (ret)
 		return ret;
 	ret = console_attach(
-		vm->host.console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm, diag);
+		vm->host->console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm, diag);
 	if (ret)
 		goto err_control;
 	vcpu_install_kick_handler();
 	for (unsigned int i = 0; i < vm->n_vcpus && !ret; i++)
 		ret = vcpu_start(&vm->vcpu[i], &vcpu_ops, vm, diag);
+	console_start(vm->host->console);
 	if (!ret) {
 		ret = loop_run(&vm->loop);
 		if (ret)
 			diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
 	}
 	vm_stop_vcpus(vm);
-	console_detach(vm->host.console);
+	console_detach(vm->host->console);
 	*outcome = ret ? EXIT_HOST_ERROR : vm_outcome(vm);
 err_control:
 	vm_control_fini(vm);

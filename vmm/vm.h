@@ -23,15 +23,15 @@
 
 #include <stdatomic.h>
 
-/* What outlives a reboot of the guest; not owned. */
+/* What outlives a reboot of the guest. */
 struct vm_host {
 	const struct config *config;
-	struct console *console;
+	struct console *console; /* there before vm_run() */
 	struct timeline *timeline;
 };
 
 struct vm {
-	struct vm_host host;
+	const struct vm_host *host; /* not owned */
 	struct loop loop;
 	struct guest_mem mem;
 	struct handover handover;
@@ -59,7 +59,9 @@ int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params 
 	struct diag *diag);
 void vm_unload(struct vm *vm);
 
-/* Make the machine around a loaded `vm`.  0 or -errno and diag. */
+/* Make the machine around a loaded `vm`.  0 or -errno and diag; -E2BIG: a setting asks for more
+ * than this host has.
+ */
 int vm_init(struct vm *vm, struct diag *diag);
 void vm_fini(struct vm *vm);
 

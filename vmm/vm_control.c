@@ -43,9 +43,9 @@ static void grace_tick(void *ctx, uint32_t events)
 	struct vm *vm = ctx;
 
 	loop_counter_read(vm->grace.fd);
-	if (++vm->grace_ticks * (GRACE_TICK_MS / 1000) >= vm->host.config->grace_s) {
-		log_warn(
-			"the guest did not power off within %u s; ended", vm->host.config->grace_s);
+	if (++vm->grace_ticks * (GRACE_TICK_MS / 1000) >= vm->host->config->grace_s) {
+		log_warn("the guest did not power off within %u s; ended",
+			vm->host->config->grace_s);
 		vm_end(vm, EXIT_KILLED);
 		return;
 	}
@@ -58,12 +58,12 @@ static void request_poweroff(struct vm *vm)
 {
 	int fd;
 
-	if (vm->grace.fd >= 0 || !vm->host.config->grace_s) {
+	if (vm->grace.fd >= 0 || !vm->host->config->grace_s) {
 		log_info("ended by a signal");
 		vm_end(vm, EXIT_KILLED);
 		return;
 	}
-	log_info("power button pressed; the guest has %u s", vm->host.config->grace_s);
+	log_info("power button pressed; the guest has %u s", vm->host->config->grace_s);
 	pthread_mutex_lock(&vm->power.dev.lock);
 	power_press_button(&vm->power);
 	pthread_mutex_unlock(&vm->power.dev.lock);
@@ -78,7 +78,7 @@ static void request_poweroff(struct vm *vm)
 static void type_interrupt(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->serial.dev.lock);
-	console_type(vm->host.console, CTRL_C);
+	console_type(vm->host->console, CTRL_C);
 	pthread_mutex_unlock(&vm->serial.dev.lock);
 }
 
@@ -89,7 +89,7 @@ static void signal_ready(void *ctx, uint32_t events)
 
 	if (read(vm->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
-	if (info.ssi_signo == SIGINT && vm->host.console->is_terminal)
+	if (info.ssi_signo == SIGINT && vm->host->console->is_terminal)
 		type_interrupt(vm);
 	else
 		request_poweroff(vm);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /* start_info.h - what a VMM leaves in guest memory for a PVH kernel
  *
- * The boot ABI is "x86/HVM direct boot" (Xen: docs/misc/pvh.pandoc; public/arch-x86/hvm/start_info.h).
- * All fields are little endian and naturally aligned; nothing is packed.  Any address that is 0
- * means "not present".  Every structure must lie below 4 GiB; Linux reads the module list and the
- * memory map through its first 1 GiB, so a VMM does well to keep everything low.
+ * The boot ABI is "x86/HVM direct boot" (Xen: docs/misc/pvh.pandoc;
+ * public/arch-x86/hvm/start_info.h). All fields are little endian and naturally aligned; nothing is
+ * packed.  Any address that is 0 means "not present".  Every structure must lie below 4 GiB; Linux
+ * reads the module list and the memory map through its first 1 GiB, so a VMM does well to keep
+ * everything low.
  */
 #ifndef PVH_START_INFO_H
 #define PVH_START_INFO_H

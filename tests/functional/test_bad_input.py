@@ -309,7 +309,7 @@ def test_failing_host(box, tmp_path, calls):
 @pytest.mark.kvm
 def test_failing_vcpu(box, tmp_path):
     """KVM_RUN itself: one line says so, and what the registers were follows."""
-    result, injected = inject(box, tmp_path, "ioctl:error=EFAULT:when=1", "run", vm.guest("poweroff"), threads=True)
+    result, injected = inject(box, tmp_path, "ioctl:error=EFAULT:when=60", "run", vm.guest("poweroff"), threads=True)
     assert injected >= 1
     lines = result.err.splitlines()
     assert (result.status, lines[0]) == (vm.HOST_ERROR, "pronto: error: vCPU 0: KVM_RUN: Bad address")

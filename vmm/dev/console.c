@@ -91,15 +91,17 @@ static void *writer_thread(void *arg)
 	return NULL;
 }
 
-static void start_writer(struct console *console)
+void console_start(struct console *console)
 {
-	console->progress_ns = timeline_now();
-	if (pthread_create(&console->writer, NULL, writer_thread, console)) {
+	if (console->writer_started || console->out_fd < 0)
+		return;
+	pthread_mutex_lock(&console->lock);
+	console->writer_started = !pthread_create(&console->writer, NULL, writer_thread, console);
+	if (!console->writer_started) {
 		log_warn("console: cannot start the thread that writes; output is dropped");
 		console->broken = true;
-		return;
 	}
-	console->writer_started = true;
+	pthread_mutex_unlock(&console->lock);
 }
 
 /* With console->lock held.  A dead reader always has room: what it is sent is dropped. */
@@ -130,8 +132,6 @@ bool console_send(struct console *console, uint8_t byte)
 	if (console->out_fd < 0)
 		return true;
 	pthread_mutex_lock(&console->lock);
-	if (!console->writer_started && !console->broken)
-		start_writer(console);
 	if (!console->broken)
 		ring_push(console, byte);
 	room = has_room(console);

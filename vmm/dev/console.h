@@ -72,6 +72,11 @@ int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *
 	const struct console_ops *ops, void *ctx, struct diag *diag);
 void console_detach(struct console *console);
 
+/* Start the thread that writes; until then output gathers in the ring.  Once is enough for all the
+ * guests of a console.
+ */
+void console_start(struct console *console);
+
 /* The guest's side to the host's, with the attached lock held; none blocks. */
 bool console_send(struct console *console, uint8_t byte); /* true: there is room for another */
 bool console_can_send(struct console *console);

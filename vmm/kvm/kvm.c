@@ -162,7 +162,7 @@ static int kvm_check_addressable(
 
 	if (bits >= 64 || (last->gpa + last->size - 1) >> bits == 0)
 		return 0;
-	return diag_fail(diag, EINVAL,
+	return diag_fail(diag, E2BIG,
 		"--memory: guest memory would end at %llu MiB, and this host's processor addresses "
 		"%u bits (%llu MiB); give the VM less",
 		(unsigned long long)((last->gpa + last->size) >> 20), bits, 1ull << (bits - 20));

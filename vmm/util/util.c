@@ -47,7 +47,7 @@ int log_level_from_name(const char *name)
  */
 static size_t copy_text(char *to, size_t size, const char *from)
 {
-	size_t n = strlen(from), head = n;
+	size_t n = strlen(from), head;
 
 	if (n >= size) {
 		head = (size - sizeof(ELLIPSIS)) / 2;
