@@ -123,9 +123,12 @@ def test_keeps_directory_arguments_and_environment(tmp_path):
 
 
 def test_has_kvm_and_is_root():
-    done = lab("sh", "-c", "id -u; hostname; stat -c %a /dev/kvm; cat /sys/class/net/lo/operstate; nproc",
-               "--smp", "2")
-    assert done.stdout.split() == [b"0", b"lab", b"666", b"unknown", b"2"]
+    done = lab("sh", "-c", "id -u; hostname; stat -c %a /dev/kvm; cat /sys/class/net/lo/operstate; nproc")
+    assert done.stdout.split() == [b"0", b"lab", b"666", b"unknown", b"1"]
+
+
+def test_has_the_processors_asked_for():
+    assert lab("--smp", "2", "nproc").stdout == b"2\n"
 
 
 def test_has_the_right_time_and_fresh_random_numbers():
