@@ -346,6 +346,19 @@ static void test_probing_is_not_listening(void **state)
 	assert_int_equal(rig->n_wanted, 0);
 }
 
+/* Linux enables the interrupt before the FIFO. */
+static void test_switching_the_fifo_on_loses_nothing(void **state)
+{
+	struct rig *rig = *state;
+
+	listen(rig, 0);
+	type(rig, "a");
+	set(rig, UART_FCR, UART_FCR_ENABLE_FIFO);
+	type(rig, "b");
+	assert_int_equal(get(rig, UART_RX), 'a');
+	assert_int_equal(get(rig, UART_RX), 'b');
+}
+
 /* A port that is closed clears its FIFO when it is opened again. */
 static void test_closing_is_not_listening(void **state)
 {
@@ -440,6 +453,7 @@ int main(void)
 		TEST(test_enabling_the_interrupt_is_listening),
 		TEST(test_probing_is_not_listening),
 		TEST(test_closing_is_not_listening),
+		TEST(test_switching_the_fifo_on_loses_nothing),
 		TEST(test_backpressure),
 		TEST(test_backpressure_polled),
 		TEST(test_enabling_while_busy),

@@ -155,7 +155,10 @@ static void write_interrupt_enable(struct serial *serial, uint8_t value)
 
 static void write_fifo_control(struct serial *serial, uint8_t value)
 {
-	if ((value ^ serial->fcr) & UART_FCR_ENABLE_FIFO || value & UART_FCR_CLEAR_RCVR)
+	/* The chip clears the FIFO when it is switched on, too.  Here that would lose what Linux,
+	 * which enables the interrupt first, has just been given.
+	 */
+	if (value & UART_FCR_CLEAR_RCVR || serial->fcr & ~value & UART_FCR_ENABLE_FIFO)
 		rx_clear(serial);
 	serial->fcr = value & (UART_FCR_ENABLE_FIFO | UART_FCR_TRIGGER_MASK);
 	want_input(serial);
