@@ -61,8 +61,8 @@ def down(tell):
 
 
 @contextlib.contextmanager
-def take(shape, tell):
-    """The kept lab's control port, ready for a session; None if no lab of this shape is kept."""
+def take(shape):
+    """The kept lab's control port, ready for a session; None if no lab of this shape is kept and idle."""
     if not os.path.exists(_path('pid')):
         yield None
         return
@@ -70,8 +70,8 @@ def take(shape, tell):
         try:
             fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tell('waiting: another command is using the lab that is up')
-            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield None
+            return
         if not _running() or _read('snapshot') != shape.snapshot:
             yield None
             return

@@ -233,6 +233,19 @@ def test_up_survives_a_killed_client():
         lab("--down")
 
 
+def test_a_busy_lab_is_not_waited_for():
+    lab("--up")
+    try:
+        with subprocess.Popen([LAB, "sh", "-c", "echo on; sleep 1000"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE) as busy:
+            assert busy.stdout.read(3) == b"on\n"
+            assert lab("echo", "elsewhere").stdout == b"elsewhere\n"
+            assert busy.poll() is None
+            busy.kill()
+    finally:
+        lab("--down")
+
+
 def test_a_terminal_is_a_terminal():
     child, fd = pty.fork()
     if child == 0:
