@@ -68,7 +68,8 @@ def test_pty(start):
     os.close(user)  # whoever leaves may come back
     user = os.open(name, os.O_RDWR | os.O_NOCTTY)
     os.write(user, b"\x03\x01xq")  # no signal, no escape key
-    while b"bytes 4" not in said:
+    time.sleep(0.1)  # the guest has ended; what it said waits for its reader
+    while b"bytes 4\n" not in said:
         said += os.read(user, 4096)
     result = guest.wait()
     os.close(user)

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,9 @@
 #define STALL_NS  (CONSOLE_STALL_MS * 1000000ull)
 /* One write: small, so that a slow reader's progress is seen. */
 #define WRITE_MAX 4096
+/* A pty's reader that has taken nothing for this many pauses is gone. */
+#define PTY_PAUSE_NS    5000000
+#define PTY_IDLE_PAUSES 40
 
 /* ---- output ---- */
 
@@ -193,6 +197,22 @@ static void finish_output(struct console *console)
 			(unsigned long long)console->n_dropped);
 }
 
+/* What a pty's reader has not yet read is lost when we leave: give it the time it uses. */
+static void drain_pty(int fd)
+{
+	static const struct timespec pause = { .tv_nsec = PTY_PAUSE_NS };
+	int left, last = -1;
+	unsigned int n_idle = 0;
+
+	do {
+		nanosleep(&pause, NULL);
+		if (ioctl(fd, FIONREAD, &left))
+			return;
+		n_idle = left == last ? n_idle + 1 : 0;
+		last = left;
+	} while (n_idle < (left ? PTY_IDLE_PAUSES : 1));
+}
+
 /* ---- input ---- */
 
 static void deliver(struct console *console)
@@ -358,6 +378,8 @@ void console_detach(struct console *console)
 void console_destroy(struct console *console)
 {
 	finish_output(console);
+	if (console->extra_fd >= 0)
+		drain_pty(console->extra_fd);
 	if (console->owned) {
 		close(console->out_fd);
 		if (console->extra_fd >= 0)
