@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import time
+import warnings
 
 import pytest
 
@@ -20,6 +21,7 @@ PRONTO_ASAN = os.environ.get("PRONTO_ASAN", str(ROOT / "build-asan" / "pronto"))
 BASE = "console=ttyS0 reboot=a panic=-1 cryptomgr.notests quiet"
 
 POWEROFF, REBOOT = 0, 3
+LAB_TIMEOUT = 124
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                                 reason="there is no QEMU: install qemu-system-x86")
@@ -46,9 +48,17 @@ def guests():
     return {name: Guest(name) for name in ("cloud", "generic", "cloud-6.12")}
 
 
-def in_lab(*argv, stdin=b"", timeout=120, env=None):
-    return subprocess.run([ROOT / "lab" / "lab", "-q", f"--timeout={timeout}", *argv], input=stdin,
-                          capture_output=True, timeout=timeout + 60, check=False, env=env)
+def in_lab(*argv, stdin=b"", seconds=80, env=None):
+    """Run a command in the lab.  What takes too long is killed there, by the lab's own clock.  Now and then
+    the emulated machine itself stands still, clock and all (docs/lab.md): then it is tried again."""
+    inner = ["timeout", "--foreground", "-s", "KILL", str(seconds), *argv]
+    outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *inner]
+    for _ in range(2):
+        done = subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, env=env)
+        if done.returncode != LAB_TIMEOUT:
+            break
+        warnings.warn("the lab stood still")
+    return done
 
 
 def command(kernel, *options, initrd=None, do=None, base=BASE, pronto=PRONTO):
@@ -169,41 +179,31 @@ def test_timeline(guests):
     assert at == sorted(at) and at[0] == 0
 
 
-def script_in_lab(text, timeout=120):
-    done = in_lab("sh", "-c", text, timeout=timeout)
-    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-
-
 def test_power_button(guests):
     """SIGTERM presses the button; the guest's driver sees it and user space powers off."""
     guest = guests["cloud"]
     argv = shlex.join(command(guest.vmlinux, "--console", "file:/tmp/console", "--grace", "60",
                               initrd=guest.initramfs, do="wait-button"))
-    status, out, err = script_in_lab(f"""
+    done = in_lab("sh", "-c", f"""
         {argv} &
         until grep -q '^@@ ready button' /tmp/console; do sleep 0.1; done
         kill -TERM $!
         wait $!
         echo status $?
         cat /tmp/console""")
-    assert status == 0, (out, err)
-    assert out.startswith("status 0\n"), (out, err)
-    assert "@@ button pressed" in out
+    assert done.returncode == 0, done
+    assert done.stdout.startswith(b"status 0\n"), done
+    assert b"@@ button pressed" in done.stdout
 
 
+@pytest.mark.timeout(600)
 def test_twenty_in_a_row(guests):
     """Not one of twenty hangs, crashes or says less than the others."""
     guest = guests["cloud"]
-    runs = []
     for i in range(20):
-        argv = shlex.join(command(guest.vmlinux, "-c", str(1 + i % 2), initrd=guest.initramfs))
-        runs.append(f"""timeout 60 {argv} > /tmp/out 2>&1
-            result="$? $(grep -c '^Hello from user space' /tmp/out)"
-            echo "$result"
-            [ "$result" = "0 1" ] || cat /tmp/out""")
-    status, out, err = script_in_lab("\n".join(runs), timeout=400)
-    assert status == 0, err
-    assert out.split("\n")[:-1] == ["0 1"] * 20
+        done = boot(guest.vmlinux, "-c", str(1 + i % 2), initrd=guest.initramfs)
+        assert done.status == POWEROFF, explain(done)
+        assert done.out.count("Hello from user space") == 1, explain(done)
 
 
 def test_sanitized_vmm(guests):
