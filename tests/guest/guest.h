@@ -16,12 +16,12 @@
 
 /* The machine, as its documentation gives it. */
 #define SERIAL       0x3f8
-#define SERIAL_GSI   4
+#define SERIAL_GSI   1
 #define PM_SLEEP_CTL 0x600
 #define PM_RESET     0x602
 #define PM_EVENTS    0x604
 #define PM_MARK      0x608
-#define GED_GSI      5
+#define GED_GSI      2
 #define IOAPIC       0xfec00000u
 #define LAPIC        0xfee00000u
 

@@ -15,6 +15,7 @@
 
 #define LOW(pin)  (0x10 + 2 * (pin))
 #define HIGH(pin) (0x11 + 2 * (pin))
+#define LAST      (PLATFORM_N_GSIS - 1)
 #define MASKED    0x10000u
 
 struct rig {
@@ -103,18 +104,18 @@ static void test_message(void **state)
 {
 	struct rig *rig = *state;
 
-	set(rig, HIGH(4), 0x03000000);
-	set(rig, LOW(4), 0x31);
-	raise_pin(rig, 5);
+	set(rig, HIGH(1), 0x03000000);
+	set(rig, LOW(1), 0x31);
+	raise_pin(rig, 2);
 	assert_int_equal(rig->n_messages, 0);
-	raise_pin(rig, 4);
+	raise_pin(rig, 1);
 	assert_int_equal(rig->n_messages, 1);
 	assert_int_equal(rig->address, 0xfee03000);
 	assert_int_equal(rig->data, 0x31);
-	raise_pin(rig, 4);
+	raise_pin(rig, 1);
 	assert_int_equal(rig->n_messages, 2);
-	set(rig, LOW(4), MASKED | 0x31);
-	raise_pin(rig, 4);
+	set(rig, LOW(1), MASKED | 0x31);
+	raise_pin(rig, 1);
 	assert_int_equal(rig->n_messages, 2);
 }
 
@@ -122,9 +123,9 @@ static void test_logical_lowest_priority(void **state)
 {
 	struct rig *rig = *state;
 
-	set(rig, HIGH(23), 0xff000000);
-	set(rig, LOW(23), 1u << 11 | 1u << 8 | 0xd1);
-	raise_pin(rig, 23);
+	set(rig, HIGH(LAST), 0xff000000);
+	set(rig, LOW(LAST), 1u << 11 | 1u << 8 | 0xd1);
+	raise_pin(rig, LAST);
 	assert_int_equal(rig->address, 0xfeeff004);
 	assert_int_equal(rig->data, 0x1d1);
 }
@@ -135,9 +136,9 @@ static void test_level_is_delivered_like_an_edge(void **state)
 {
 	struct rig *rig = *state;
 
-	set(rig, LOW(4), 1u << 15 | 1u << 13 | 0x31);
-	assert_int_equal(get(rig, LOW(4)), 1u << 15 | 1u << 13 | 0x31);
-	raise_pin(rig, 4);
+	set(rig, LOW(1), 1u << 15 | 1u << 13 | 0x31);
+	assert_int_equal(get(rig, LOW(1)), 1u << 15 | 1u << 13 | 0x31);
+	raise_pin(rig, 1);
 	assert_int_equal(rig->n_messages, 1);
 	assert_int_equal(rig->data, 0x31);
 }
@@ -185,9 +186,9 @@ static void test_refused_message(void **state)
 	struct rig *rig = *state;
 
 	rig->answer = -EINVAL;
-	set(rig, LOW(4), 0x31);
+	set(rig, LOW(1), 0x31);
 	for (int i = 0; i < 3; i++)
-		raise_pin(rig, 4);
+		raise_pin(rig, 1);
 	assert_int_equal(rig->n_messages, 3);
 }
 

@@ -8,12 +8,14 @@
 #define BUS_PLATFORM_H
 
 /* Interrupts: global system interrupts are the pins of the one I/O APIC.  All are edge-triggered,
- * active high: the device raises, nobody acknowledges.
+ * active high: the device raises, nobody acknowledges.  Numbered without a gap from 1 (Linux takes
+ * interrupt 0 of a serial port for "none"), for Linux visits each pin some twenty times as it
+ * boots, each time an exit.
  */
-#define PLATFORM_N_GSIS     24
-#define PLATFORM_SERIAL_GSI 4
-#define PLATFORM_GED_GSI    5
-#define PLATFORM_VIRTIO_GSI 8 /* the first slot's; slot i has this + i */
+#define PLATFORM_SERIAL_GSI 1
+#define PLATFORM_GED_GSI    2
+#define PLATFORM_N_GSIS     3
+#define PLATFORM_VIRTIO_GSI 3 /* the first slot's; slot i has this + i */
 
 /* Ports */
 #define PLATFORM_SERIAL_PORT      0x3f8 /* COM1 */
