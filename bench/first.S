@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* first.S - the tiniest guest: its first act is a byte on the serial port
+ *
+ * Every monitor carries that byte to its standard output, so the same clock outside sees it come from
+ * all of them.  Then the guest halts for good, or, with POWER_OFF, goes through every door there is.
+ *
+ * The code means the same in 16, 32 and 64-bit mode and wherever it lies: prefixes and immediates are
+ * spelt out where an assembler for one mode would choose an encoding of that mode.  (In 16-bit mode
+ * the upper half of an immediate is an instruction that changes a byte of the guest's memory.)
+ */
+
+	.section .note.Xen, "a", @note
+	.balign 4
+	.long 4, 4, 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
+	.asciz "Xen"
+	.long first_start
+
+#define PORT(n) .byte 0xba; .long n /* mov $n, %edx */
+#define VALUE(n) .byte 0xb0, n      /* mov $n, %al */
+#define OUT .byte 0xee              /* out %al, (%dx) */
+
+	.text
+	.code32
+	.globl first_start, first_end, _start
+_start:
+first_start:
+	PORT(0x3f8)
+	VALUE('!')
+	OUT
+	cli
+#ifdef POWER_OFF
+	PORT(0x600) /* ACPI sleep control: soft-off by type 5 */
+	VALUE(0x34)
+	OUT
+	PORT(0x64) /* the keyboard controller's reset */
+	VALUE(0xfe)
+	OUT
+	ud2 /* no IDT: a triple fault */
+#endif
+1:	hlt
+	jmp 1b
+first_end:
