@@ -53,7 +53,7 @@ class Shape:
     def command(self, ram, out, ram_shared=False):
         """QEMU's command line but for where the control port and the console lead."""
         if ram:
-            backend = (f'memory-backend-file,id=ram,size={self.memory},mem-path={_comma(ram)},'
+            backend = (f'memory-backend-file,id=ram,size={self.memory},mem-path={comma(ram)},'
                        f'share={"on" if ram_shared else "off"}')
         else:
             backend = f'memory-backend-ram,id=ram,size={self.memory}'
@@ -64,7 +64,7 @@ class Shape:
             '-kernel', self.kernel, '-initrd', self.initramfs, '-append', CMDLINE,
             '-fsdev', 'local,id=host,path=/,readonly=on,security_model=none,multidevs=remap',
             '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host',
-            '-fsdev', f'local,id=out,path={_comma(out)},security_model=none,multidevs=remap',
+            '-fsdev', f'local,id=out,path={comma(out)},security_model=none,multidevs=remap',
             '-device', 'virtio-9p-pci,fsdev=out,mount_tag=out',
             '-device', 'virtio-serial-pci,max_ports=2',
             '-device', 'virtserialport,chardev=port,name=pronto.lab',
@@ -72,7 +72,7 @@ class Shape:
         ]
 
 
-def _comma(path):
+def comma(path):
     """PATH as the value of a QEMU option."""
     return path.replace(',', ',,')
 
@@ -89,8 +89,8 @@ class Machine:
         fds = [self._log.fileno()]
         if ram:
             fds.append(ram.fileno())
-        command = shape.command(_reopen(ram), out or _nowhere(), ram_shared=not state)
-        command += ['-chardev', f'file,id=console,path={_reopen(self._log)},append=on']
+        command = shape.command(reopen(ram), out or _nowhere(), ram_shared=not state)
+        command += ['-chardev', f'file,id=console,path={reopen(self._log)},append=on']
         if state:
             fds.append(state.fileno())
             command += ['-incoming', 'defer']
@@ -110,7 +110,7 @@ class Machine:
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, pass_fds=fds,
             cwd='/', start_new_session=True,
-            preexec_fn=None if listen else _die_with(os.getpid()))
+            preexec_fn=None if listen else die_with(os.getpid()))
         for end in ends:
             end.close()
         if state:
@@ -178,7 +178,7 @@ def _order(command, arguments=None):
     return json.dumps({'execute': command, 'arguments': arguments or {}}).encode()
 
 
-def _reopen(file):
+def reopen(file):
     """A path by which QEMU opens FILE anew: nobody can take it away in between."""
     return f'/proc/self/fd/{file.fileno()}' if file else None
 
@@ -190,7 +190,7 @@ def _nowhere():
     return result
 
 
-def _die_with(parent):
+def die_with(parent):
     """For the new process: end when the parent does, even by a signal it cannot catch."""
     libc = ctypes.CDLL(None)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Debian packages, downloaded and unpacked into the cache; nothing is installed.
 
-A set is a name of ours for a package.  .cache/packages/SET is a link to PACKAGE_VERSION beside it, which
-is the package's tree; while the link stands apt is not asked again, so a set stays as it is until the
-cache goes.
+A set is a name of ours for a package, or for several that are unpacked into one tree.  .cache/packages/SET
+is a link to PACKAGE_VERSION beside it, which is that tree, named after the first package; while the link
+stands apt is not asked again, so a set stays as it is until the cache goes.
 """
 import glob
 import os
@@ -19,6 +19,11 @@ SETS = {
     'cloud-6.12': 'linux-image-6.12-cloud-amd64',
     'generic': 'linux-image-amd64',
     'busybox': 'busybox-static',
+    'xen': 'xen-hypervisor-4.17-amd64',
+    # Xen's tools, with the libraries they are linked to.
+    'xen-tools': 'xen-utils-4.17 libxencall1 libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 '
+                 'libxengnttab1 libxenhypfs1 libxenmisc4.17 libxenstore4 libxentoolcore1 libxentoollog1 '
+                 'libyajl2 libuuid1 liblzma5 libzstd1 zlib1g libc6 libgcc-s1',
 }
 KERNELS = [name for name, package in SETS.items() if package.startswith('linux-image-')]
 
@@ -35,14 +40,16 @@ def get(name):
     return os.path.realpath(link)
 
 
-def _fetch(package, link):
-    package, version = _resolve(package)
+def _fetch(names, link):
+    packages = [_resolve(name) for name in names.split()]
+    package, version = packages[0]
     final = os.path.join(os.path.dirname(link), f'{package}_{version.replace(":", "%3a")}')
     if not os.path.isdir(final):
         with tempfile.TemporaryDirectory(prefix='.new-', dir=os.path.dirname(link)) as tmp:
-            deb = _download(package, version, tmp)
+            debs = _download(packages, tmp)
             with cache.new_dir(final) as tree:
-                _run(['dpkg-deb', '-x', deb, tree])
+                for deb in debs:
+                    _run(['dpkg-deb', '-x', deb, tree])
     tmp = link + '.new'
     if os.path.lexists(tmp):
         os.unlink(tmp)
@@ -58,11 +65,12 @@ def _resolve(package):
     return real.groups() if real else (package, fields['Version'])
 
 
-def _download(package, version, directory):
+def _download(packages, directory):
     # apt's own unprivileged user could not write here; root has to say that this is meant.
     options = ['-o', 'APT::Sandbox::User=root'] if os.geteuid() == 0 else []
-    _run(['apt-get', *options, '-q', 'download', f'{package}={version}'], cwd=directory)
-    return glob.glob(os.path.join(directory, '*.deb'))[0]
+    wanted = [f'{package}={version}' for package, version in packages]
+    _run(['apt-get', *options, '-q', 'download', *wanted], cwd=directory)
+    return sorted(glob.glob(os.path.join(directory, '*.deb')))
 
 
 def _run(command, cwd=None, missing=None):
