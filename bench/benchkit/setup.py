@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""What a run of the benchmarks is given: the build, the monitors, how many rounds, where."""
+import os
+import sys
+
+from . import monitors, place
+
+LAB = os.path.join(place.TOP, 'lab')
+sys.path.insert(0, LAB)
+# pylint: disable=wrong-import-position
+from labkit.cache import Problem  # noqa: E402
+
+
+class Setup:
+    def __init__(self, build, rounds, scratch, only=(), quick=False):
+        self.build, self.rounds, self.scratch, self.quick = os.path.abspath(build), rounds, scratch, quick
+        self.monitors = [m for m in monitors.all_of(self.build, scratch) if not only or m.name in only]
+
+    def tell(self, text):
+        """Progress, for a person who watches."""
+        if sys.stderr.isatty():
+            print(f'\r\033[K{text}', end='', file=sys.stderr, flush=True)
+
+    def monitor(self, name):
+        return next((m for m in self.monitors if m.name == name), None)
+
+    def tiny(self, end):
+        """The tiny guest: END is halt or off."""
+        return os.path.join(self.build, 'bench', f'first-{end}.elf')
+
+    def able(self, case, bzimage=False):
+        """The monitors that can take part; the others are noted in CASE."""
+        result = []
+        for monitor in self.monitors:
+            why = monitor.why_not()
+            if not why and monitor.bzimage_only and not bzimage:
+                why = 'boots no ELF file, only bzImages'
+            if why:
+                case.absent[monitor.name] = why
+            else:
+                result.append(monitor)
+        return result
+
+
+def why_no_kvm():
+    try:
+        os.close(os.open('/dev/kvm', os.O_RDWR))
+    except OSError as err:
+        return f'/dev/kvm: {err.strerror}'
+    return None
+
+
+def why_no_lab():
+    from labkit import machine  # pylint: disable=import-outside-toplevel
+    try:
+        machine.Shape(1, 2 << 30)
+    except Problem as err:
+        return f'the lab: {err}'
+    return None
