@@ -76,17 +76,21 @@ static void test_output(void **state)
 	assert_int_equal(reader.n_wrong, 0);
 }
 
-/* A line costs one write, not one a byte. */
+/* The first byte goes at once, the rest of a line by one write more. */
 static void test_output_is_gathered(void **state)
 {
 	struct rig *rig = *state;
 	uint8_t data[256];
+	ssize_t first;
 
 	open_stdio(rig, -1);
 	attach(rig);
 	for (size_t i = 0; i < 100; i++)
 		send_byte(rig, pattern(i));
-	assert_int_equal(read(rig->reader, data, sizeof(data)), 100);
+	first = read(rig->reader, data, sizeof(data));
+	assert_in_range(first, 1, 100);
+	if (first < 100)
+		assert_int_equal(read(rig->reader, data, sizeof(data)), 100 - first);
 }
 
 static void test_slow_reader_holds_nobody_and_loses_nothing(void **state)

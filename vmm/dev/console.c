@@ -15,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The writer lets a burst come together this long, so that a line costs one write. */
+/* Between two writes output comes together this long: the first byte after a silence goes at once,
+ * and a line costs two writes.
+ */
 #define GATHER_NS 500000
 #define STALL_NS  (CONSOLE_STALL_MS * 1000000ull)
 /* One write: small, so that a slow reader's progress is seen. */
@@ -71,9 +73,26 @@ static void write_batch(struct console *console)
 	pthread_cond_broadcast(&console->changed);
 }
 
+static struct timespec monotonic_time(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / 1000000000),
+		.tv_nsec = (long)(ns % 1000000000),
+	};
+}
+
+/* With console->lock held.  The end is not kept waiting. */
+static void gather(struct console *console)
+{
+	struct timespec until = monotonic_time(timeline_now() + GATHER_NS);
+
+	while (!console->closing &&
+		!pthread_cond_timedwait(&console->changed, &console->lock, &until))
+		;
+}
+
 static void *writer_thread(void *arg)
 {
-	static const struct timespec gather = { .tv_nsec = GATHER_NS };
 	struct console *console = arg;
 
 	pthread_mutex_lock(&console->lock);
@@ -82,12 +101,8 @@ static void *writer_thread(void *arg)
 			pthread_cond_wait(&console->changed, &console->lock);
 		if (!console->count)
 			break;
-		if (!console->closing) {
-			pthread_mutex_unlock(&console->lock);
-			nanosleep(&gather, NULL);
-			pthread_mutex_lock(&console->lock);
-		}
 		write_batch(console);
+		gather(console);
 	}
 	console->writer_done = true;
 	pthread_cond_broadcast(&console->changed);
@@ -161,11 +176,8 @@ bool console_can_send(struct console *console)
 /* With console->lock held: wait until the writer has written something, or has not for too long. */
 static bool wait_progress(struct console *console)
 {
-	uint64_t since = console->progress_ns, until_ns = since + STALL_NS;
-	struct timespec until = {
-		.tv_sec = (time_t)(until_ns / 1000000000),
-		.tv_nsec = (long)(until_ns % 1000000000),
-	};
+	uint64_t since = console->progress_ns;
+	struct timespec until = monotonic_time(since + STALL_NS);
 
 	while (!console->writer_done && console->progress_ns == since)
 		if (pthread_cond_timedwait(&console->changed, &console->lock, &until))
