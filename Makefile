@@ -28,6 +28,11 @@ check:
 	scripts/setup check
 	scripts/check
 
+# What takes long and needs the real Xen with a whole dom0.
+check-xen:
+	scripts/setup check
+	scripts/check xen xen-domu
+
 install: $(BUILD)/build.ninja
 	meson configure --prefix=$(prefix) $(BUILD)
 	meson install -C $(BUILD)
@@ -61,4 +66,4 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all demo demo-shell check install lint format fuzz asan tsan coverage clean distclean
+.PHONY: all demo demo-shell check check-xen install lint format fuzz asan tsan coverage clean distclean

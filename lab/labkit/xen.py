@@ -25,7 +25,7 @@ POWER_OFF, REBOOT, CRASH, TIMEOUT, REFUSED = 'power-off', 'reboot', 'crash', 'ti
 class Guest:
     """A domain to start: files, and what it is given.  The time is in seconds, memory in MiB."""
 
-    def __init__(self, kernel, ramdisk=None, cmdline='', memory=128, n_cpus=1, timeout=60.0):
+    def __init__(self, kernel, ramdisk=None, cmdline=None, memory=128, n_cpus=1, timeout=60.0):
         self.kernel, self.ramdisk, self.cmdline = kernel, ramdisk, cmdline
         self.memory, self.n_cpus, self.timeout = memory, n_cpus, timeout
 
@@ -122,6 +122,7 @@ DOM0_ENDINGS = (
 )
 COMPLAINTS = ('ERROR', 'Unable', 'Failed')  # about dom0's image, before it starts
 REFUSAL = 'Could not construct domain 0'
+AFTER_PANIC = 'Reboot in'  # five seconds, which nobody waits for here
 
 
 class Dom0:
@@ -149,7 +150,7 @@ class Dom0:
         if event.kind != xen_console.XEN:
             self.outcome.said[event.kind] += event.text
         elif self._starting or self._panic or event.text.startswith(COMPLAINTS):
-            if event.text.strip('*'):
+            if event.text.strip('*') and not event.text.startswith(AFTER_PANIC):
                 self.outcome.said[xen_console.XEN] += event.text + '\n'
         self._show(event)
         if event.kind == xen_console.XEN:
@@ -161,7 +162,7 @@ class Dom0:
         if self._panic:
             if text.startswith(REFUSAL):
                 self.outcome.ending = REFUSED
-            self._over |= text.startswith('Reboot in')
+            self._over |= text.startswith(AFTER_PANIC)
             return
         for pattern, ending, last in DOM0_ENDINGS:
             if re.match(pattern, text):
@@ -173,7 +174,7 @@ def run_dom0(guest, show):
     """Boot GUEST as Xen's PVH dom0; SHOW is called with each event.  The outcome."""
     files = [open(path, 'rb') for path in (guest.kernel, guest.ramdisk) if path]
     try:
-        modules = [(files[0], guest.cmdline), *((file, '') for file in files[1:])]
+        modules = [(files[0], guest.cmdline or ''), *((file, '') for file in files[1:])]
         append = f'dom0=pvh dom0_mem={guest.memory}M,max:{guest.memory}M dom0_max_vcpus={guest.n_cpus}'
         start = time.monotonic()
         dom0 = Dom0(guest, show)

@@ -40,19 +40,17 @@ class Parser:
 
     def _line(self, line):
         text = line.decode('utf-8', 'replace').rstrip('\r')
-        # A line of Xen's can begin behind an unfinished one of dom0's.
-        before, prefix, said = text.partition('(XEN) ')
-        if prefix:
-            events = self._guest(before) if before else []
-            self._started |= bool(GUEST_STARTS.match(said))
-            return [*events, Event(XEN, said)]
-        return self._guest(text + '\n')
-
-    def _guest(self, text):
         match = re.match(r'\(d(\d+)\) (.*)', text, re.S)
         if match:
-            piece = match[2]
-            if len(piece.removesuffix('\n')) == PORT_PIECE:
-                piece = piece.removesuffix('\n')
-            return [Event(PORT, piece, int(match[1]))]
-        return [Event(CONSOLE if self._started else XEN, text if self._started else text.rstrip('\n'))]
+            end = '' if len(match[2]) == PORT_PIECE else '\n'
+            return [Event(PORT, match[2] + end, int(match[1]))]
+        # A line of Xen's can begin behind an unfinished one of dom0's.
+        before, prefix, said = text.partition('(XEN) ')
+        if not prefix:
+            return [self._dom0(text, '\n')]
+        events = [self._dom0(before, '')] if before else []
+        self._started |= bool(GUEST_STARTS.match(said))
+        return [*events, Event(XEN, said)]
+
+    def _dom0(self, text, end):
+        return Event(CONSOLE, text + end) if self._started else Event(XEN, text)

@@ -87,9 +87,11 @@ def _quoted(text):
 def _config(number, guest, files):
     lines = [
         f'name = "g{number}"', 'type = "pvh"', f'kernel = "{files[guest.kernel]}"',
-        f'cmdline = {_quoted(guest.cmdline)}', f'memory = {guest.memory}', f'vcpus = {guest.n_cpus}',
-        'tsc_mode = "native"',  # what TCG offers to emulate another is very slow
+        f'memory = {guest.memory}', f'vcpus = {guest.n_cpus}',
+        'tsc_mode = "native"',  # Xen's own would cost an exit at each reading
         *(f'on_{event} = "preserve"' for event in ('poweroff', 'reboot', 'watchdog', 'crash', 'soft_reset'))]
+    if guest.cmdline is not None:
+        lines.append(f'cmdline = {_quoted(guest.cmdline)}')
     if guest.ramdisk:
         lines.append(f'ramdisk = "{files[guest.ramdisk]}"')
     return '\n'.join(lines) + '\n'

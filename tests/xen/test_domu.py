@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""PVH domUs of the real Xen, started by xl: version 1 of the start info, with a memory map.
+
+A boot of dom0 takes long, so the guests share two: small ones, and Linux.
+"""
+import subprocess
+
+import pytest
+from xenlab import CRASH, LIFE, LINES, POWEROFF, facts, guest_program, needs_qemu, outcomes, xen
+
+pytestmark = [needs_qemu, pytest.mark.timeout(400)]
+
+
+class Batch:
+    """Guests that are started by one command; the first question for an outcome runs it."""
+
+    def __init__(self, seconds):
+        self._argv, self._names, self._seconds, self._outcomes = [], [], seconds, None
+
+    def add(self, name, *argv):
+        if self._names:
+            self._argv.append("--next")
+        self._argv += argv
+        self._names.append(name)
+
+    def __getitem__(self, name):
+        if self._outcomes is None:
+            self._outcomes = outcomes("domu", *self._argv, seconds=self._seconds)
+            assert len(self._outcomes) == len(self._names)
+        return self._outcomes[self._names.index(name)]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """How small guests fared."""
+    directory = tmp_path_factory.mktemp("small")
+    module, junk = directory / "a, b", directory / "junk"
+    module.write_text("first line\nsecond line\n")
+    junk.write_bytes(b"no kernel at all\n" * 1000)
+    batch = Batch(300)
+    for words in ("poweroff", "reboot", "crash", "halt", "triplefault", "lines", "console"):
+        batch.add(words, "--memory", "32M", "--cmdline", words, LIFE)
+    batch.add("spin", "--cmdline", "spin", "--timeout", "2", LIFE)
+    batch.add("no words", LIFE)
+    batch.add("quotes", "--cmdline", "a,b 'c' \"d\" \\e =f;g # [h]", "--vcpus", "4", LIFE)
+    batch.add("module", "--ramdisk", module, LIFE)
+    batch.add("junk", junk)
+    return batch
+
+
+@pytest.mark.parametrize("words, ending", [
+    ("poweroff", "power-off"), ("halt", "power-off"), ("reboot", "reboot"), ("crash", "crash"), ("spin", "timeout")])
+def test_ends(small, words, ending):
+    result = small[words]
+    assert (result["ending"], result["port"], result["console"], result["xen"]) == (ending, facts(1, words), "", "")
+
+
+def test_triple_fault(small):
+    result = small["triplefault"]
+    assert (result["ending"], result["port"]) == ("crash", facts(1, "triplefault"))
+    assert "Triple fault - invoking HVM shutdown action 1\n" in result["xen"]
+    assert "RIP:    0008:[<00000000001" in result["xen"]
+
+
+def test_long_lines(small):
+    assert small["lines"]["port"] == facts(1, "lines") + LINES
+
+
+def test_a_domu_has_no_console_by_hypercall(small):
+    assert (small["console"]["port"], small["console"]["console"]) == (facts(1, "console"), "")
+
+
+def test_command_lines(small):
+    assert small["no words"]["port"] == facts(1)
+    assert small["quotes"]["port"] == facts(1, "a,b 'c' \"d\" \\e =f;g # [h]")
+
+
+def test_module(small):
+    assert small["module"]["port"] == facts(1, "(none)", "first line")
+
+
+def test_refused(small):
+    """And why, in the words of Xen's tools."""
+    result = small["junk"]
+    assert (result["ending"], result["port"]) == ("refused", "")
+    assert result["xen"].startswith("xc: error: panic: xg_dom_core.c:")
+    assert "no loader found: Invalid kernel\n" in result["xen"]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""lab/xen and the programs that run in it, for tests.
+
+PRONTO names the program that was built (default: build/pronto); guests are found beside it.
+"""
+import collections
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).resolve().parent
+XEN = ROOT / "lab" / "xen"
+QEMU = "qemu-system-x86_64"
+LIFE = BUILD / "tests" / "xen" / "life.elf"
+PIECE = 199  # bytes of a line that Xen holds
+
+POWEROFF, USAGE, REBOOT, CRASH, TIMEOUT, LAB_FAILED, REFUSED = 0, 2, 3, 4, 124, 125, 126
+
+Result = collections.namedtuple("Result", "status out err")
+
+needs_qemu = pytest.mark.skipif(not shutil.which(QEMU), reason="there is no QEMU: install qemu-system-x86")
+
+
+def xen(*argv, seconds=150):
+    done = subprocess.run([XEN, *map(str, argv)], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds,
+                          check=False)
+    return Result(done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("latin-1"))
+
+
+def outcomes(*argv, seconds=280):
+    """The list that --json prints; the guests may have ended in any way."""
+    done = xen(*argv[:1], "--json", *argv[1:], seconds=seconds)
+    assert done.status not in (USAGE, LAB_FAILED), done.err
+    return json.loads(done.out)
+
+
+def facts(version, cmdline="(none)", *modules):
+    """What life.elf says of a hand-over by Xen 4.17."""
+    flags, entries = ((3, 0), (0, 5))[version]
+    return "".join(line + "\n" for line in (
+        f"version {version}", f"flags {flags}", f"map {entries}", f"modules {len(modules)}",
+        *(f"module {module}" for module in modules), f"command line {cmdline}"))
+
+
+LINES = "".join(f"{c * n}\n" for c, n in zip("abcd", (PIECE - 1, PIECE, PIECE + 1, 3 * PIECE)))
+
+
+def guest_program(*parts):
+    path = BUILD.joinpath(*parts)
+    assert path.exists(), f"{path} is not built"
+    return path
