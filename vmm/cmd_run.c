@@ -10,6 +10,7 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct run {
 	struct image image;
 	struct boot_params params;
 	struct timeline timeline;
+	FILE *timeline_file; /* where it goes; NULL if none is wanted */
 	struct vm vm;
 	struct diag diag;
 };
@@ -61,9 +63,59 @@ static void run_close_files(struct run *run)
 	image_close(&run->image);
 }
 
+/* Opened before the guest runs: what cannot be written is to be known before the boot, not after.
+ */
+static int run_open_timeline(struct run *run)
+{
+	const char *path = run->config.timeline_path;
+	int fd;
+
+	if (!run->config.timeline)
+		return 0;
+	atomic_store(&run->timeline.at_ns[TIMELINE_START], run->config.timeline_since_ns);
+	if (!path) {
+		run->timeline_file = stderr;
+		return 0;
+	}
+	/* O_NONBLOCK: opening a FIFO must not wait for its reader. */
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	run->timeline_file = fd < 0 ? NULL : fdopen(fd, "w");
+	if (run->timeline_file)
+		return 0;
+	log_error("--timeline: %s: cannot open: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* 0, or -1 if it could not be written whole. */
+static int run_close_timeline(struct run *run)
+{
+	bool bad;
+
+	if (!run->timeline_file)
+		return 0;
+	if (run->timeline_file == stderr) {
+		timeline_print(stderr, &run->timeline);
+		return 0;
+	}
+	timeline_draw(run->timeline_file, &run->timeline);
+	bad = ferror(run->timeline_file);
+	if (!fclose(run->timeline_file) && !bad)
+		return 0;
+	log_error("--timeline: %s: cannot write: %s", run->config.timeline_path, strerror(errno));
+	return -1;
+}
+
+/* What records the moments: nothing, unless they are wanted. */
+static struct timeline *run_timeline(struct run *run)
+{
+	return run->timeline_file ? &run->timeline : NULL;
+}
+
 static enum exit_code run_dry(struct run *run)
 {
-	struct vm_host host = { &run->config, NULL, &run->timeline };
+	struct vm_host host = { &run->config, NULL, run_timeline(run) };
 
 	if (vm_load(&run->vm, &host, &run->params, &run->diag)) {
 		log_error("%s", run->diag.text);
@@ -113,18 +165,20 @@ static enum exit_code run_once(struct run *run, struct vm_host *host)
 		outcome = run->config.console == CONSOLE_FILE ? EXIT_OPERATOR : EXIT_HOST_ERROR;
 		goto out_fini;
 	}
+	timeline_record(host->timeline, TIMELINE_READY);
 	if (vm_run(&run->vm, &outcome, &run->diag))
 		log_error("%s", run->diag.text);
 out_fini:
 	vm_fini(&run->vm);
 out_unload:
 	vm_unload(&run->vm);
+	timeline_record(host->timeline, TIMELINE_RELEASED);
 	return outcome;
 }
 
 static enum exit_code run_guest(struct run *run)
 {
-	struct vm_host host = { &run->config, NULL, &run->timeline };
+	struct vm_host host = { &run->config, NULL, run_timeline(run) };
 	enum exit_code outcome;
 
 	vm_block_signals();
@@ -133,8 +187,6 @@ static enum exit_code run_guest(struct run *run)
 	while (outcome == EXIT_REBOOT && run->config.on_reboot == ON_REBOOT_RESTART);
 	if (host.console)
 		console_destroy(host.console);
-	if (run->config.timeline)
-		timeline_print(stderr, &run->timeline);
 	return outcome;
 }
 
@@ -147,7 +199,6 @@ int cmd_run(int argc, char **argv)
 		log_error("out of memory");
 		return EXIT_HOST_ERROR;
 	}
-	timeline_record(&run->timeline, TIMELINE_START);
 	config_init(&run->config);
 	ret = config_parse_args(&run->config, argc, argv, &run->diag);
 	if (ret < 0)
@@ -157,12 +208,15 @@ int cmd_run(int argc, char **argv)
 		goto out;
 	}
 	log_set_level(run->config.log_level);
-	if (run_open_files(run)) {
+	if (run_open_timeline(run) || run_open_files(run)) {
 		ret = EXIT_OPERATOR;
 		goto out;
 	}
+	timeline_record(run_timeline(run), TIMELINE_OPENED);
 	ret = run->config.dry_run ? (int)run_dry(run) : (int)run_guest(run);
 	run_close_files(run);
+	if (run_close_timeline(run) && !ret)
+		ret = EXIT_HOST_ERROR;
 out:
 	config_fini(&run->config);
 	free(run);

@@ -3,6 +3,7 @@
 
 #include "boot/boot.h"
 #include "config_table.h"
+#include "util/timeline.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -174,8 +175,15 @@ static int set_dry_run(struct config *config, const char *value, struct diag *di
 
 static int set_timeline(struct config *config, const char *value, struct diag *diag)
 {
-	config->timeline = is_true(value);
-	return 0;
+	bool is_path = strcmp(value, "true") && strcmp(value, "false");
+
+	free(config->timeline_path);
+	config->timeline_path = NULL;
+	config->timeline = strcmp(value, "false");
+	/* Now, not when all settings are read: the earlier it begins, the less escapes it. */
+	if (config->timeline && !config->timeline_since_ns)
+		config->timeline_since_ns = timeline_now();
+	return is_path ? set_path(&config->timeline_path, value, diag) : 0;
 }
 
 static int set_log_level(struct config *config, const char *value, struct diag *diag)
@@ -222,8 +230,9 @@ const struct setting config_settings[CONFIG_N_SETTINGS] = {
 		"neither read nor write the cache of unpacked kernels", set_no_cache },
 	{ "dry-run", 0, KIND_FLAG, EVERYWHERE, NULL,
 		"print all that the guest would be handed, and end without KVM", set_dry_run },
-	{ "timeline", 0, KIND_FLAG, EVERYWHERE, NULL,
-		"at the end, print when the moments of the boot came", set_timeline },
+	{ "timeline", 0, KIND_FLAG_OR_STRING, EVERYWHERE, "[=FILE]",
+		"at the end, print when the moments of the boot came, or draw it: FILE.svg",
+		set_timeline },
 	{ "log-level", 0, KIND_STRING, EVERYWHERE, "error|warn|info|debug",
 		"how much to say on standard error (default: warn)", set_log_level },
 	{ "verbose", 'v', KIND_FLAG, IN_ARGS, NULL, "say more; twice for still more",
@@ -254,6 +263,7 @@ void config_fini(struct config *config)
 	free(config->initrd);
 	free(config->cmdline);
 	free(config->console_path);
+	free(config->timeline_path);
 	*config = (struct config){ 0 };
 }
 
@@ -272,7 +282,8 @@ void config_print_help(FILE *out)
 		if (!(s->place & IN_ARGS))
 			continue;
 		width = s->letter ? fprintf(out, "  -%c, ", s->letter) : fprintf(out, "      ");
-		width += fprintf(out, "--%s%s%s", s->name, s->arg ? " " : "", s->arg ? s->arg : "");
+		width += fprintf(out, "--%s%s%s", s->name, s->arg && *s->arg != '[' ? " " : "",
+			s->arg ? s->arg : "");
 		if (width > 26)
 			width = fprintf(out, "\n") - 1;
 		fprintf(out, "%*s%s\n", 27 - width, "", s->help);

@@ -39,6 +39,8 @@ struct config {
 	bool use_cache;
 	bool dry_run;
 	bool timeline;
+	char *timeline_path;        /* where it is drawn; NULL: it is printed on standard error */
+	uint64_t timeline_since_ns; /* when it was asked for, CLOCK_MONOTONIC */
 	enum log_level log_level;
 };
 

@@ -20,6 +20,13 @@ struct options {
 	char shorts[2 + 2 * CONFIG_N_SETTINGS + 1];
 };
 
+static int option_has_arg(const struct setting *s)
+{
+	if (s->kind == KIND_FLAG_OR_STRING)
+		return optional_argument;
+	return s->arg ? required_argument : no_argument;
+}
+
 static void options_init(struct options *options)
 {
 	struct option *to = options->longs;
@@ -32,8 +39,7 @@ static void options_init(struct options *options)
 
 		if (!(s->place & IN_ARGS))
 			continue;
-		*to++ = (struct option){ s->name, s->arg ? required_argument : no_argument, NULL,
-			LONG_BASE + i };
+		*to++ = (struct option){ s->name, option_has_arg(s), NULL, LONG_BASE + i };
 		if (s->letter)
 			*c++ = s->letter;
 		if (s->letter && s->arg)
@@ -81,7 +87,7 @@ static int apply_option(
 	struct config *config, const struct setting *s, const char *value, struct diag *diag)
 {
 	struct diag why;
-	int ret = s->set(config, s->arg ? value : "true", &why);
+	int ret = s->set(config, value ? value : "true", &why);
 
 	if (ret >= 0)
 		return ret;

@@ -46,15 +46,17 @@ static int apply_value(
 {
 	static const char *const wanted[] = {
 		[KIND_FLAG] = "true or false",
+		[KIND_FLAG_OR_STRING] = "true, false or a string",
 		[KIND_STRING] = "a string",
 		[KIND_NUMBER] = "a whole number",
 		[KIND_SIZE] = "a string such as \"512M\", or a whole number of bytes",
 	};
 	char digits[24];
 
-	if (json_is_boolean(value) && s->kind == KIND_FLAG)
+	if (json_is_boolean(value) && (s->kind == KIND_FLAG || s->kind == KIND_FLAG_OR_STRING))
 		return s->set(config, json_is_true(value) ? "true" : "false", diag);
-	if (json_is_string(value) && (s->kind == KIND_STRING || s->kind == KIND_SIZE))
+	if (json_is_string(value) &&
+		(s->kind == KIND_STRING || s->kind == KIND_SIZE || s->kind == KIND_FLAG_OR_STRING))
 		return s->set(config, json_string_value(value), diag);
 	if (json_is_integer(value) && (s->kind == KIND_NUMBER || s->kind == KIND_SIZE)) {
 		snprintf(

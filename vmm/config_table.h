@@ -11,10 +11,11 @@
 
 /* What JSON calls the value; set() always gets its text. */
 enum kind {
-	KIND_FLAG,   /* true or false in JSON; an option without argument; set("true") */
-	KIND_STRING, /* a string in JSON */
-	KIND_NUMBER, /* a whole number in JSON */
-	KIND_SIZE,   /* "512M", or a whole number of bytes */
+	KIND_FLAG,           /* true or false in JSON; an option without argument; set("true") */
+	KIND_FLAG_OR_STRING, /* any of these in JSON; an option with or without =VALUE */
+	KIND_STRING,         /* a string in JSON */
+	KIND_NUMBER,         /* a whole number in JSON */
+	KIND_SIZE,           /* "512M", or a whole number of bytes */
 };
 
 enum place {
@@ -29,7 +30,7 @@ struct setting {
 	char letter;      /* short option, or 0 */
 	enum kind kind;
 	enum place place;
-	const char *arg; /* NULL for a flag; "a|b" are words to choose from */
+	const char *arg; /* NULL for a flag; "a|b" are words to choose from; [=A] may be absent */
 	const char *help;
 	/* 0; 1 if this is all that was asked for; or -errno and what is wrong with the value (the
 	 * caller says whose it is).

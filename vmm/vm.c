@@ -267,10 +267,12 @@ int vm_init(struct vm *vm, struct diag *diag)
 
 	if (ret)
 		return ret;
+	timeline_record(vm->host->timeline, TIMELINE_KVM);
 	ret = kvm_vm_init(
 		&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED, diag);
 	if (ret)
 		goto err_kvm;
+	timeline_record(vm->host->timeline, TIMELINE_VM);
 	ret = vm_init_loop(vm, diag);
 	if (ret)
 		goto err_kvm_vm;
@@ -278,6 +280,7 @@ int vm_init(struct vm *vm, struct diag *diag)
 	ret = vm_init_vcpus(vm, diag);
 	if (ret)
 		goto err_vcpus;
+	timeline_record(vm->host->timeline, TIMELINE_VCPUS);
 	return 0;
 
 err_vcpus:

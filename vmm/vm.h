@@ -27,7 +27,7 @@
 struct vm_host {
 	const struct config *config;
 	struct console *console; /* there before vm_run() */
-	struct timeline *timeline;
+	struct timeline *timeline; /* NULL if none is wanted */
 };
 
 struct vm {

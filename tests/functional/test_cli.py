@@ -115,6 +115,7 @@ def test_completes_arguments(tmp_path):
     assert complete("run", "--console", "") == ["file:", "null", "pty", "stdio"]
     assert complete("run", "--on-reboot", "r") == ["restart"]
     assert complete("run", "--on-reboot", "=", "r") == ["restart"]
+    assert complete("run", "--timeline", "=", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]
     assert complete("run", "-i", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]
     assert complete("run", "--no-cache", "vmlinuz"[:7], cwd=tmp_path) == ["vmlinuz"]
     assert complete("inspect", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]

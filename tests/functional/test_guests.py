@@ -4,6 +4,7 @@
 import os
 import pathlib
 import time
+import xml.etree.ElementTree
 
 import pytest
 
@@ -110,12 +111,39 @@ def test_marks_on_the_timeline(run):
     assert result.status == vm.POWEROFF
     rows = [line.rsplit(None, 2) for line in result.err.splitlines()]
     assert [row[0] for row in rows] == [
-        "timeline", "VMM start", "kernel loaded", "first guest instruction", "first console byte",
-        "guest's mark 7", "user space", "guest's mark 255", "guest's end"]
+        "timeline", "VMM start", "kernel file open", "kernel loaded", "KVM open", "VM created", "vCPUs created",
+        "console open", "first guest instruction", "first console byte",
+        "guest's mark 7", "user space", "guest's mark 255", "guest's end", "machine released"]
     times = [float(row[1]) for row in rows[1:]]
     steps = [float(row[2]) for row in rows[1:]]
     assert times == sorted(times) and times[0] == 0 and times[-1] < result.seconds * 1000
     assert sum(steps) == pytest.approx(times[-1], abs=0.02)
+
+
+def test_timeline_drawn(run, box):
+    result = run("mark", "--timeline=t.svg", left=["cwd/t.svg"])
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+    svg = xml.etree.ElementTree.parse(box.path / "cwd" / "t.svg").getroot()
+    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+    assert abs(int(svg.get("data-start-ns")) / 1e9 - time.monotonic()) < 60
+    named = [bar.text.split(":")[0] for bar in svg.iter("{http://www.w3.org/2000/svg}title")]
+    assert named == [
+        "monitor", "kernel", "user space", "release",
+        "kernel file open", "kernel loaded", "KVM open", "VM created", "vCPUs created", "console open",
+        "first guest instruction", "first console byte", "guest's mark 7", "user space", "guest's mark 255",
+        "guest's end", "machine released"]
+
+
+def test_timeline_that_cannot_be_written(run, box):
+    """Known before the guest runs; what fails later is not a success either."""
+    result = run("mark", "--timeline=nowhere/t.svg")
+    assert (result.status, result.out) == (vm.OPERATOR, "")
+    assert result.err == "pronto: error: --timeline: nowhere/t.svg: cannot open: No such file or directory\n"
+    os.mkfifo(box.path / "fifo")
+    assert "cannot open" in run("mark", f"--timeline={box.path / 'fifo'}").err
+    result = run("mark", "--timeline=/dev/full")
+    assert (result.status, result.out) == (vm.HOST_ERROR, "marking\n")
+    assert result.err == "pronto: error: --timeline: /dev/full: cannot write: No space left on device\n"
 
 
 def test_no_timeline_unless_asked(run):

@@ -173,8 +173,10 @@ def test_timeline(guests):
     guest = guests["cloud"]
     done = boot(guest.vmlinux, "--timeline", initrd=guest.initramfs)
     rows = re.findall(r"^(\S.*?) +([\d.]+) +([\d.]+)$", done.err, re.M)
-    assert [row[0] for row in rows] == ["VMM start", "kernel loaded", "first guest instruction",
-                                        "first console byte", "user space", "guest's end"]
+    assert [row[0] for row in rows] == ["VMM start", "kernel file open", "kernel loaded", "KVM open",
+                                        "VM created", "vCPUs created", "console open",
+                                        "first guest instruction", "first console byte", "user space",
+                                        "guest's end", "machine released"]
     at = [float(row[1]) for row in rows]
     assert at == sorted(at) and at[0] == 0
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "config_table.h"
+#include "util/timeline.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ static void test_defaults(void **state)
 	assert_true(config.use_cache);
 	assert_false(config.dry_run);
 	assert_false(config.timeline);
+	assert_true(config.timeline_since_ns == 0);
 	assert_int_equal(config.log_level, LOG_LEVEL_WARN);
 	config_fini(&config);
 }
@@ -90,6 +92,32 @@ static void test_every_option(void **state)
 	assert_false(config.use_cache);
 	assert_true(config.dry_run);
 	assert_true(config.timeline);
+	config_fini(&config);
+}
+
+/* Off, printed or drawn; the last one counts, the time is the first one's. */
+static void test_timeline(void **state)
+{
+	struct config config;
+	struct diag diag;
+	uint64_t before = timeline_now();
+
+	assert_int_equal(parse(&config, "k --timeline=a.svg --timeline=b.svg", &diag), 0);
+	assert_true(config.timeline);
+	assert_string_equal(config.timeline_path, "b.svg");
+	assert_in_range(config.timeline_since_ns, before, timeline_now());
+	config_fini(&config);
+	assert_int_equal(parse(&config, "--timeline=a.svg --timeline k", &diag), 0);
+	assert_true(config.timeline);
+	assert_null(config.timeline_path);
+	assert_string_equal(config.kernel, "k");
+	config_fini(&config);
+	assert_int_equal(parse(&config, "--timeline=a.svg --timeline=false k", &diag), 0);
+	assert_false(config.timeline);
+	assert_null(config.timeline_path);
+	config_fini(&config);
+	assert_int_equal(parse(&config, "--timeline= k", &diag), -EINVAL);
+	assert_string_equal(diag.text, "option --timeline: the path is empty; name a file");
 	config_fini(&config);
 }
 
@@ -277,7 +305,8 @@ static void test_json_sets_all(void **state)
 static void test_json_values(void **state)
 {
 	static const char text[] =
-		"{ \"no-cache\": false, \"dry-run\": false, \"memory\": 67108864 }";
+		"{ \"no-cache\": false, \"dry-run\": false, \"memory\": 67108864,"
+		" \"timeline\": \"t.svg\" }";
 	struct config config;
 	struct diag diag;
 
@@ -286,6 +315,8 @@ static void test_json_values(void **state)
 	assert_true(config.use_cache);
 	assert_false(config.dry_run);
 	assert_int_equal(config.memory, MIB(64));
+	assert_true(config.timeline);
+	assert_string_equal(config.timeline_path, "t.svg");
 	config_fini(&config);
 }
 
@@ -430,8 +461,8 @@ static void test_help(void **state)
 	for (size_t i = 0; i < CONFIG_N_SETTINGS; i++) {
 		const struct setting *s = &config_settings[i];
 
-		snprintf(option, sizeof(option), "--%s%s%s", s->name, s->arg ? " " : "",
-			s->arg ? s->arg : "");
+		snprintf(option, sizeof(option), "--%s%s%s", s->name,
+			s->arg && s->arg[0] != '[' ? " " : "", s->arg ? s->arg : "");
 		assert_int_equal(!!strstr(text, option), !!(s->place & IN_ARGS));
 	}
 	free(text);
@@ -442,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_timeline),
 		cmocka_unit_test(test_last_one_wins),
 		cmocka_unit_test(test_log_level),
 		cmocka_unit_test(test_cmdline),

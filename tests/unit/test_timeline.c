@@ -14,16 +14,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *print(const struct timeline *timeline)
+static char *print_by(
+	void (*print_it)(FILE *, const struct timeline *), const struct timeline *timeline)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *file = open_memstream(&text, &size);
 
 	assert_non_null(file);
-	timeline_print(file, timeline);
+	print_it(file, timeline);
 	fclose(file);
 	return text;
+}
+
+static char *print(const struct timeline *timeline)
+{
+	return print_by(timeline_print, timeline);
 }
 
 static void test_first_record_stays(void **state)
@@ -38,6 +44,7 @@ static void test_first_record_stays(void **state)
 		;
 	timeline_record(&timeline, TIMELINE_START);
 	assert_true(atomic_load(&timeline.at_ns[TIMELINE_START]) == first);
+	timeline_record(NULL, TIMELINE_START);
 }
 
 static void test_print_in_order_of_time(void **state)
@@ -82,6 +89,74 @@ static void test_print_nothing_and_all(void **state)
 	free(text);
 }
 
+static size_t count(const char *text, const char *word)
+{
+	size_t n = 0;
+
+	while ((text = strstr(text, word))) {
+		text++;
+		n++;
+	}
+	return n;
+}
+
+/* A bar for each step, where its scale puts it: the monitor's takes the whole width, as the
+ * guest's. */
+static void test_draw(void **state)
+{
+	struct timeline timeline = { 0 };
+	char *text;
+
+	atomic_store(&timeline.at_ns[TIMELINE_START], 1000000);
+	atomic_store(&timeline.at_ns[TIMELINE_LOADED], 2000000);
+	atomic_store(&timeline.at_ns[TIMELINE_GUEST], 3000000);
+	atomic_store(&timeline.at_ns[TIMELINE_MARK + TIMELINE_MARK_USER], 13000000);
+	atomic_store(&timeline.at_ns[TIMELINE_END], 33000000);
+	atomic_store(&timeline.at_ns[TIMELINE_RELEASED], 43000000);
+	text = print_by(timeline_draw, &timeline);
+	assert_true(!strncmp(text, "<svg ", 5) && !strcmp(text + strlen(text) - 7, "</svg>\n"));
+	assert_non_null(strstr(text, " data-start-ns=\"1000000\">"));
+	assert_non_null(strstr(text, "42.000 ms from start to end"));
+	assert_non_null(strstr(text, ">monitor 2.000 ms<"));
+	assert_non_null(strstr(text, ">kernel 10.000 ms<"));
+	assert_non_null(strstr(text, ">user space 20.000 ms<"));
+	assert_non_null(strstr(text, ">release 10.000 ms<"));
+	assert_non_null(
+		strstr(text, "<rect x=\"210.0\" y=\"202.0\" width=\"325.0\" height=\"14\" rx=\"2\" "
+			     "fill=\"#2a6fb0\"><title>kernel loaded: at 1.000 ms</title>"));
+	assert_non_null(strstr(text, "<title>first guest instruction: at 2.000 ms</title>"));
+	assert_non_null(strstr(text,
+		"width=\"162.5\" height=\"14\" rx=\"2\" fill=\"#c77d1e\"><title>user space: "
+		"at 12.000 ms</title>"));
+	assert_non_null(strstr(text, "x=\"697.5\""));
+	free(text);
+}
+
+/* Nothing is lost, and nothing divided by, when there is no moment, one, all, or all at once. */
+static void test_draw_extremes(void **state)
+{
+	static struct timeline timeline;
+	char *text = print_by(timeline_draw, &timeline);
+
+	assert_int_equal(count(text, "<title>"), 0);
+	free(text);
+	atomic_store(&timeline.at_ns[TIMELINE_START], 5);
+	text = print_by(timeline_draw, &timeline);
+	assert_int_equal(count(text, "<title>"), 0);
+	free(text);
+	for (unsigned int i = 0; i < TIMELINE_N_MOMENTS; i++)
+		atomic_store(&timeline.at_ns[i], 5);
+	text = print_by(timeline_draw, &timeline);
+	assert_int_equal(count(text, ": at "), TIMELINE_N_MOMENTS - 1);
+	assert_null(strstr(text, "nan"));
+	free(text);
+	for (unsigned int i = 0; i < TIMELINE_N_MOMENTS; i++)
+		atomic_store(&timeline.at_ns[i], UINT64_MAX - i);
+	text = print_by(timeline_draw, &timeline);
+	assert_int_equal(count(text, ": at "), TIMELINE_N_MOMENTS - 1);
+	free(text);
+}
+
 static void *record_all(void *arg)
 {
 	for (unsigned int i = 0; i < TIMELINE_N_MOMENTS; i++)
@@ -108,6 +183,8 @@ int main(void)
 		cmocka_unit_test(test_first_record_stays),
 		cmocka_unit_test(test_print_in_order_of_time),
 		cmocka_unit_test(test_print_nothing_and_all),
+		cmocka_unit_test(test_draw),
+		cmocka_unit_test(test_draw_extremes),
 		cmocka_unit_test(test_threads),
 	};
 

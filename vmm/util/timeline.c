@@ -18,60 +18,68 @@ void timeline_record(struct timeline *timeline, unsigned int moment)
 {
 	uint64_t none = 0;
 
-	if (!atomic_load_explicit(&timeline->at_ns[moment], memory_order_relaxed))
+	if (timeline && !atomic_load_explicit(&timeline->at_ns[moment], memory_order_relaxed))
 		atomic_compare_exchange_strong(&timeline->at_ns[moment], &none, timeline_now());
 }
 
-struct row {
-	uint64_t at_ns;
-	unsigned int moment;
-};
-
 static int row_compare(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct timeline_row *x = a, *y = b;
 
 	if (x->at_ns != y->at_ns)
 		return x->at_ns < y->at_ns ? -1 : 1;
 	return x->moment < y->moment ? -1 : x->moment > y->moment;
 }
 
-static void row_name(char *name, size_t size, unsigned int moment)
+size_t timeline_rows(const struct timeline *timeline, struct timeline_row rows[TIMELINE_N_MOMENTS])
 {
-	static const char *const names[] = {
-		[TIMELINE_START] = "VMM start",
-		[TIMELINE_LOADED] = "kernel loaded",
-		[TIMELINE_GUEST] = "first guest instruction",
-		[TIMELINE_CONSOLE] = "first console byte",
-	};
-
-	if (moment < TIMELINE_MARK)
-		snprintf(name, size, "%s", names[moment]);
-	else if (moment == TIMELINE_MARK + TIMELINE_MARK_USER)
-		snprintf(name, size, "user space");
-	else if (moment < TIMELINE_MARK_END)
-		snprintf(name, size, "guest's mark %u", moment - TIMELINE_MARK);
-	else
-		snprintf(name, size, "guest's end");
-}
-
-void timeline_print(FILE *out, const struct timeline *timeline)
-{
-	struct row rows[TIMELINE_N_MOMENTS];
 	size_t n = 0;
 
 	for (unsigned int i = 0; i < TIMELINE_N_MOMENTS; i++) {
 		uint64_t at_ns = atomic_load(&timeline->at_ns[i]);
 
 		if (at_ns)
-			rows[n++] = (struct row){ at_ns, i };
+			rows[n++] = (struct timeline_row){ at_ns, i };
 	}
 	qsort(rows, n, sizeof(rows[0]), row_compare);
+	return n;
+}
+
+void timeline_name(char name[32], unsigned int moment)
+{
+	static const char *const names[] = {
+		[TIMELINE_START] = "VMM start",
+		[TIMELINE_OPENED] = "kernel file open",
+		[TIMELINE_LOADED] = "kernel loaded",
+		[TIMELINE_KVM] = "KVM open",
+		[TIMELINE_VM] = "VM created",
+		[TIMELINE_VCPUS] = "vCPUs created",
+		[TIMELINE_READY] = "console open",
+		[TIMELINE_GUEST] = "first guest instruction",
+		[TIMELINE_CONSOLE] = "first console byte",
+	};
+
+	if (moment < TIMELINE_MARK)
+		snprintf(name, 32, "%s", names[moment]);
+	else if (moment == TIMELINE_MARK + TIMELINE_MARK_USER)
+		snprintf(name, 32, "user space");
+	else if (moment < TIMELINE_MARK_END)
+		snprintf(name, 32, "guest's mark %u", moment - TIMELINE_MARK);
+	else
+		snprintf(name, 32, "%s",
+			moment == TIMELINE_END ? "guest's end" : "machine released");
+}
+
+void timeline_print(FILE *out, const struct timeline *timeline)
+{
+	struct timeline_row rows[TIMELINE_N_MOMENTS];
+	size_t n = timeline_rows(timeline, rows);
+
 	fprintf(out, "%-24s %10s %10s\n", "timeline", "ms", "+ms");
 	for (size_t i = 0; i < n; i++) {
 		char name[32];
 
-		row_name(name, sizeof(name), rows[i].moment);
+		timeline_name(name, rows[i].moment);
 		fprintf(out, "%-24s %10.3f %10.3f\n", name,
 			(double)(rows[i].at_ns - rows[0].at_ns) / 1e6,
 			(double)(rows[i].at_ns - rows[i ? i - 1 : 0].at_ns) / 1e6);

@@ -2,23 +2,30 @@
 /* timeline.h - when the moments of a boot came
  *
  * Each moment is recorded once, the first time, by any thread; a moment already there costs one
- * load.
+ * load.  Without a timeline (NULL) a moment costs a comparison, and no clock is read.
  */
 #ifndef UTIL_TIMELINE_H
 #define UTIL_TIMELINE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum timeline_moment {
-	TIMELINE_START,   /* main() was entered */
+	TIMELINE_START,   /* the program learnt that a timeline is wanted */
+	TIMELINE_OPENED,  /* the kernel's file is open and its ELF unpacked */
 	TIMELINE_LOADED,  /* kernel, initrd and hand-over are in guest RAM */
+	TIMELINE_KVM,     /* KVM is open, and has said what it can do */
+	TIMELINE_VM,      /* the VM has its memory and interrupt controller */
+	TIMELINE_VCPUS,   /* devices and vCPUs are there */
+	TIMELINE_READY,   /* the console is open, all but the vCPUs' threads is there */
 	TIMELINE_GUEST,   /* the boot CPU enters the guest */
 	TIMELINE_CONSOLE, /* the guest's first byte on its console */
 	TIMELINE_MARK,    /* the guest's marks, by number: TIMELINE_MARK + n */
 	TIMELINE_MARK_END = TIMELINE_MARK + 256,
 	TIMELINE_END = TIMELINE_MARK_END, /* power-off, reset or crash */
+	TIMELINE_RELEASED,                /* all that the machine was made of is given back */
 	TIMELINE_N_MOMENTS,
 };
 
@@ -32,9 +39,25 @@ struct timeline {
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t timeline_now(void);
 
+/* Record a moment as of now; timeline may be NULL. */
 void timeline_record(struct timeline *timeline, unsigned int moment);
 
-/* The moments that came, in their order, in ms since the first and since the one before. */
+/* The moments that came, in their order. */
+struct timeline_row {
+	uint64_t at_ns; /* CLOCK_MONOTONIC */
+	unsigned int moment;
+};
+size_t timeline_rows(const struct timeline *timeline, struct timeline_row rows[TIMELINE_N_MOMENTS]);
+
+/* What a moment is called; `name` has room for any in 32 bytes. */
+void timeline_name(char name[32], unsigned int moment);
+
+/* The rows as text, in ms since the first and since the one before. */
 void timeline_print(FILE *out, const struct timeline *timeline);
+
+/* The same as an SVG document that needs nothing else.  Its root's attribute data-start-ns is the
+ * first moment, in nanoseconds of CLOCK_MONOTONIC.
+ */
+void timeline_draw(FILE *out, const struct timeline *timeline);
 
 #endif
