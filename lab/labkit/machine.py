@@ -29,6 +29,9 @@ CPU = ('EPYC,rdseed=off,sha-ni=off,fxsr-opt=off,misalignsse=off,3dnowprefetch=of
        'f16c=off,fma=off')
 CMDLINE = ('console=ttyS0 quiet panic=-1 mitigations=off cryptomgr.notests random.trust_cpu=on '
            'no_timer_check tsc=reliable')
+# A processor that takes a nanosecond for each instruction, on a clock that stands still otherwise and jumps
+# over waiting: time in the machine is a count of instructions, whatever else this host does.
+ICOUNT = ('-icount', 'shift=0,sleep=off', '-seed', '7', '-rtc', 'base=2026-01-01T00:00:00,clock=vm')
 BOOT_SECONDS = 120
 LISTENING = 'server=on,wait=off'  # in the command line of a machine that is kept up
 
@@ -36,14 +39,14 @@ LISTENING = 'server=on,wait=off'  # in the command line of a machine that is kep
 class Shape:
     """What a machine is made of, and so which snapshot it comes from."""
 
-    def __init__(self, n_cpus, memory):
-        self.n_cpus, self.memory = n_cpus, memory
+    def __init__(self, n_cpus, memory, icount=False):
+        self.n_cpus, self.memory, self.icount = n_cpus, memory, icount
         self.qemu = shutil.which(QEMU)
         if not self.qemu:
             raise Problem(f'{QEMU} is not here: install the package qemu-system-x86')
         self.kernel = images.vmlinux('generic')
         self.initramfs = images.lab_initramfs()
-        self.snapshot = cache.path('lab', f'cpus{n_cpus}-mem{memory >> 20}-{self._identity()}')
+        self.snapshot = cache.path('lab', f'{"icount-" if icount else ""}cpus{n_cpus}-mem{memory >> 20}-{self._identity()}')
 
     def _identity(self):
         stat = os.stat(self.qemu)
@@ -69,6 +72,7 @@ class Shape:
             '-device', 'virtio-serial-pci,max_ports=2',
             '-device', 'virtserialport,chardev=port,name=pronto.lab',
             '-serial', 'chardev:console',
+            *(ICOUNT if self.icount else ()),
         ]
 
 
