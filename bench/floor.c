@@ -6,8 +6,10 @@
  * The guest is first.S; its byte goes to standard output.  There is no option parsing worth the
  * name, no kernel file, no start info, no ACPI, no device, no thread and nothing is taken down: a
  * real monitor does more than this and so cannot be faster, unless it finds a call here that is not
- * needed. Before the guest is entered, the time (CLOCK_MONOTONIC, ns) goes into memory; with
- * FLOOR_TIMES set in the environment it is printed on standard error at the end.
+ * needed.
+ *
+ * With FLOOR_ENTRY=FILE in the environment, FILE has at the end the time at which the guest was
+ * entered (CLOCK_MONOTONIC, ns).
  *
  * In the order that speed depends on: memory before the interrupt chip.  Secondary CPUs are created
  * and know their CPUID; they wait for a start that never comes, so they need no thread.
@@ -108,11 +110,18 @@ static void set_entry(int cpu)
 	CALL(cpu, KVM_SET_REGS, &regs);
 }
 
-static void print_time(const struct timespec *entered)
+static void write_time(const struct timespec *entered)
 {
-	if (getenv("FLOOR_TIMES"))
-		fprintf(stderr, "entered %lld%09ld\n", (long long)entered->tv_sec,
-			entered->tv_nsec);
+	const char *path = getenv("FLOOR_ENTRY");
+	FILE *file = path ? fopen(path, "we") : NULL;
+
+	if (path && !file)
+		fail(path);
+	if (!file)
+		return;
+	fprintf(file, "%lld%09ld\n", (long long)entered->tv_sec, entered->tv_nsec);
+	if (fclose(file))
+		fail(path);
 }
 
 static void run(int kvm, int cpu)
@@ -132,7 +141,7 @@ static void run(int kvm, int cpu)
 			write(STDOUT_FILENO, (uint8_t *)state + state->io.data_offset, 1) != 1)
 			fail("standard output");
 		if (state->io.port == SLEEP) {
-			print_time(&entered);
+			write_time(&entered);
 			exit(0);
 		}
 	}

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
 """start: from the start of the process to the guest's first instruction, and to the process gone."""
+import os
+import re
+
 from benchkit import place, rounds, setup
 
 NAME = 'start'
@@ -21,8 +24,29 @@ def why_not(_given):
     return setup.why_no_kvm()
 
 
+def own_entry(given, where, monitor, memory, cpus):
+    """When it entered the guest, by its own clock, of those who tell: ms from its start, and to its end."""
+    path = os.path.join(given.scratch if where.name == 'host' else '/run', 'entry')
+    argv, env = monitor.argv(given.tiny('off'), memory, cpus), {}
+    if monitor.name == 'floor':
+        env['FLOOR_ENTRY'] = path
+    elif monitor.name == 'pronto':
+        argv.insert(2, f'--timeline={path}')
+    else:
+        return {}
+    told, = place.watch(where, given.build, argv, until=FIRST_BYTE, env=env)
+    text = where.run(['cat', path])
+    if monitor.name == 'floor':
+        entered_ns = int(text)
+    else:
+        entered_ns = (int(re.search(r'data-start-ns="(\d+)"', text)[1])
+                      + float(re.search(r'first guest instruction: at ([\d.]+) ms', text)[1]) * 1e6)
+    entry_ns = entered_ns - told['up']['start_ns']
+    return {'entry_ms': entry_ns / 1e6, 'teardown_ms': (told['end']['wall_ns'] - entry_ns) / 1e6}
+
+
 def measure(given, where, monitor, memory, cpus):
-    """One contender's turn: a guest that stays, and one that powers off."""
+    """One contender's turn: a guest that stays, one that powers off, and one whose monitor tells when."""
     def turn():
         stays, = place.watch(where, given.build, monitor.argv(given.tiny('halt'), memory, cpus),
                              until=FIRST_BYTE, kill=True)
@@ -31,7 +55,8 @@ def measure(given, where, monitor, memory, cpus):
         if ends['end']['status'] not in (0, 3):
             raise place.Failed(f'ended with status {ends["end"]["status"]}')
         return {'up_ms': stays['up']['wall_ns'] / 1e6, 'up_cpu_ms': stays['up']['cpu_ns'] / 1e6,
-                'gone_ms': ends['end']['wall_ns'] / 1e6, 'gone_cpu_ms': ends['end']['cpu_ns'] / 1e6}
+                'gone_ms': ends['end']['wall_ns'] / 1e6, 'gone_cpu_ms': ends['end']['cpu_ns'] / 1e6,
+                **own_entry(given, where, monitor, memory, cpus)}
     return turn
 
 
