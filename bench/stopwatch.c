@@ -239,6 +239,8 @@ static int run(struct stopwatch *watch)
 		start_program(watch, n);
 		up = watch_up(watch, n);
 	}
+	if (!up)
+		fputs("stopwatch: it ended, or its time was over, before it was up\n", stderr);
 	if (up && watch->wait)
 		await_stdin();
 	for (unsigned int i = 0; i < n; i++)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""Linux guests: Debian's kernels, an initramfs with one program, and how a boot to it is measured."""
+import os
+
+from . import place, rounds, setup  # setup knows where labkit is
+from labkit import cache, images, packages
+from labkit.cpio import Archive
+from labkit.kernel import Kernel
+
+USER_SPACE = '@@user'
+STATS = '/sys/kernel/debug/kvm'
+# Quiet, and without the self-tests of the kernel's ciphers, which are half of such a boot.
+CMDLINE = 'console=ttyS0 quiet panic=-1 cryptomgr.notests'
+PLAIN = 'console=ttyS0 panic=-1'
+BOOT_SECONDS = 120
+
+METRICS = {
+    'user_ms': ('start to first user instruction', 'ms'),
+    'user_cpu_ms': ('start to first user instruction', 'ms of host CPU'),
+    'exits': ('exits of the guest', 'exits'),
+    'pio_exits': ('port accesses that leave the guest', 'exits'),
+    'mmio_exits': ('MMIO accesses that reach user space', 'exits'),
+    'halt_exits': ('halts', 'exits'),
+    'irq_exits': ('exits by host interrupts', 'exits'),
+    'npf': ('guest page faults fixed by KVM', 'faults'),
+    'minflt': ("page faults of the monitor's process", 'faults'),
+}
+# KVM's name of each count.
+KVM_COUNTS = {'exits': 'exits', 'pio_exits': 'io_exits', 'mmio_exits': 'mmio_exits', 'halt_exits': 'halt_exits',
+              'irq_exits': 'irq_exits', 'npf': 'pf_fixed'}
+
+
+class Guest:
+    """A kernel in the forms it comes in, and an initramfs."""
+
+    def __init__(self, name, elf, bzimage, initrd):
+        self.name, self.elf, self.bzimage, self.initrd = name, elf, bzimage, initrd
+
+    def files(self):
+        return [self.elf, self.bzimage, self.initrd]
+
+
+def initramfs(pad_mib=0):
+    """The path of an initramfs with pid 1 alone, and a file of PAD_MIB without any regularity in it."""
+    init = images.static_program('bench-init', [os.path.join(place.TOP, 'bench', 'init.c')])
+    result = cache.path('initramfs', f'bench-{cache.digest(init, pad_mib)}.cpio')
+    if not os.path.exists(result):
+        archive = Archive()
+        archive.add_dir('dev')
+        archive.add_char_device('dev/console', 5, 1)
+        archive.add_file('init', init, 0o755)
+        if pad_mib:
+            archive.add_file('pad', os.urandom(1 << 20) * pad_mib)
+        cache.write_file(result, archive.finish())
+    return result
+
+
+def debian(name):
+    """Debian's kernel of that set; fetched if need be."""
+    return Guest(name, images.vmlinux(name), Kernel(packages.get(name)).vmlinuz, initramfs())
+
+
+def contenders(given, case):
+    """(name, monitor, takes a bzImage): pronto takes part twice, by an ELF file and by its cache."""
+    result = []
+    for monitor in given.able(case, bzimage=True):
+        if monitor.name != 'floor':
+            result.append((monitor.name, monitor, monitor.bzimage_only))
+        if monitor.name == 'pronto':
+            result.append(('pronto-cached', monitor, True))
+    return result
+
+
+def measure(given, where, monitor, kernel, initrd, memory, cpus, cmdline):
+    """One boot to user space."""
+    def turn():
+        argv = monitor.argv(kernel, memory, cpus, initrd, cmdline)
+        # The counts of all VMs together: there is no other in the lab.
+        told, = place.watch(where, given.build, argv, until=USER_SPACE, kill=True, seconds=BOOT_SECONDS,
+                            stats=STATS)
+        up, stats = told['up'], told['up']['stats']
+        result = {'user_ms': up['wall_ns'] / 1e6, 'user_cpu_ms': up['cpu_ns'] / 1e6,
+                  'minflt': told['end']['minflt']}
+        result.update({name: stats[key] for name, key in KVM_COUNTS.items() if key in stats})
+        return result
+    return turn
+
+
+def race(given, where, guest, memory, cpus, cmdline, n_rounds, title=''):
+    """All monitors boot the same kernel with the same command line."""
+    case = rounds.Case(title or f'{guest.name}, {memory}M, {cpus} CPU{"s" if cpus > 1 else ""}', METRICS,
+                       f'in the {where.name}; command line: {cmdline or "each its own default"}')
+    turns = {}
+    for name, monitor, bzimage in contenders(given, case):
+        text = cmdline if cmdline or monitor.name == 'pronto' else PLAIN
+        turns[name] = measure(given, where, monitor, guest.bzimage if bzimage else guest.elf, guest.initrd,
+                              memory, cpus, text)
+    return rounds.race(case, turns, n_rounds, given.tell)
+
+
+def warm(given, where, guests):
+    """All that a boot reads is in the lab's memory before the clock runs."""
+    files = {path for guest in guests for path in guest.files()}
+    for monitor in given.monitors:
+        if not monitor.why_not():
+            files.update(monitor.files())
+    files.add(os.path.join(given.build, 'bench', 'stopwatch'))
+    for name in ('halt', 'off'):
+        files.add(given.tiny(name))
+    where.warm(sorted(files))
+
+
+why_not = setup.why_no_lab
