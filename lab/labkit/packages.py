@@ -19,6 +19,7 @@ SETS = {
     'cloud-6.12': 'linux-image-6.12-cloud-amd64',
     'generic': 'linux-image-amd64',
     'busybox': 'busybox-static',
+    'linux-source': 'linux-source-6.1',
     'xen': 'xen-hypervisor-4.17-amd64',
     # Xen's tools, with the libraries they are linked to.
     'xen-tools': 'xen-utils-4.17 libxencall1 libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 '

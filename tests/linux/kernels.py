@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""Linux with the overlay in it: its source tree, and builds of it, one for each of configs/*.config.
+
+All is below .cache/linux: source, and a directory for each configuration, which holds objects and, when
+asked for, the whole kernel.  What did not change is not built again.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "lab"))
+# pylint: disable=wrong-import-position
+from labkit import cache, packages
+
+APPLY = ROOT / "guest" / "linux" / "apply"
+CONFIGS = HERE / "configs"
+SOURCE = pathlib.Path(cache.ROOT, "linux", "source")
+SOURCE_STAMP = SOURCE.with_suffix(".stamp")
+
+# Four kinds of kernel: no entry; the entry without Xen; Xen, but not its part of the entry; all.
+KINDS = ("off", "kvm", "xen", "all")
+
+# A third of the tree is enough: no sources of other architectures, nor of drivers that no kernel here has.
+LEAVE_OUT = ["Documentation/*.*", "arch/[!x]*.[chS]", "arch/[!x]*.dts*", "arch/xtensa/*.[chS]",
+             "tools/perf/*", "tools/testing/*", "samples/*.[chS]", "sound/*.[chS]"]
+LEAVE_OUT += [f"drivers/{name}/*.[chS]" for name in (
+    "clk", "crypto", "gpu", "hwmon", "iio", "infiniband", "media", "misc", "mtd", "net", "pinctrl", "scsi",
+    "staging", "usb")]
+
+
+def run(command, **kwargs):
+    """Run a command; what it printed.  Raises with all that it said when it fails."""
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **kwargs)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+    return done.stdout
+
+
+def unpack(directory, only=()):
+    """Linux's source as Debian has it, below an empty directory; or some files of it only."""
+    archive = pathlib.Path(packages.get("linux-source"), "usr", "src", "linux-source-6.1.tar.xz")
+    excluded = [f"--exclude=linux-source-6.1/{pattern}" for pattern in LEAVE_OUT]
+    chosen = [f"linux-source-6.1/{name}" for name in only]
+    run(["tar", "-xf", archive, "-C", directory, "--strip-components=1", "--anchored", *excluded, *chosen])
+
+
+def overlay_files():
+    return run([APPLY, "--list"]).split()
+
+
+def _inputs():
+    """What the tree is made of, in one word."""
+    contents = [packages.get("linux-source"), *LEAVE_OUT]
+    for name in ("guest/pvh", "include/pvh", "guest/linux"):
+        contents += [path.read_bytes() for path in sorted((ROOT / name).rglob("*")) if path.is_file()]
+    return cache.digest(*contents)
+
+
+def _keep_times(old, new, since):
+    """Give files of NEW that were written after SINCE the time of the same file in OLD, if it has one."""
+    for directory, _, names in os.walk(new):
+        for name in names:
+            path = pathlib.Path(directory, name)
+            before = old / path.relative_to(new)
+            if path.lstat().st_mtime >= since and before.is_file() and before.read_bytes() == path.read_bytes():
+                shutil.copystat(before, path)
+
+
+def source():
+    """The tree with the overlay applied.  Files that are as they were keep their times, so a new version of
+    the overlay has only that compiled again which depends on it."""
+    cache.path("linux", "source")
+    with cache.lock("linux"):
+        inputs = _inputs()
+        if not SOURCE_STAMP.exists() or SOURCE_STAMP.read_text(encoding="utf-8") != inputs:
+            SOURCE_STAMP.unlink(missing_ok=True)
+            cache.sweep(SOURCE.parent)
+            with cache.new_dir(str(SOURCE)) as tree:
+                unpack(tree)
+                start = time.time()
+                run([APPLY, tree])
+                _keep_times(SOURCE, tree, start)
+            SOURCE_STAMP.write_text(inputs, encoding="utf-8")
+    return SOURCE
+
+
+def make(directory, *targets, arch="x86_64"):
+    """make in the tree, for a build directory; what it said."""
+    jobs = len(os.sched_getaffinity(0))
+    return run(["make", "-C", source(), "-s", f"-j{jobs}", f"O={directory}", f"ARCH={arch}", *targets])
+
+
+def wanted(fragments):
+    """Settings that the fragments ask for: name, value."""
+    text = "".join((CONFIGS / f"{name}.config").read_text(encoding="utf-8") for name in fragments)
+    found = re.findall(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$", text, re.M)
+    return text, {name or off: value or None for name, value, off in found}
+
+
+def settings(directory):
+    text = (directory / ".config").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(CONFIG_\w+)=(.*)$", text, re.M))
+
+
+def configure(kind, arch="x86_64"):
+    """The build directory of a kind of kernel, configured as its fragments say and ready to compile in.
+    The first of an architecture is made from nothing, the others from a copy of it."""
+    name = kind if arch == "x86_64" else f"{kind}-{arch}"
+    directory = pathlib.Path(cache.path("linux", name))
+    base = "base" if arch == "x86_64" else f"base-{arch}"
+    text, asked = wanted([base, kind])
+    stamp = directory / "asked"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == text:
+        return directory
+    if not directory.exists():
+        first = directory.with_name(directory.name.replace(kind, "kvm", 1))
+        with cache.new_dir(str(directory)) as new:
+            if (first / "asked").exists():
+                shutil.copytree(first, new, symlinks=True, dirs_exist_ok=True)
+    make(directory, "tinyconfig", arch=arch)
+    with open(directory / ".config", "a", encoding="utf-8") as file:
+        file.write(text)
+    make(directory, "olddefconfig", arch=arch)
+    got = settings(directory)
+    unmet = {name: value for name, value in asked.items() if got.get(name) != value}
+    assert not unmet, f"{name}: the tree does not take {unmet}"
+    stamp.write_text(text, encoding="utf-8")
+    return directory
+
+
+def objects(kind, arch="x86_64"):
+    """Compile what the overlay touches; the build directory, and what make said."""
+    directory = configure(kind, arch)
+    head = "arch/x86/kernel/head_64.o" if arch == "x86_64" else "arch/x86/kernel/head_32.o"
+    targets = [head]
+    if "CONFIG_PVH" in settings(directory):
+        targets.append("arch/x86/platform/pvh/")
+    if "CONFIG_XEN" in settings(directory):
+        targets.append("arch/x86/xen/")
+    said = make(directory, "prepare", arch=arch)
+    return directory, said + make(directory, *targets, arch=arch)
+
+
+def vmlinux(kind):
+    """The whole kernel, as an uncompressed ELF."""
+    directory = configure(kind)
+    make(directory, "vmlinux")
+    return directory / "vmlinux"
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or KINDS:
+        print(vmlinux(name))
