@@ -6,6 +6,8 @@
  * command line (the kernel makes it a setting of the environment) it powers off.
  */
 #include <linux/reboot.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
@@ -15,13 +17,31 @@
 #define MARK_PORT       0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
 #define MARK_USER_SPACE 1
 
+static sigjmp_buf back;
+
+static void refused(int sig)
+{
+	(void)sig;
+	siglongjmp(back, 1);
+}
+
+/* In the lab, a guest of q35 faults at the port although ioperm() has allowed it: no reason to die.
+ */
+static void mark(void)
+{
+	if (ioperm(MARK_PORT, 1, 1))
+		return;
+	signal(SIGSEGV, refused);
+	if (!sigsetjmp(back, 1))
+		outb(MARK_USER_SPACE, MARK_PORT);
+}
+
 int main(void)
 {
 	static const char text[] = "@@user\n";
 	const char *what = getenv("bench");
 
-	if (ioperm(MARK_PORT, 1, 1) == 0)
-		outb(MARK_USER_SPACE, MARK_PORT);
+	mark();
 	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
 		return 1;
 	if (what && !strcmp(what, "off"))

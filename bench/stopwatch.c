@@ -5,7 +5,7 @@
  *   -u TEXT     the program is up when its output holds TEXT (default: anything)
  *   -k          kill it once it is up (default: wait for its own end)
  *   -n COUNT    start so many, each when the one before is up, and keep all; implies -k
- *   -w          before the end, wait until standard input ends
+ *   -x COMMAND  when all are up, run this by the shell, with their numbers in $PIDS
  *   -s DIR      when one is up, read the number in each file of DIR too
  *   -t SECONDS  give up after so long (default: 60)
  *
@@ -44,10 +44,10 @@ struct start {
 };
 
 struct stopwatch {
-	const char *text, *stats_dir;
+	const char *text, *stats_dir, *command;
 	char **argv;
 	unsigned int count, seconds;
-	bool kill, wait;
+	bool kill;
 	struct start *start; /* shared with the children; one for each */
 	struct program program[MAX_PROGRAMS];
 };
@@ -222,12 +222,16 @@ static void watch_end(struct stopwatch *watch, unsigned int i, bool kill_it)
 	close(program->out_fd);
 }
 
-static void await_stdin(void)
+static void run_command(const struct stopwatch *watch)
 {
-	char data[64];
+	char pids[MAX_PROGRAMS * 12] = "";
+	size_t end = 0;
 
-	while (read(STDIN_FILENO, data, sizeof(data)) > 0)
-		;
+	for (unsigned int i = 0; i < watch->count; i++)
+		end += (size_t)snprintf(
+			pids + end, sizeof(pids) - end, "%d ", watch->program[i].pid);
+	if (setenv("PIDS", pids, 1) || system(watch->command))
+		fail(watch->command);
 }
 
 static int run(struct stopwatch *watch)
@@ -241,8 +245,8 @@ static int run(struct stopwatch *watch)
 	}
 	if (!up)
 		fputs("stopwatch: it ended, or its time was over, before it was up\n", stderr);
-	if (up && watch->wait)
-		await_stdin();
+	if (up && watch->command)
+		run_command(watch);
 	for (unsigned int i = 0; i < n; i++)
 		watch_end(watch, i, watch->kill || !up);
 	return up ? 0 : 1;
@@ -264,12 +268,12 @@ static void parse(struct stopwatch *watch, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+u:kn:ws:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "+u:kn:x:s:t:")) != -1) {
 		switch (opt) {
 		case 'u': watch->text = optarg; break;
 		case 'k': watch->kill = true; break;
 		case 'n': watch->count = number(optarg, MAX_PROGRAMS); break;
-		case 'w': watch->wait = true; break;
+		case 'x': watch->command = optarg; break;
 		case 's': watch->stats_dir = optarg; break;
 		case 't': watch->seconds = number(optarg, 86400); break;
 		default: exit(2);

@@ -124,15 +124,19 @@ def explain(status, text):
     return f'status {status}' + (f': {lines[-1].strip()[:200]}' if lines else '')
 
 
-def watch(place, build, argv, *, until='', kill=False, count=1, stats=None, seconds=60, env=None):
-    """Start ARGV under the stopwatch; the lines it reported, as [{'up': ..., 'end': ...}, ...]."""
+def watch(place, build, argv, *, until='', kill=False, count=1, stats=None, command=None, seconds=60,
+          env=None):
+    """Start ARGV under the stopwatch; what it reported, as [{'up': ..., 'end': ...}, ...], and the lines that
+    COMMAND printed when all were up, in the first one's 'said'."""
     options = ['-t', str(seconds), '-n', str(count)]
     options += ['-u', until] if until else []
     options += ['-k'] if kill else []
     options += ['-s', stats] if stats else []
+    options += ['-x', command] if command else []
     text = place.run([os.path.join(build, 'bench', 'stopwatch'), *options, *argv],
-                     seconds=seconds * 2 + 10, env=env)
+                     seconds=seconds * (count + 1) + 10, env=env)
     result = [{} for _ in range(count)]
+    result[0]['said'] = [line for line in text.splitlines() if not line.startswith('{')]
     for line in text.splitlines():
         if line.startswith('{'):
             entry = json.loads(line)

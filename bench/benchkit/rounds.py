@@ -34,14 +34,14 @@ class Case:
         return {**stats.summary(values), 'samples': values, 'over': over}
 
 
-def race(case, contenders, n_rounds, tell=lambda text: None):
-    """Measure each contender once without counting it, then N_ROUNDS times; fills CASE.
+def race(case, contenders, n_rounds, tell=lambda text: None, warm_up=True):
+    """Measure each contender once without counting it (unless WARM_UP is off), then N_ROUNDS times; fills CASE.
 
     CONTENDERS: {name: function that returns {metric: value}}.  One that fails its first try is absent,
     with the reason; one that fails more than a tenth of its rounds likewise.
     """
-    able = {}
-    for who, measure in contenders.items():
+    able = {} if warm_up else dict(contenders)
+    for who, measure in contenders.items() if warm_up else ():
         try:
             measure()
             able[who] = measure

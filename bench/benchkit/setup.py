@@ -12,9 +12,11 @@ from labkit.cache import Problem  # noqa: E402
 
 
 class Setup:
-    def __init__(self, build, rounds, scratch, only=(), quick=False):
-        self.build, self.rounds, self.scratch, self.quick = os.path.abspath(build), rounds, scratch, quick
-        self.monitors = [m for m in monitors.all_of(self.build, scratch) if not only or m.name in only]
+    def __init__(self, args, scratch):
+        """ARGS: as bench/bench parsed them.  SCRATCH: a directory for what is of no use afterwards."""
+        self.build, self.out, self.scratch = os.path.abspath(args.build), os.path.abspath(args.out), scratch
+        self.rounds, self.quick = args.rounds, args.quick
+        self.monitors = [m for m in monitors.all_of(self.build, scratch) if not args.only or m.name in args.only]
 
     def tell(self, text):
         """Progress, for a person who watches."""

@@ -28,7 +28,8 @@ def ratio(ours, theirs):
 
     OURS and THEIRS: {round: value}.
     """
-    shared = [ours[i] / theirs[i] for i in sorted(ours.keys() & theirs.keys()) if theirs[i]]
+    shared = [ours[i] / theirs[i] for i in sorted(ours.keys() & theirs.keys())
+              if theirs[i] > 0]
     if not shared:
         return None
     return {'n': len(shared), 'median': median(shared), 'q1': quantile(shared, 0.25),
