@@ -33,6 +33,11 @@ check-xen:
 	scripts/setup check
 	scripts/check xen xen-domu
 
+# Whole Linux kernels with the overlay, under Pronto, QEMU and Xen; builds them first.
+check-linux:
+	scripts/setup check
+	scripts/check overlay linux
+
 install: $(BUILD)/build.ninja
 	meson configure --prefix=$(prefix) $(BUILD)
 	meson install -C $(BUILD)
@@ -66,4 +71,4 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all demo demo-shell check check-xen install lint format fuzz asan tsan coverage clean distclean
+.PHONY: all demo demo-shell check check-xen check-linux install lint format fuzz asan tsan coverage clean distclean

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Whole kernels with the overlay, of each kind, where they are to boot and where they are to refuse.
+
+Not part of `make check`: the kernels take long to build when there are none yet.
+"""
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+
+import kernels
+import pytest
+
+ROOT = kernels.ROOT
+PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
+QEMU = "qemu-system-x86_64"
+CMDLINE = "reboot=a panic=-1 quiet pronto.do=report,dmesg"
+
+# What a kernel says that Xen started and that has no code for Xen.
+REFUSAL = ("pvh: on Xen a kernel needs CONFIG_XEN_PVH, which this one was built without\n"
+           "pvh: cannot boot: this is Xen, which this program was built without\n")
+
+needed = [name for name in ("make", "flex", "bison", "bc", "tar", QEMU) if not shutil.which(name)]
+pytestmark = [pytest.mark.skipif(bool(needed), reason=f"not here: {', '.join(needed)}; run scripts/setup"),
+              pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="session")
+def initramfs():
+    return kernels.run([ROOT / "lab/guest/mkinitramfs", "cloud"]).strip()
+
+
+def entry_of(vmlinux):
+    """The address in the PVH note of an ELF, and that of our entry, or None for each that is not there."""
+    notes = re.search(r"Xen +0x\S+\s+Unknown note type: \(0x0+12\)\s+description data: ([0-9a-f ]+)",
+                      kernels.run(["readelf", "-nW", vmlinux]))
+    symbol = re.search(r"^([0-9a-f]+) t pvh_entry$", kernels.run(["nm", vmlinux]), re.M)
+    return (struct.unpack("<Q", bytes.fromhex(notes[1]))[0] if notes else None,
+            int(symbol[1], 16) - 0xffffffff80000000 if symbol else None)
+
+
+@pytest.mark.timeout(5000)
+@pytest.mark.parametrize("kind", kernels.KINDS)
+def test_build(kind):
+    """Comes first, as the others want what it builds.  The note names our entry."""
+    named, ours = entry_of(kernels.vmlinux(kind))
+    assert named == ours
+    assert (named is None) == (kind == "off")
+
+
+def boots(out, seen, cpus=1):
+    """Check what the guest reported: all there, nothing wrong, and the hypervisor it saw."""
+    out = out.replace("\r", "")
+    facts = dict(re.findall(r"^@@ (\S+) ?(.*)$", out, re.M))
+    tail = out[-3000:]
+    assert facts.get("report_ends") == "here", tail
+    assert facts["cpus_online"] == str(cpus), tail
+    assert facts["hypervisor"] == seen, tail
+    assert "initrd" in facts, tail
+    assert "acpi_problem" not in facts and "kernel_problem" not in facts, tail
+    # Made by the layer: the map is sorted, and the ISA range is in it as reserved.
+    bios = [int(start, 16) for start in re.findall(r"BIOS-e820: \[mem 0x([0-9a-f]+)-", out)]
+    assert bios and bios == sorted(bios), tail
+    assert re.search(r"BIOS-e820: \[mem 0x0*a0000-0x0*fffff\] reserved", out), tail
+
+
+def run(*argv, seconds):
+    return subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, errors="replace", timeout=seconds, check=False)
+
+
+def pronto(*argv):
+    return run(ROOT / "lab/lab", "-q", "--timeout=120", PRONTO, "run", *argv, seconds=200)
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("kind", ["kvm", "xen", "all"])
+def test_pronto(kind, cpus, initramfs):
+    done = pronto("-c", cpus, "-i", initramfs, kernels.vmlinux(kind), "--", "console=ttyS0 " + CMDLINE)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    boots(done.stdout, "KVM", cpus)
+
+
+@pytest.mark.parametrize("machine", ["microvm", "q35"])
+@pytest.mark.parametrize("kind", ["kvm", "xen", "all"])
+def test_qemu(kind, machine, initramfs):
+    """Emulated, so neither Xen nor KVM: the entry serves others, too."""
+    done = run(QEMU, "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", "256M", "-nodefaults", "-display", "none",
+               "-no-reboot", "-serial", "stdio", "-kernel", kernels.vmlinux(kind), "-initrd", initramfs,
+               "-append", "console=ttyS0 " + CMDLINE, seconds=200)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    boots(done.stdout, "")
+
+
+def test_pronto_without_entry(initramfs):
+    """A kernel without an entry is refused when the shim, which has one, is not to be used."""
+    vmlinux = kernels.vmlinux("off")
+    done = pronto("--no-shim", "-i", initramfs, vmlinux)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert str(vmlinux) in done.stderr and "PVH" in done.stderr
+
+
+def test_qemu_without_entry(initramfs):
+    done = run(QEMU, "-M", "q35", "-accel", "tcg", "-display", "none", "-kernel", kernels.vmlinux("off"),
+               "-initrd", initramfs, seconds=60)
+    assert done.returncode == 1
+    assert "without PVH ELF Note" in done.stderr
+
+
+def xen(*argv):
+    """What came of each guest of one lab/xen."""
+    done = run(ROOT / "lab/xen", *argv, seconds=380)
+    assert done.stdout.startswith("["), done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def domus(initramfs):
+    """One boot of dom0 for all of them."""
+    kinds = ("kvm", "xen", "all")
+    argv = []
+    for kind in kinds:
+        argv += ["--next"] * bool(argv) + ["--memory", "256M", "--vcpus", "2", "--timeout", "90", "--ramdisk", initramfs,
+                                           "--cmdline", "console=hvc0 " + CMDLINE, kernels.vmlinux(kind)]
+    return dict(zip(kinds, xen("domu", "--json", *argv)))
+
+
+def test_xen_domu(domus):
+    """Version 1 of the start info, with a map that is not in order."""
+    assert domus["all"]["ending"] == "power-off", domus["all"]
+    boots(domus["all"]["console"], "Xen HVM", cpus=2)
+
+
+@pytest.mark.parametrize("kind", ["kvm", "xen"])
+def test_xen_domu_refused(domus, kind):
+    """The kernel has no code for Xen: it says so and halts, which Xen takes for a power-off."""
+    assert domus[kind]["port"] == REFUSAL, domus[kind]
+    assert domus[kind]["ending"] == "power-off", domus[kind]
+    assert domus[kind]["console"] == ""
+
+
+def test_xen_dom0(initramfs):
+    """Version 0, no map: Xen is asked for it."""
+    guest, = xen("dom0", "--json", "--timeout", "120", "--memory", "256M", "--cmdline", "console=hvc0 " + CMDLINE,
+                 kernels.vmlinux("all"), initramfs)
+    assert guest["ending"] == "power-off", guest
+    boots(guest["console"], "Xen HVM")
+
+
+def test_xen_dom0_refused():
+    """For want of an entry Xen itself refuses."""
+    guest, = xen("dom0", "--json", kernels.vmlinux("off"))
+    assert guest["ending"] == "refused", guest
