@@ -42,6 +42,12 @@ install: $(BUILD)/build.ninja
 	meson configure --prefix=$(prefix) $(BUILD)
 	meson install -C $(BUILD)
 
+# Against the floor and whatever peers are here; bench/bench --help has the rest.
+bench:
+	scripts/setup check
+	$(MAKE) all
+	bench/bench --build $(BUILD)
+
 lint: all
 	scripts/lint --build $(BUILD)
 
@@ -71,4 +77,4 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all demo demo-shell check check-xen check-linux install lint format fuzz asan tsan coverage clean distclean
+.PHONY: all bench demo demo-shell check check-xen check-linux install lint format fuzz asan tsan coverage clean distclean

@@ -78,7 +78,7 @@ static int run_open_timeline(struct run *run)
 		return 0;
 	}
 	/* O_NONBLOCK: opening a FIFO must not wait for its reader. */
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 	run->timeline_file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (run->timeline_file)
 		return 0;
@@ -99,6 +99,11 @@ static int run_close_timeline(struct run *run)
 		timeline_print(stderr, &run->timeline);
 		return 0;
 	}
+	/* Emptied as late as here: to free a file's pages takes time, and the start is being
+	 * measured. */
+	if (ftruncate(fileno(run->timeline_file), 0) && errno != EINVAL)
+		log_warn("--timeline: %s: cannot be emptied: %s", run->config.timeline_path,
+			strerror(errno));
 	timeline_draw(run->timeline_file, &run->timeline);
 	bad = ferror(run->timeline_file);
 	if (!fclose(run->timeline_file) && !bad)

@@ -4,8 +4,8 @@ from benchkit import linux, place
 
 NAME = 'boot'
 TITLE = 'Debian kernels to their first user instruction, in the lab, by the clock'
-# kernel, MiB, CPUs
-CASES = (('cloud', 256, 1), ('cloud', 256, 2), ('cloud', 64, 1), ('cloud', 4096, 1), ('cloud-6.12', 256, 1))
+# kernel, MiB, CPUs; with 64 MiB Debian's kernel runs out of memory on its way
+CASES = (('cloud', 256, 1), ('cloud', 256, 2), ('cloud', 96, 1), ('cloud', 4096, 1), ('cloud-6.12', 256, 1))
 
 
 def why_not(_given):

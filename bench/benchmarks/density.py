@@ -48,7 +48,7 @@ def on_host(given, where, monitor, count):
 
 def in_lab(given, where, monitor, kernel, initrd, count):
     def turn():
-        return figures(place.watch(where, given.build, monitor.argv(kernel, 64, 1, initrd, linux.CMDLINE),
+        return figures(place.watch(where, given.build, monitor.argv(kernel, 96, 1, initrd, linux.CMDLINE),
                                    until=linux.USER_SPACE, kill=True, count=count,
                                    seconds=linux.BOOT_SECONDS), 1)
     return turn
@@ -64,7 +64,7 @@ def run(given):
     cases = [rounds.race(case, turns, n_rounds, given.tell)]
     if given.quick:
         return cases
-    case = rounds.Case(f'{LINUX} Linux guests, 64M, in the lab', METRICS)
+    case = rounds.Case(f'{LINUX} Linux guests, 96M, in the lab', METRICS)
     why = linux.why_not()
     if why:
         case.absent['everybody'] = why

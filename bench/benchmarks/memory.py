@@ -4,7 +4,7 @@ from benchkit import linux, place, rounds, smaps
 
 NAME = 'memory'
 TITLE = 'Memory of booted guests of one kernel, in the lab'
-RAM_MIB = 64
+RAM_MIB = 96
 COUNTS = (1, 10, 50)
 ROUNDS = 1  # no clock is in it
 METRICS = {

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""The stopwatch, and whole runs of a few rounds."""
+import json
+import os
+import re
+import subprocess
+import xml.etree.ElementTree
+
+import pytest
+
+from benchkit import stats
+from conftest import ROOT
+
+ABSENT = "firecracker", "crosvm", "kvmtool"
+
+
+def stopwatch(build, *argv, status=0):
+    """Its lines of JSON, by kind; and what else there is."""
+    done = subprocess.run([build / "bench" / "stopwatch", *argv], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == status, done
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return ([line for line in lines if "up" in line], [line for line in lines if "end" in line],
+            [line for line in done.stdout.splitlines() if not line.startswith("{")])
+
+
+def test_stopwatch_waits_for_the_end(build):
+    (up,), (end,), _ = stopwatch(build, "sh", "-c", "echo hello; sleep 0.3; exit 3")
+    assert 0 < up["wall_ns"] < end["wall_ns"]
+    assert end["wall_ns"] - up["wall_ns"] > 250e6
+    assert end["status"] == 3
+    assert 0 < up["cpu_ns"] < 250e6 and 0 < end["cpu_ns"] < 250e6
+
+
+def test_stopwatch_counts_cpu_time(build):
+    """Work before the word is in it, work after the word is not."""
+    work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done;"
+    (idle,), _, _ = stopwatch(build, "-k", "sh", "-c", f"echo up; {work}")
+    (busy,), (end,), _ = stopwatch(build, "-k", "sh", "-c", f"{work} echo up; exec sleep 9")
+    assert busy["cpu_ns"] > 3 * idle["cpu_ns"]
+    assert end["status"] == 128 + 9
+    assert end["cpu_ns"] >= busy["cpu_ns"] * 0.9
+
+
+def test_stopwatch_finds_a_text_in_parts(build):
+    (up,), _, _ = stopwatch(build, "-u", "@@user", "sh", "-c", "printf noise@@us; sleep 0.2; echo er; sleep 0.1")
+    assert up["wall_ns"] > 180e6
+
+
+@pytest.mark.parametrize("script", ["true", "echo something else", "exec sleep 60"])
+def test_stopwatch_says_when_it_never_came_up(build, script):
+    ups, ends, _ = stopwatch(build, "-t", "1", "-u", "@@user", "sh", "-c", script, status=1)
+    assert (len(ups), len(ends)) == (0, 1)
+
+
+def test_stopwatch_keeps_many(build, tmp_path):
+    (tmp_path / "one").write_text("41\n")
+    (tmp_path / "none").write_text("text\n")
+    ups, ends, said = stopwatch(build, "-n", "3", "-s", tmp_path, "-x", "for p in $PIDS; do kill -0 $p && echo alive $p; done",
+                                "sh", "-c", "echo up; exec sleep 60")
+    assert said == [f"alive {up['pid']}" for up in ups]
+    assert [up["up"] for up in ups] == [end["end"] for end in ends] == [0, 1, 2]
+    assert all(up["stats"] == {"one": 41} for up in ups)
+    assert [up["start_ns"] for up in ups] == sorted({up["start_ns"] for up in ups})
+
+
+def test_stopwatch_refuses_nonsense(build):
+    stopwatch(build, "-n", "0", "true", status=2)
+    stopwatch(build, status=2)
+
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("memory, cpus", [("128", "1"), ("8192", "2")])
+def test_floor(build, tmp_path, memory, cpus):
+    entry = tmp_path / "entry"
+    done = subprocess.run([build / "bench" / "floor", memory, cpus, "off"], capture_output=True, text=True, timeout=60,
+                          check=False, env={**os.environ, "FLOOR_ENTRY": str(entry)})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "!", "")
+    assert int(entry.read_text()) > 0
+
+
+def bench(build, out, *argv, env=None):
+    return subprocess.run([ROOT / "bench" / "bench", "--build", build, "--out", out, *argv],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, **(env or {})})
+
+
+def check_case(case, n_rounds):
+    """What is derived is derived from the samples that stand beside it."""
+    for answers in case["contenders"].values():
+        for metric, entry in answers.items():
+            assert metric in case["metrics"]
+            assert len(entry["samples"]) == entry["n"] == n_rounds
+            assert entry["median"] == stats.median(entry["samples"])
+            for reference, over in entry["over"].items():
+                theirs = case["contenders"][reference][metric]["samples"]
+                ours = [a / b for a, b in zip(entry["samples"], theirs) if b > 0]
+                assert over is None or over["median"] == pytest.approx(stats.median(ours))
+
+
+@pytest.fixture
+def peer(tmp_path):
+    """A monitor that somebody has on PATH, and that needs half a second."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    script = place / "cloud-hypervisor"
+    script.write_text("#!/bin/sh\nsleep 0.5\nprintf '!'\n[ \"$2\" != \"${2#*halt}\" ] && exec sleep 60\nexit 0\n")
+    script.chmod(0o755)
+    return f"{place}:{os.environ['PATH']}"
+
+
+@pytest.mark.kvm
+def test_start(build, tmp_path, peer):
+    done = bench(build, tmp_path, "--rounds", "2", "--quick", "start", *(
+        word for name in ("floor", "pronto", "cloud-hypervisor", *ABSENT) for word in ("--only", name)),
+        env={"PATH": peer})
+    assert done.returncode == 0, done
+    assert done.stderr == ""
+    result = json.loads((tmp_path / "start.json").read_text())
+    assert result["rounds"] == 2
+    assert {"kernel", "processor", "kvm", "versions", "load_at_start"} <= result["machine"].keys()
+    case, = result["benchmark"]["cases"]
+    assert case["absent"] == dict.fromkeys(ABSENT, "not on PATH")
+    assert list(case["contenders"]) == ["floor", "pronto", "cloud-hypervisor"]
+    check_case(case, 2)
+    answers = case["contenders"]
+    assert answers["cloud-hypervisor"]["up_ms"]["median"] > 500
+    for who in ("floor", "pronto"):
+        assert 0 < answers[who]["entry_ms"]["min"] and 0 < answers[who]["up_cpu_ms"]["min"]
+    assert answers["cloud-hypervisor"]["up_ms"]["over"]["pronto"]["median"] > 1
+    assert "start to first byte, ms of CPU" in done.stdout
+    xml.etree.ElementTree.parse(tmp_path / "start.svg")
+
+
+@pytest.mark.kvm
+def test_scale_density_and_timeline(build, tmp_path):
+    done = bench(build, tmp_path, "--rounds", "1", "--quick", "--only", "floor", "--only", "pronto",
+                 "scale", "density", "timeline")
+    assert done.returncode == 0, done
+    cases = {}
+    for name in ("scale", "density", "timeline"):
+        cases[name], = json.loads((tmp_path / f"{name}.json").read_text())["benchmark"]["cases"]
+        check_case(cases[name], 1)
+        assert "pronto" in cases[name]["contenders"]
+    scale = cases["scale"]["contenders"]["pronto"]
+    assert scale["cpu_slope"]["median"] == pytest.approx(
+        (scale["1G"]["median"] - scale["128M"]["median"]) / 0.875 * 1000)
+    density = cases["density"]["contenders"]["floor"]
+    assert density["per_second"]["median"] > density["per_core"]["median"] * 0.99 > 0
+    assert "first guest instruction" in (tmp_path / "timeline-tiny.svg").read_text()
+
+
+def test_what_cannot_run_says_why(tmp_path):
+    """A build with nothing in it: no table of zeros, and no success."""
+    done = bench(tmp_path, tmp_path / "out", "--rounds", "1", "timeline", "--only", "pronto")
+    assert done.returncode == 1
+    assert re.search(r"^skipped: ", done.stdout, re.M)
+    assert json.loads((tmp_path / "out" / "timeline.json").read_text())["benchmark"]["skipped"]
+
+
+def test_bad_words(tmp_path):
+    assert "no benchmark jump; there are start" in bench(tmp_path, tmp_path, "jump").stderr
+    assert "--rounds: give a number from 1 up" in bench(tmp_path, tmp_path, "--rounds", "0").stderr

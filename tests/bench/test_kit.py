@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""The arithmetic of the benchmarks, and the order of a race.  Needs no /dev/kvm."""
+import pytest
+
+from benchkit import picture, report, rounds, smaps, stats
+from benchkit.place import Failed
+
+
+def test_quantiles():
+    assert stats.median([3]) == 3
+    assert stats.median([4, 1, 3]) == 3
+    assert stats.median([4, 1, 3, 2]) == 2.5
+    assert stats.summary([5, 1, 2, 4, 3]) == {"n": 5, "median": 3, "q1": 2, "q3": 4, "min": 1, "max": 5}
+    assert stats.quantile([0, 10], 0.25) == 2.5
+    with pytest.raises(ValueError):
+        stats.median([])
+
+
+def test_ratio_is_that_of_the_rounds():
+    """Twice as slow in every round, however the machine's speed changes."""
+    theirs = {0: 1.0, 1: 100.0, 2: 3.0}
+    assert stats.ratio({i: 2 * value for i, value in theirs.items()}, theirs)["median"] == 2
+    assert stats.ratio({0: 4.0, 1: 300.0, 2: 15.0}, theirs) == {"n": 3, "median": 4, "q1": 3.5, "q3": 4.5}
+    assert stats.ratio({5: 1.0}, theirs) is None
+    assert stats.ratio({0: 3.0, 7: 1.0}, {0: 1.5, 8: 1.0}) == {"n": 1, "median": 2, "q1": 2, "q3": 2}
+    assert stats.ratio({0: 3.0}, {0: 0.0}) is None
+
+
+def test_slope_is_not_moved_by_one_wild_point():
+    assert stats.slope([(0, 5), (1, 7), (2, 9)]) == (2, 5)
+    assert stats.slope([(x, 3 * x + 1) for x in range(9)] + [(9, 1000)]) == (3, 1)
+    assert stats.slope([(1, 1), (1, 2)]) is None
+    assert stats.slope([(1, 1)]) is None
+
+
+def contender(log, name, values):
+    """Gives these values in turn, the first to the round that does not count; an exception is raised."""
+    values = iter(values)
+
+    def turn():
+        log.append(name)
+        value = next(values)
+        if isinstance(value, Exception):
+            raise value
+        return {"ms": value}
+    return turn
+
+
+def test_race():
+    log = []
+    case = rounds.Case("a race", {"ms": ("time", "ms")})
+    rounds.race(case, {"floor": contender(log, "f", [99, 1, 2, 3]), "pronto": contender(log, "p", [99, 2, 2, 9]),
+                       "peer": contender(log, "q", [99, 10, 30, 20])}, 3)
+    assert "".join(log) == "fpq" + "fpq" + "pqf" + "qfp"  # one that does not count, then nobody always first
+    result = case.as_json()
+    pronto = result["contenders"]["pronto"]["ms"]
+    assert pronto["samples"] == [2, 2, 9]
+    assert (pronto["median"], pronto["over"]["floor"]["median"]) == (2, 2)
+    peer = result["contenders"]["peer"]["ms"]
+    assert (peer["median"], peer["over"]["floor"]["median"], peer["over"]["pronto"]["median"]) == (20, 10, 5)
+    assert result["absent"] == result["failures"] == {}
+
+
+def test_who_cannot_take_part_says_why():
+    log = []
+    case = rounds.Case("a race", {"ms": ("time", "ms")})
+    rounds.race(case, {"floor": contender(log, "f", [1] * 11),
+                       "dead": contender(log, "d", [Failed("no such machine")]),
+                       "weak": contender(log, "w", [1] + [1, Failed("hiccup")] * 5),
+                       "tired": contender(log, "t", [1, Failed("once")] + [1] * 9)}, 10)
+    assert case.absent == {"dead": "no such machine", "weak": "failed 5 of 10 rounds: hiccup"}
+    assert log.count("d") == 1
+    assert sorted(case.samples) == ["floor", "tired"]
+    result = case.as_json()
+    assert result["contenders"]["tired"]["ms"]["n"] == 9
+    lines = "\n".join(report.table({"name": "x", "title": "X", "skipped": None, "cases": [result]}))
+    assert "dead: absent, no such machine" in lines
+    assert "tired: 1 rounds failed, once" in lines
+
+
+def test_table():
+    case = rounds.Case("128M", {"ms": ("start", "ms")}, "a note")
+    rounds.race(case, {"floor": lambda: {"ms": 1.25}, "pronto": lambda: {"ms": 1234.5}}, 2)
+    lines = report.table({"name": "start", "title": "T", "skipped": None, "cases": [case.as_json()]})
+    assert lines[0] == "## start: T"
+    assert lines[2:4] == ["### 128M", "a note"]
+    assert lines[4].split() == ["start,", "ms", "median", "q1", "q3", "n", "/floor", "/pronto"]
+    assert lines[5].split() == ["floor", "1.25", "1.25", "1.25", "2", "1.00", "0.00101"]
+    assert lines[6].split() == ["pronto", "1234", "1234", "1234", "2", "988", "1.00"]
+    skipped = report.table({"name": "boot", "title": "T", "skipped": "no lab", "cases": []})
+    assert "skipped: no lab" in skipped
+
+
+@pytest.mark.parametrize("value, text", [(0, "0"), (0.0123456, "0.0123"), (0.5, "0.500"), (9.999, "10.00"),
+                                         (12.34, "12.3"), (123.4, "123"), (-4.2, "-4.20")])
+def test_three_figures(value, text):
+    assert report.number(value) == text
+
+
+def mapping(start_mib, size_mib, rss_kib, pss_kib):
+    start = start_mib << 20
+    return [f"{start:x}-{start + (size_mib << 20):x} rw-p 00000000 00:00 0", f"Size: {size_mib << 10} kB",
+            f"Rss:  {rss_kib} kB", f"Pss:  {pss_kib} kB", "Pss_Dirty: 7 kB"]
+
+
+def test_memory_beside_the_ram():
+    """RAM in three neighbouring mappings, as a kernel mapped into it makes it; a neighbour is not RAM."""
+    lines = [*mapping(1, 2, 100, 50), *mapping(10, 16, 1000, 1000), *mapping(26, 8, 2000, 20),
+             *mapping(34, 40, 3000, 3000), *mapping(74, 1, 30, 30), *mapping(200, 8, 500, 500)]
+    assert smaps.split(smaps.parse(lines), 64) == (630, 580, 6000, 4020)
+    with pytest.raises(ValueError):
+        smaps.split(smaps.parse(lines), 128)
+
+
+def test_picture(tmp_path):
+    case = rounds.Case("it's 128M", {"up_ms": ("start", "ms")})
+    rounds.race(case, {"floor": lambda: {"up_ms": 1.0}, "peer": lambda: {"up_ms": 900.0}}, 2)
+    result = {"cases": [case.as_json()]}
+    path = tmp_path / "p.svg"
+    why = picture.draw(result, str(path))
+    if why and "install" in why:
+        pytest.skip(why)
+    assert why is None
+    text = path.read_text(encoding="utf-8")
+    assert "it's 128M: start" in text.replace("&apos;", "'").replace("&#39;", "'")
+    assert "peer" in text and "ms, logarithmic" in text
+    assert "nothing was measured" in picture.draw({"cases": []}, str(path))
