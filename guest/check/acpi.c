@@ -18,7 +18,6 @@
 #define FADT_X_FACS    132u
 #define FADT_X_DSDT    140u
 #define FADT_SLEEP     244u
-#define FADT_SIZE_6    268u
 
 #define FLAG_RESET   (1u << 10)
 #define FLAG_REDUCED (1u << 20)
@@ -47,6 +46,7 @@ static const uint8_t *table_at(uint64_t addr)
 	return at(addr, table_size(table));
 }
 
+/* A version 1 RSDP has 20 bytes; more of them can be read, since no address below 4 GiB faults. */
 static const uint8_t *rsdp(void)
 {
 	return at(handover.info.rsdp_paddr, RSDP_SIZE_2);
@@ -60,27 +60,29 @@ static bool rsdp_good(void)
 	       (root[15] < 2 || !byte_sum(root, RSDP_SIZE_2));
 }
 
-/* XSDT, or RSDT where there is none. */
-static const uint8_t *list_table(void)
+/* There is an XSDT; else there should be an RSDT. */
+static bool has_xsdt(void)
 {
-	const uint8_t *root = rsdp();
-	bool is_64 = root[15] >= 2 && load64(root + 24);
-
-	return table_at(is_64 ? load64(root + 24) : load32(root + 16));
+	return rsdp()[15] >= 2 && load64(rsdp() + 24);
 }
 
-static bool list_good(void)
+static const uint8_t *list_table(void)
+{
+	return table_at(has_xsdt() ? load64(rsdp() + 24) : load32(rsdp() + 16));
+}
+
+/* What it points at can be looked at, whatever its name is. */
+static bool list_usable(void)
 {
 	const uint8_t *list = rsdp_good() ? list_table() : NULL;
 
-	return list && (bytes_equal(list, "XSDT", 4) || bytes_equal(list, "RSDT", 4)) &&
-	       !byte_sum(list, table_size(list));
+	return list && !byte_sum(list, table_size(list));
 }
 
 static void collect_tables(void)
 {
 	const uint8_t *list = list_table();
-	uint32_t step = list[0] == 'X' ? 8 : 4;
+	uint32_t step = has_xsdt() ? 8 : 4;
 
 	n_tables = n_unreadable = 0;
 	for (uint32_t i = HEADER_SIZE; i + step <= table_size(list); i += step) {
@@ -95,7 +97,7 @@ static void collect_tables(void)
 
 const uint8_t *acpi_table(const char *signature)
 {
-	if (!handover.found || !list_good())
+	if (!handover.found || !list_usable())
 		return NULL;
 	collect_tables();
 	for (uint32_t i = 0; i < n_tables; i++)
@@ -138,7 +140,7 @@ static const char *lacks_list(void)
 
 static const char *lacks_tables(void)
 {
-	return handover.found && list_good() ? NULL : "there is no good list of tables";
+	return handover.found && list_usable() ? NULL : "there is no XSDT or RSDT with a good sum";
 }
 
 static const char *lacks_madt(void)
@@ -167,16 +169,26 @@ static enum verdict rsdp_check(void)
 	return rsdp_good() ? PASS : FAIL;
 }
 
-static enum verdict list_check(void)
-{
-	return verdict(list_good(), "no XSDT or RSDT with a good sum where the RSDP points");
-}
-
-/* A signature as text. */
+/* What is wrong with a table; its signature as text. */
 static void detail_table(const uint8_t *table)
 {
-	detail("%c%c%c%c at %x, %u bytes", table[0], table[1], table[2], table[3], (uint32_t)table,
-		table_size(table));
+	for (uint32_t i = 0; i < 4; i++)
+		detail("%c", table[i] > ' ' && table[i] < 0x7f ? table[i] : '?');
+	detail(" at %x, %u bytes, whose sum is %x", (uint32_t)table, table_size(table),
+		(uint32_t)byte_sum(table, table_size(table)));
+}
+
+static enum verdict list_check(void)
+{
+	const uint8_t *list = list_table();
+
+	if (!list) {
+		detail("no table at RSDT %x, XSDT %llx", load32(rsdp() + 16),
+			has_xsdt() ? load64(rsdp() + 24) : 0);
+		return FAIL;
+	}
+	detail_table(list);
+	return list_usable() && bytes_equal(list, has_xsdt() ? "XSDT" : "RSDT", 4) ? PASS : FAIL;
 }
 
 static enum verdict tables_check(void)
@@ -291,7 +303,7 @@ const struct checks acpi_checks = CHECKS(rows);
 
 /* A generic address: 12 bytes, the space in the first (0 memory, 1 ports), the address from 4 on.
  */
-static void register_write(const uint8_t *address, uint8_t value)
+static bool register_write(const uint8_t *address, uint8_t value)
 {
 	uint64_t where = load64(address + 4);
 
@@ -299,13 +311,17 @@ static void register_write(const uint8_t *address, uint8_t value)
 		outb((uint16_t)where, value);
 	else if (address[0] == 0 && at(where, 1))
 		*(volatile uint8_t *)(uint32_t)where = value;
+	else
+		return false;
+	return true;
 }
 
-static const uint8_t *good_fadt(void)
+/* The FADT if it can be trusted and has a field that ends there. */
+static const uint8_t *good_fadt(uint32_t end)
 {
 	const uint8_t *fadt = acpi_table("FACP");
 
-	return fadt && !byte_sum(fadt, table_size(fadt)) ? fadt : NULL;
+	return fadt && !byte_sum(fadt, table_size(fadt)) && table_size(fadt) >= end ? fadt : NULL;
 }
 
 /* \_S5's first number, searched for instead of interpreted: NAME _S5_ PACKAGE, length of one byte,
@@ -321,23 +337,24 @@ static int sleep_type(void)
 	return -1;
 }
 
-void acpi_power_off(void)
+bool acpi_power_off(void)
 {
-	const uint8_t *fadt = good_fadt();
+	const uint8_t *fadt = good_fadt(FADT_FLAGS + 4);
 	int type = sleep_type();
 
 	if (!fadt || type < 0)
-		return;
-	if (!(fadt_flags(fadt) & FLAG_REDUCED) && load32(fadt + FADT_PM1A_CNT))
-		outw((uint16_t)load32(fadt + FADT_PM1A_CNT), (uint16_t)(type << 10 | 1 << 13));
-	else if (table_size(fadt) >= FADT_SIZE_6)
-		register_write(fadt + FADT_SLEEP, (uint8_t)(type << 2 | 0x20));
+		return false;
+	if (fadt_flags(fadt) & FLAG_REDUCED)
+		return good_fadt(FADT_SLEEP + 12) &&
+		       register_write(fadt + FADT_SLEEP, (uint8_t)(type << 2 | 0x20));
+	outw((uint16_t)load32(fadt + FADT_PM1A_CNT), (uint16_t)(type << 10 | 1 << 13));
+	return load32(fadt + FADT_PM1A_CNT);
 }
 
-void acpi_reset(void)
+bool acpi_reset(void)
 {
-	const uint8_t *fadt = good_fadt();
+	const uint8_t *fadt = good_fadt(FADT_RESET_VAL + 1);
 
-	if (fadt && table_size(fadt) > FADT_RESET_VAL && (fadt_flags(fadt) & FLAG_RESET))
-		register_write(fadt + FADT_RESET, fadt[FADT_RESET_VAL]);
+	return fadt && (fadt_flags(fadt) & FLAG_RESET) &&
+	       register_write(fadt + FADT_RESET, fadt[FADT_RESET_VAL]);
 }

@@ -75,6 +75,7 @@ _Static_assert(offsetof(struct entry_state, bad) == ENTRY_BAD, "bad");
 
 extern const struct entry_state entry_state;
 extern const uint8_t image_start[], image_end[];
+extern const uint8_t untouched[UNTOUCHED_SIZE]; /* as the loader left it */
 
 /* Call function(argument); whether it ended in an exception.  Not to be nested. */
 int try_call(void (*function)(uint32_t), uint32_t argument);
@@ -134,7 +135,7 @@ extern struct handover handover;
 
 #define MAX_MODULES 64
 #define MAX_ENTRIES 1024
-#define MAX_CMDLINE 0x40000
+#define MAX_CMDLINE 0x10000 /* bytes, with the NUL */
 
 void handover_read(void);
 
@@ -174,9 +175,11 @@ void xen_shutdown(uint32_t reason);
 
 /* The table with this signature, checked to be readable; NULL: there is none. */
 const uint8_t *acpi_table(const char *signature);
-/* Power off or reset by what the FADT says; returns if that does not work. */
-void acpi_power_off(void);
-void acpi_reset(void);
+/* Power off or reset by what the FADT says; false: it says nothing of use.  The machine may run on
+ * for a while.
+ */
+bool acpi_power_off(void);
+bool acpi_reset(void);
 
 /* ---- end.c ---- */
 

@@ -11,10 +11,15 @@
 #define LINE_STATUS  5
 #define SCRATCH      7
 #define THR_EMPTY    0x20
+#define FIFO_CONTROL 2
+#define FIFO_ON      1
+#define FIFO_STATE   0xc0 /* of a read: both bits if there is a FIFO and it is on */
+#define FIFO_SIZE    16
 #define LINE_CONTROL 3
 #define EIGHT_BITS   3
 
 static bool to_serial, to_debugcon, to_xen;
+static uint32_t fifo_size = 1, fifo_room;
 
 static bool serial_answers(void)
 {
@@ -31,17 +36,23 @@ void console_init(void)
 	if (to_xen)
 		return;
 	to_serial = serial_answers();
-	if (to_serial)
+	if (to_serial) {
 		outb(COM1 + LINE_CONTROL, EIGHT_BITS);
+		outb(COM1 + FIFO_CONTROL, FIFO_ON);
+		if ((inb(COM1 + FIFO_CONTROL) & FIFO_STATE) == FIFO_STATE)
+			fifo_size = FIFO_SIZE;
+	}
 	to_debugcon = on_xen() || inb(DEBUGCON) == DEBUGCON || !to_serial;
 }
 
 static void serial_write(char c)
 {
-	for (uint32_t i = 0; i < SERIAL_PATIENCE; i++)
+	for (uint32_t i = 0; !fifo_room && i < SERIAL_PATIENCE; i++)
 		if (inb(COM1 + LINE_STATUS) & THR_EMPTY)
-			break;
+			fifo_room = fifo_size;
 	outb(COM1, (uint8_t)c);
+	if (fifo_room)
+		fifo_room--;
 }
 
 void console_write(const char *text, uint32_t size)

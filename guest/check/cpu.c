@@ -10,9 +10,6 @@
 #define EFLAGS_IF (1u << 9)
 #define EFLAGS_VM (1u << 17)
 
-/* Nobody has written here: in .bss, and nothing's stack. */
-static const volatile uint8_t untouched[8192];
-
 static enum verdict segment(uint32_t bad)
 {
 	return verdict(
@@ -69,7 +66,7 @@ static enum verdict no_trace(void)
 
 static enum verdict bss_zero(void)
 {
-	for (uint32_t i = 0; i < sizeof(untouched); i++)
+	for (uint32_t i = 0; i < UNTOUCHED_SIZE; i++)
 		if (untouched[i]) {
 			detail("%x at %x", (uint32_t)untouched[i], (uint32_t)&untouched[i]);
 			return FAIL;

@@ -23,6 +23,9 @@
 #define MSR_SYSENTER_CS 0x174
 #define EFER_LME        0x100
 
+/* Memory of the image that is neither in its file nor ever written. */
+#define UNTOUCHED_SIZE 8192
+
 /* struct entry_state */
 #define ENTRY_EAX    0
 #define ENTRY_EBX    4

@@ -59,7 +59,7 @@ static enum verdict texts(void)
 	return PASS;
 }
 
-/* pvh-check.module=SIZE,SUM: what the operator gave as the first module. */
+/* pvh-check.module=SIZE:SUM: what the operator gave as the first module. */
 static enum verdict whole(void)
 {
 	const char *text = option("pvh-check.module");

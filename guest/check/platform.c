@@ -44,15 +44,12 @@ static enum verdict mtrr(void)
 	return (type & MTRR_ON) && (type & 0xff) == WRITE_BACK ? PASS : FAIL;
 }
 
-static const char *lacks_apic(void)
-{
-	return cpuid(1).edx & CPUID_APIC ? NULL : "the processor has no local APIC";
-}
-
 static enum verdict apic_base(void)
 {
 	uint64_t base;
 
+	if (!(cpuid(1).edx & CPUID_APIC))
+		return fail("the processor says that it has none, or that it is off");
 	if (!read_msr(MSR_APIC_BASE, &base))
 		return fail("its base cannot be read");
 	detail("base register is %llx", base);
@@ -69,8 +66,8 @@ static const char *lacks_apic_registers(void)
 {
 	uint64_t base;
 
-	if (lacks_apic())
-		return lacks_apic();
+	if (!(cpuid(1).edx & CPUID_APIC))
+		return "there is no local APIC";
 	if (!read_msr(MSR_APIC_BASE, &base) || (base & ~0xfffull) != LAPIC ||
 		(base & (APIC_ON | APIC_X2)) != APIC_ON)
 		return "the local APIC is not where it usually is";
@@ -118,7 +115,7 @@ static const struct check rows[] = {
 	{ "MTRR: on, default type write-back", PVH_MTRR, "Linux drops RAM that is not write-back",
 		NULL, mtrr },
 	{ "local APIC: on, at 0xfee00000, of the boot processor", CONVENTION,
-		"Linux, FreeBSD and NetBSD start other processors and timers by it", lacks_apic,
+		"Linux, FreeBSD and NetBSD start other processors and timers by it", NULL,
 		apic_base },
 	{ "local APIC: its version can be read", CONVENTION, "Linux takes it for absent otherwise",
 		lacks_apic_registers, apic_version },

@@ -25,10 +25,11 @@ _start:
 	lgdt %cs:gdt_pointer
 
 /* ds.  A fault goes to ds_bad; it loses eax, esp and what esp pointed at. */
-	movl %eax, entry_state + ENTRY_EAX
-	cmpl %eax, %cs:entry_state + ENTRY_EAX
+	movl $PATTERN, cell
+	cmpl $PATTERN, %cs:cell
 	jne ds_bad
 	cmpb $0, 0xffffffff
+	movl %eax, entry_state + ENTRY_EAX
 	movl %esp, entry_state + ENTRY_ESP
 	movw %ds, entry_state + ENTRY_DS
 	movl $KERNEL_DS, %eax
@@ -61,8 +62,8 @@ ds_done:
 
 /* es */
 	movl $es_bad, recover_eip
-	movl $PATTERN, %es:cell
-	cmpl $PATTERN, cell
+	movl $~PATTERN, %es:cell
+	cmpl $~PATTERN, cell
 	jne es_bad
 	cmpb $0, %es:0xffffffff
 	jmp es_done
@@ -97,8 +98,8 @@ cs_done:
 	jmp 1b
 3:	movl $ss_bad, recover_eip
 	movl $stack_end, %esp
-	movl $~PATTERN, %ss:cell
-	cmpl $~PATTERN, cell
+	movl $PATTERN, %ss:cell
+	cmpl $PATTERN, cell
 	jne ss_bad
 	cmpb $0, %ss:0xffffffff
 	pushl $PATTERN
@@ -110,6 +111,14 @@ ss_done:
 	movl $KERNEL_DS, %eax
 	movl %eax, %ss
 	movl $stack_end, %esp
+
+/* Whether the loader has cleared it is judged by what lies behind it. */
+	movl $bss_start, %edi
+	movl $bss_end, %ecx
+	subl %edi, %ecx
+	shrl $2, %ecx
+	xorl %eax, %eax
+	rep stosl
 
 /* What was done so far has changed DF and the results of arithmetic, none of which is judged. */
 	pushfl
@@ -282,3 +291,8 @@ stack_end:
 trap_stack_end:
 	.skip 256
 user_stack_end:
+
+	.section .untouched, "aw", @nobits
+	.globl untouched
+untouched:
+	.skip UNTOUCHED_SIZE

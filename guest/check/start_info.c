@@ -191,6 +191,11 @@ static const char *lacks_cmdline_pointer(void)
 	return lack || handover.info.cmdline_paddr ? lack : "there is no command line";
 }
 
+static const char *lacks_map_or_cmdline(void)
+{
+	return lacks_map() ? lacks_map() : lacks_cmdline();
+}
+
 static enum verdict cmdline_text(void)
 {
 	if (!handover.cmdline) {
@@ -257,7 +262,7 @@ static const struct check rows[] = {
 	{ "command line: ASCII, and has an end", START_INFO, NULL, lacks_cmdline_pointer,
 		cmdline_text },
 	{ "command line: 2048 bytes from its start are RAM", CONVENTION,
-		"Linux copies so many whatever the length", lacks_cmdline, cmdline_room },
+		"Linux copies so many whatever the length", lacks_map_or_cmdline, cmdline_room },
 	{ "command line: arrives whole", START_INFO, NULL, lacks_cmdline, cmdline_whole },
 };
 
