@@ -15,6 +15,8 @@
  */
 #define END_OF_MEMORY UINT64_MAX
 
+#define ENTRY_AT(field) __builtin_offsetof(struct hvm_memmap_table_entry, field)
+
 struct span {
 	uint64_t addr;
 	uint64_t end;
@@ -34,18 +36,21 @@ struct output {
  */
 static struct span entry_read(const struct hvm_memmap_table_entry *in, uint32_t i)
 {
-	struct hvm_memmap_table_entry entry;
+	const uint8_t *entry = (const uint8_t *)in + i * sizeof(*in);
 	struct span span;
+	uint64_t size;
 
-	__builtin_memcpy(&entry, (const uint8_t *)in + i * sizeof(entry), sizeof(entry));
+	__builtin_memcpy(&span.addr, entry + ENTRY_AT(addr), sizeof(span.addr));
+	__builtin_memcpy(&size, entry + ENTRY_AT(size), sizeof(size));
+	__builtin_memcpy(&span.type, entry + ENTRY_AT(type), sizeof(span.type));
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	span.addr = entry.addr;
-	span.end = entry.addr + entry.size;
+	span.end = span.addr + size;
 	if (span.end < span.addr)
 		span.end = END_OF_MEMORY;
 	/* ACPI: a type that is not defined is to be taken for reserved.  0 never will be defined.
 	 */
-	span.type = entry.type ? entry.type : PVH_MEMMAP_RESERVED;
+	if (!span.type)
+		span.type = PVH_MEMMAP_RESERVED;
 	return span;
 }
 
