@@ -113,7 +113,7 @@ static int cmdline_read(struct pvh_range *cmdline, uint64_t paddr)
 
 	if (!paddr)
 		return 0;
-	while (size < PVH_MAX_CMDLINE && paddr + size >= paddr) {
+	while (size < PVH_MAX_CMDLINE) {
 		uint64_t left = PAGE_SIZE_LEAST - ((paddr + size) & (PAGE_SIZE_LEAST - 1));
 		const char *text = pvh_phys(paddr + size, left);
 
@@ -192,8 +192,10 @@ int pvh_info_read(struct pvh_info *info, uint32_t start_info, struct pvh_range i
 	return ret;
 }
 
+#define TEXT_SIZE 64
+
 /* No pointers in here: they would have to be relocated in a program that may lie anywhere. */
-static const char error_texts[][64] = {
+static const char error_texts[][TEXT_SIZE] = {
 	[0] = "no error",
 	[PVH_E_MAGIC] = "the start info has the wrong magic number",
 	[PVH_E_START_INFO] = "the start info is out of reach",
@@ -214,7 +216,7 @@ const char *pvh_error_text(int error)
 {
 	unsigned int i = error < 0 ? 0u - (unsigned int)error : (unsigned int)error;
 
-	return i < sizeof(error_texts) / sizeof(error_texts[0]) ? error_texts[i] : "unknown error";
+	return i < sizeof(error_texts) / TEXT_SIZE ? error_texts[i] : "unknown error";
 }
 
 #endif /* CONFIG_PVH */

@@ -47,8 +47,7 @@ static struct span entry_read(const struct hvm_memmap_table_entry *in, uint32_t 
 	span.end = span.addr + size;
 	if (span.end < span.addr)
 		span.end = END_OF_MEMORY;
-	/* ACPI: a type that is not defined is to be taken for reserved.  0 never will be defined.
-	 */
+	/* ACPI takes a type that is not defined for reserved.  0 never will be. */
 	if (!span.type)
 		span.type = PVH_MEMMAP_RESERVED;
 	return span;
@@ -63,7 +62,7 @@ static struct span span_at(const struct hvm_memmap_table_entry *in, uint32_t n, 
 	for (i = 0; i < n; i++) {
 		struct span entry = entry_read(in, i);
 
-		if (entry.end <= pos || entry.addr == entry.end)
+		if (entry.end <= pos)
 			continue;
 		if (entry.addr > pos) {
 			if (entry.addr < span.end)
