@@ -21,7 +21,7 @@ DIRS = ('bin', 'dev', 'etc', 'etc/xen', 'guests', 'lib', 'lib64', 'lib/x86_64-li
         'var/log/xen/console')
 DOM0_MIB = 384  # beside its initramfs, which is there twice while it is unpacked
 DOM0_CMDLINE = 'console=hvc0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on'
-GRACE_SECONDS = 30  # for xl, beside the time a guest has
+GRACE_SECONDS = 120  # for xl, beside the time a guest has; dom0 itself is content with half of it
 
 # Xen's reason codes (public/sched.h).
 REASONS = {'0': xen.POWER_OFF, '1': xen.REBOOT, '3': xen.CRASH, '4': xen.CRASH,
@@ -176,7 +176,7 @@ class Domus:
             self.last_words = (self.last_words + event.text + '\n')[-1000:]
             self._triple_fault |= bool(re.match(r'd[1-9]\d*v\d+ Triple fault', event.text))
         if outcome and (event.kind == xen_console.PORT or self._triple_fault):
-            outcome.said[event.kind] += event.text + ('\n' if event.kind == xen_console.XEN else '')
+            outcome.say(event.kind, event.text + ('\n' if event.kind == xen_console.XEN else ''))
         self._show(event)
 
     def _report(self, word, arguments, payload):
@@ -188,10 +188,10 @@ class Domus:
             self._marker_seen = self._triple_fault = False
             self._reason, self._started = None, time.monotonic()
         elif word == 'data':
-            self._current.said[xen_console.CONSOLE] += text
+            self._current.say(xen_console.CONSOLE, text)
             self._show(xen_console.Event(xen_console.CONSOLE, text))
         elif word == 'log':
-            self._current.said[xen_console.XEN] += text
+            self._current.say(xen_console.XEN, text)
             for line in text.splitlines():
                 self._show(xen_console.Event(xen_console.XEN, line))
         elif word == 'end':
@@ -231,12 +231,14 @@ def run(guests, show, ended):
         del base, archive
         domus = Domus(guests, show, ended)
         with xen.Machine(mib, append, [(kernel, DOM0_CMDLINE), (initrd, '')], n_ports=2) as machine:
-            for piece in machine.read(deadline):
+            machine.deadline = deadline
+            state = 'ended'
+            for piece in machine.read():
                 if piece is None:
+                    state = 'stood still'
                     break
                 if domus.take(*piece):
                     return domus.outcomes()
-            state = 'stood still' if machine.process.poll() is None else 'ended'
             when = 'while domains were running' if domus.ready else 'before a domain could be started'
             said = domus.last_words + domus.agent.stray.decode(errors='replace')
             raise Problem(f'the machine {state} {when}\n{said}{machine.explain()}'.rstrip())

@@ -13,6 +13,7 @@
 # wrote to port 0xe9 has come before.
 
 tick=100000 # microseconds
+patience=60 # seconds, with xl
 
 seconds()
 {
@@ -34,13 +35,18 @@ send_rest()
 	position=$size
 }
 
-# Wait until xl has seen the domain end, or the time is over; sets $reason.
+# Wait until xl has seen the domain end, or the time is over; sets $reason.  The guest's time begins when
+# xl has started it.
 await()
 {
-	deadline=$(($(seconds) + limit))
+	running=
+	deadline=$(($(seconds) + patience))
 	while [ ! -e status ]; do
 		send_rest data "$console" || usleep $tick
-		if [ "$(seconds)" -ge "$deadline" ]; then
+		if [ -z "$running" ] && grep -q '^Waiting for domain' log; then
+			running=yes
+			deadline=$(($(seconds) + limit))
+		elif [ "$(seconds)" -gt "$deadline" ]; then
 			reason=timeout
 			return
 		fi

@@ -2,8 +2,8 @@
 /* life.c - a guest of Xen that says what it was given, and ends as its command line asks
  *
  * The first word of the command line is the way to end: poweroff (or anything else), reboot, crash,
- * halt, triplefault, spin; "lines" prints lines of several lengths first, "console" prints by
- * hypercall as dom0 may.
+ * halt, triplefault, spin, flood; "lines" prints lines of several lengths first, "unfinished" half
+ * a line, "console" prints by hypercall as dom0 may.
  */
 
 #include "../guest/guest.h"
@@ -94,6 +94,8 @@ static void end(void)
 		say_line_of('c', XEN_PIECE + 1);
 		say_line_of('d', 3 * XEN_PIECE);
 	}
+	if (is_asked("unfinished"))
+		say("half a line");
 	if (is_asked("console"))
 		hypercall(XEN_HYPERCALL_CONSOLE_IO, XEN_CONSOLEIO_WRITE, sizeof(text) - 1,
 			(uint32_t)text);
@@ -105,6 +107,8 @@ static void end(void)
 		__asm__ volatile("lidt %0; ud2" : : "m"(nothing));
 	if (is_asked("halt"))
 		halt_forever();
+	while (is_asked("flood"))
+		say("more\n");
 	while (is_asked("spin"))
 		cpu_relax();
 	shut_down(XEN_SHUTDOWN_POWEROFF);

@@ -6,7 +6,7 @@ A boot of dom0 takes long, so the guests share two: small ones, and Linux.
 import subprocess
 
 import pytest
-from xenlab import CRASH, LIFE, LINES, POWEROFF, facts, guest_program, needs_qemu, outcomes, xen
+from xenlab import LIFE, LINES, facts, guest_program, life_without_note, needs_qemu, outcomes
 
 pytestmark = [needs_qemu, pytest.mark.timeout(400)]
 
@@ -40,12 +40,19 @@ def small(tmp_path_factory):
     batch = Batch(300)
     for words in ("poweroff", "reboot", "crash", "halt", "triplefault", "lines", "console"):
         batch.add(words, "--memory", "32M", "--cmdline", words, LIFE)
-    batch.add("spin", "--cmdline", "spin", "--timeout", "2", LIFE)
+    for words in ("spin", "flood"):
+        batch.add(words, "--cmdline", words, "--timeout", "2", LIFE)
     batch.add("no words", LIFE)
     batch.add("quotes", "--cmdline", "a,b 'c' \"d\" \\e =f;g # [h]", "--vcpus", "4", LIFE)
     batch.add("module", "--ramdisk", module, LIFE)
     batch.add("junk", junk)
+    batch.add("no note", life_without_note(directory))
     return batch
+
+
+def test_no_note(small):
+    """xl takes it for firmware, and starts it at its ELF entry."""
+    assert (small["no note"]["ending"], small["no note"]["port"]) == ("power-off", facts(1))
 
 
 @pytest.mark.parametrize("words, ending", [
@@ -53,6 +60,11 @@ def small(tmp_path_factory):
 def test_ends(small, words, ending):
     result = small[words]
     assert (result["ending"], result["port"], result["console"], result["xen"]) == (ending, facts(1, words), "", "")
+
+
+def test_who_never_pauses(small):
+    assert small["flood"]["ending"] == "timeout"
+    assert small["flood"]["port"].startswith(facts(1, "flood") + "more\nmore\n")
 
 
 def test_triple_fault(small):

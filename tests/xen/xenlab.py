@@ -54,3 +54,12 @@ def guest_program(*parts):
     path = BUILD.joinpath(*parts)
     assert path.exists(), f"{path} is not built"
     return path
+
+
+def life_without_note(directory):
+    """The same program; its note is nobody's that Xen knows."""
+    data = LIFE.read_bytes()
+    assert data.count(b"Xen\0") == 1
+    path = directory / "life.elf"
+    path.write_bytes(data.replace(b"Xen\0", b"Nex\0"))
+    return path
