@@ -3,15 +3,17 @@
  *
  * One 32-bit entry serves Xen, KVM and others.  The parts, from the door inward:
  *
- *	entry.S     the note, a stack, segments (and long mode in the 64-bit library); calls
- *pvh_start() start.c     pvh_start(): reads the hand-over, then calls the program's pvh_main(), or
- *says why not info.c      the core: struct pvh_info from the start info memmap.c    the core:
- *memory maps put in order guest.c     the core: which hypervisor this is, by CPUID boot_params.c
- *Linux's struct boot_params from a struct pvh_info xen.c       all that knows Xen's hypercalls
- *(only with XEN_PVH) cpu.c, console.c  defaults of the hooks below
+ *	entry.S        the note, a stack, segments (long mode in the 64-bit library)
+ *	start.c        pvh_start(): reads the hand-over, calls pvh_main() or says why not
+ *	info.c         the core: struct pvh_info from the start info
+ *	memmap.c       the core: memory maps put in order
+ *	guest.c        the core: which hypervisor this is, by CPUID
+ *	boot_params.c  Linux's struct boot_params from a struct pvh_info
+ *	xen.c          all that knows Xen's hypercalls (only with XEN_PVH)
+ *	cpu.c, console.c  defaults of the hooks below
  *
  * The core and the converters have no globals and no assembly, and reach memory, CPUID and
- *hypercalls by the hooks only, so that the same code runs in a kernel, in a test and in a fuzzer.
+ * hypercalls by the hooks only, so that the same code runs in a kernel, in a test and in a fuzzer.
  *
  * Nothing here is thread-safe or needs to be: it runs once, on the boot CPU, interrupts off.
  */
@@ -43,7 +45,7 @@ enum pvh_error {
 	PVH_E_MAP_IMAGE,    /* the program itself does not lie in RAM of the map */
 	PVH_E_MODULE_LIST,  /* modules, but no list, or it cannot be reached */
 	PVH_E_MODULE_COUNT, /* more modules than PVH_MAX_MODULES */
-	PVH_E_MODULE,       /* a module wraps around the end of memory, or lies over the program */
+	PVH_E_MODULE,       /* a module has no address, wraps, or lies over the program */
 	PVH_E_CMDLINE,      /* a command line cannot be reached, or has no end */
 };
 
@@ -77,7 +79,8 @@ struct pvh_info {
 	} modules[PVH_MAX_MODULES];
 
 	/* Sorted, disjoint, neighbours of one type joined.  Where the hypervisor's entries overlap,
-	 * the one that is not RAM wins.
+	 * the greatest type wins, so RAM yields to all; type 0 is taken for reserved.  addr + size
+	 * never wraps: the last byte of the address space is in no region.
 	 */
 	uint32_t n_regions;
 	uint32_t n_lost; /* regions above the last one kept, for want of room */
@@ -98,19 +101,20 @@ enum pvh_guest pvh_guest_detect(uint32_t *xen_base);
  * the running program, which must be in RAM and under no module.
  *
  * The memory map is the start info's table if it has one (version 1, entries), on Xen too; else Xen
- * is asked by hypercall; else there is none, an error.
+ * is asked by hypercall; else there is none, an error.  Xen's answer may have
+ * PVH_MAX_REGIONS / 2 - 1 entries at most, as a longer one might have been cut.
  *
  * Returns 0 or -PVH_E_*; then *info holds what was read so far.
  */
 int pvh_info_read(struct pvh_info *info, uint32_t start_info, struct pvh_range image);
 
-/* What is wrong, in a sentence without a full stop. */
+/* What is wrong, in a sentence without a full stop; the error may be negated or not. */
 const char *pvh_error_text(int error);
 
 /* Put n entries in order, in the sense of struct pvh_info: into out, which has room for *n_out;
  * *n_out becomes the number stored.  Empty entries vanish; those that wrap are cut at the end of
- * the address space.  in and out do not overlap.  Returns how many regions did not fit, counted
- * from the highest.
+ * the address space.  in may lie at any address; in and out do not overlap.  Returns how many
+ * regions did not fit, counted from the highest.
  */
 uint32_t pvh_memmap_sanitize(const struct hvm_memmap_table_entry *in, uint32_t n,
 	struct hvm_memmap_table_entry *out, uint32_t *n_out);
@@ -144,7 +148,7 @@ _Noreturn void pvh_start(uint32_t start_info);
  */
 
 /* size bytes of guest memory at paddr, or a null pointer if they are not within reach.  The default
- * reaches what entry.S has mapped: the first 4 GiB.
+ * reaches what entry.S has mapped: the first 4 GiB.  Where reach ends, a page of 4 KiB ends.
  */
 void *pvh_phys(uint64_t paddr, uint64_t size);
 
