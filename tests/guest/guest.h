@@ -21,7 +21,7 @@
 #define PM_RESET     0x602
 #define PM_EVENTS    0x604
 #define PM_MARK      0x608
-#define GED_GSI      2
+#define GED_GSI      3
 #define IOAPIC       0xfec00000u
 #define LAPIC        0xfee00000u
 

@@ -8,14 +8,14 @@
 #define BUS_PLATFORM_H
 
 /* Interrupts: global system interrupts are the pins of the one I/O APIC.  All are edge-triggered,
- * active high: the device raises, nobody acknowledges.  Numbered without a gap from 1 (Linux takes
- * interrupt 0 of a serial port for "none"), for Linux visits each pin some twenty times as it
- * boots, each time an exit.
+ * active high: the device raises, nobody acknowledges.  As few as can be, for Linux visits each pin
+ * some twenty times as it boots, each time an exit.  Not 0, which Linux takes for "none" with a
+ * serial port, nor 2, once the cascade of the 8259s, on which it refuses a handler.
  */
 #define PLATFORM_SERIAL_GSI 1
-#define PLATFORM_GED_GSI    2
-#define PLATFORM_N_GSIS     3
-#define PLATFORM_VIRTIO_GSI 3 /* the first slot's; slot i has this + i */
+#define PLATFORM_GED_GSI    3
+#define PLATFORM_N_GSIS     4
+#define PLATFORM_VIRTIO_GSI 4 /* the first slot's; slot i has this + i */
 
 /* Ports */
 #define PLATFORM_SERIAL_PORT      0x3f8 /* COM1 */
