@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Linux guests: Debian's kernels, an initramfs with one program, and how a boot to it is measured."""
 import os
+import re
 
 from . import place, rounds, setup  # setup knows where labkit is
 from labkit import cache, images, packages
@@ -18,16 +19,19 @@ METRICS = {
     'user_ms': ('start to first user instruction', 'ms'),
     'user_cpu_ms': ('start to first user instruction', 'ms of host CPU'),
     'exits': ('exits of the guest', 'exits'),
-    'pio_exits': ('port accesses that leave the guest', 'exits'),
-    'mmio_exits': ('MMIO accesses that reach user space', 'exits'),
+    'user_exits': ('exits to user space', 'exits'),
+    'user_io': ('of these: port accesses', 'exits'),
+    'user_mmio': ('of these: MMIO accesses', 'exits'),
     'halt_exits': ('halts', 'exits'),
     'irq_exits': ('exits by host interrupts', 'exits'),
     'npf': ('guest page faults fixed by KVM', 'faults'),
     'minflt': ("page faults of the monitor's process", 'faults'),
 }
 # KVM's name of each count.
-KVM_COUNTS = {'exits': 'exits', 'pio_exits': 'io_exits', 'mmio_exits': 'mmio_exits', 'halt_exits': 'halt_exits',
-              'irq_exits': 'irq_exits', 'npf': 'pf_fixed'}
+KVM_COUNTS = {'exits': 'exits', 'halt_exits': 'halt_exits', 'irq_exits': 'irq_exits', 'npf': 'pf_fixed'}
+# KVM itself has no count of exits to user space; its tracepoint has, by reason, without a buffer.
+EVENT = '/sys/kernel/tracing/events/kvm/kvm_userspace_exit'
+USER_EXITS = {'2': 'user_io', '6': 'user_mmio'}  # KVM_EXIT_IO, KVM_EXIT_MMIO
 
 
 class Guest:
@@ -76,14 +80,23 @@ def measure(given, where, monitor, kernel, initrd, memory, cpus, cmdline):
     def turn():
         argv = monitor.argv(kernel, memory, cpus, initrd, cmdline)
         # The counts of all VMs together: there is no other in the lab.
+        where.run(['sh', '-c', f"echo 'hist:keys=reason:clear' >> {EVENT}/trigger"])
         told, = place.watch(where, given.build, argv, until=USER_SPACE, kill=True, seconds=BOOT_SECONDS,
-                            stats=STATS)
+                            stats=STATS, command=f'cat {EVENT}/hist')
         up, stats = told['up'], told['up']['stats']
         result = {'user_ms': up['wall_ns'] / 1e6, 'user_cpu_ms': up['cpu_ns'] / 1e6,
                   'minflt': told['end']['minflt']}
         result.update({name: stats[key] for name, key in KVM_COUNTS.items() if key in stats})
+        result.update(user_exits(told['said']))
         return result
     return turn
+
+
+def user_exits(lines):
+    """The tracepoint's histogram: {metric: count}."""
+    counts = dict(re.findall(r'reason: +(\d+) } hitcount: +(\d+)', '\n'.join(lines)))
+    result = {name: int(counts.get(reason, 0)) for reason, name in USER_EXITS.items()}
+    return {'user_exits': sum(map(int, counts.values())), **result}
 
 
 def race(given, where, guest, memory, cpus, cmdline, n_rounds, title=''):

@@ -52,7 +52,8 @@ class Lab:
     """A shell in the lab that is kept for many measurements; ICOUNT: its time is a count of
     instructions."""
 
-    PREPARE = 'echo 1 > /proc/sys/vm/overcommit_memory'
+    PREPARE = ('echo 1 > /proc/sys/vm/overcommit_memory; '
+               "echo 'hist:keys=reason' > /sys/kernel/tracing/events/kvm/kvm_userspace_exit/trigger")
 
     def __init__(self, icount=False, cpus=1, memory='2G', seconds=1800):
         self.name = 'lab, counted' if icount else 'lab'
@@ -136,9 +137,9 @@ def watch(place, build, argv, *, until='', kill=False, count=1, stats=None, comm
     text = place.run([os.path.join(build, 'bench', 'stopwatch'), *options, *argv],
                      seconds=seconds * (count + 1) + 10, env=env)
     result = [{} for _ in range(count)]
-    result[0]['said'] = [line for line in text.splitlines() if not line.startswith('{')]
+    result[0]['said'] = [line for line in text.splitlines() if not line.startswith('{"')]
     for line in text.splitlines():
-        if line.startswith('{'):
+        if line.startswith('{"'):
             entry = json.loads(line)
             kind = 'up' if 'up' in entry else 'end'
             result[entry.pop(kind)][kind] = entry
