@@ -38,6 +38,11 @@ check-linux:
 	scripts/setup check
 	scripts/check overlay linux
 
+# Runs pvh-check under every VMM, and writes docs/conformance.md: a minute and a half, and QEMU.
+conformance: all
+	scripts/setup check
+	guest/check/conformance.py --build $(BUILD)
+
 install: $(BUILD)/build.ninja
 	meson configure --prefix=$(prefix) $(BUILD)
 	meson install -C $(BUILD)
@@ -77,4 +82,4 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all bench demo demo-shell check check-xen check-linux install lint format fuzz asan tsan coverage clean distclean
+.PHONY: all bench conformance demo demo-shell check check-xen check-linux install lint format fuzz asan tsan coverage clean distclean

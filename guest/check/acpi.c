@@ -169,11 +169,20 @@ static enum verdict rsdp_check(void)
 	return rsdp_good() ? PASS : FAIL;
 }
 
-/* What is wrong with a table; its signature as text. */
+static bool is_text(const uint8_t *bytes, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (bytes[i] < ' ' || bytes[i] > '~')
+			return false;
+	return true;
+}
+
 static void detail_table(const uint8_t *table)
 {
-	for (uint32_t i = 0; i < 4; i++)
-		detail("%c", table[i] > ' ' && table[i] < 0x7f ? table[i] : '?');
+	if (is_text(table, 4))
+		detail("%c%c%c%c", table[0], table[1], table[2], table[3]);
+	else
+		detail("signature %x", load32(table));
 	detail(" at %x, %u bytes, whose sum is %x", (uint32_t)table, table_size(table),
 		(uint32_t)byte_sum(table, table_size(table)));
 }
@@ -286,13 +295,13 @@ static const struct check rows[] = {
 	{ "ACPI: XSDT or RSDT has signature and sum", ACPI_TABLE, NULL, lacks_list, list_check },
 	{ "ACPI: every table has a size and its sum, below 4 GiB", ACPI_TABLE, NULL, lacks_tables,
 		tables_check },
-	{ "ACPI: no table is in what the map calls RAM", CONVENTION,
+	{ "ACPI: no table is in what the map calls RAM", NULL,
 		"kernels that use RAM before they have read the tables", lacks_tables,
 		tables_kept },
 	{ "ACPI: FADT leads to DSDT, and to FACS if any", ACPI_TABLE, NULL, lacks_tables,
 		fadt_check },
-	{ "ACPI: there is a MADT", CONVENTION,
-		"Linux finds one processor and no I/O APIC otherwise", lacks_tables, madt_there },
+	{ "ACPI: there is a MADT", NULL, "Linux finds one processor and no I/O APIC otherwise",
+		lacks_tables, madt_there },
 	{ "ACPI: MADT's entries are sound, and one is this processor", ACPI_MADT, NULL, lacks_madt,
 		madt_check },
 };

@@ -26,7 +26,7 @@ enum verdict { PASS, FAIL, SKIP };
  */
 struct check {
 	const char *what;
-	const char *source; /* the clause */
+	const char *source; /* the clause; NULL: none, it is a SHOULD */
 	const char *relied_on_by;
 	const char *(*lacks)(
 		void); /* why there is nothing to look at, or NULL; may be NULL itself */
@@ -57,7 +57,6 @@ extern const struct checks cpu_checks, start_info_checks, module_checks, map_che
 #define ACPI_RSDP    "ACPI 5.2.5, RSDP"
 #define ACPI_TABLE   "ACPI 5.2.6, table header"
 #define ACPI_MADT    "ACPI 5.2.12, MADT"
-#define CONVENTION   "no clause"
 
 /* ---- start.S ---- */
 

@@ -82,7 +82,7 @@ static enum verdict whole(void)
 
 static const struct check rows[] = {
 	{ "modules: there is a list, if any", START_INFO, NULL, lacks_start_info, list },
-	{ "modules: modlist_paddr is 0 without modules", CONVENTION,
+	{ "modules: modlist_paddr is 0 without modules", NULL,
 		"FreeBSD takes any other value as a promise", lacks_start_info, no_list },
 	{ "modules: reserved fields are 0", START_MODULE, NULL, lacks_modules, reserved },
 	{ "modules: each has an address, and ends below 4 GiB", START_MODULE, NULL, lacks_modules,

@@ -111,20 +111,20 @@ static enum verdict hypervisor_leaves(void)
 }
 
 static const struct check rows[] = {
-	{ "EFER: is 0", CONVENTION, "kernels that switch paging on in 32-bit mode", NULL, efer },
+	{ "EFER: is 0", NULL, "kernels that switch paging on in 32-bit mode", NULL, efer },
 	{ "MTRR: on, default type write-back", PVH_MTRR, "Linux drops RAM that is not write-back",
 		NULL, mtrr },
-	{ "local APIC: on, at 0xfee00000, of the boot processor", CONVENTION,
+	{ "local APIC: on, at 0xfee00000, of the boot processor", NULL,
 		"Linux, FreeBSD and NetBSD start other processors and timers by it", NULL,
 		apic_base },
-	{ "local APIC: its version can be read", CONVENTION, "Linux takes it for absent otherwise",
+	{ "local APIC: its version can be read", NULL, "Linux takes it for absent otherwise",
 		lacks_apic_registers, apic_version },
-	{ "local APIC: nothing is pending", CONVENTION,
+	{ "local APIC: nothing is pending", NULL,
 		"kernels that switch interrupts on before they know all vectors",
 		lacks_apic_registers, apic_quiet },
-	{ "CPUID: says that there is a hypervisor", CONVENTION,
+	{ "CPUID: says that there is a hypervisor", NULL,
 		"Linux looks for kvmclock and Xen only then", NULL, hypervisor_bit },
-	{ "CPUID: leaf 0x40000000 names the hypervisor", CONVENTION,
+	{ "CPUID: leaf 0x40000000 names the hypervisor", NULL,
 		"Linux and FreeBSD know Xen and KVM by it", NULL, hypervisor_leaves },
 };
 

@@ -142,7 +142,7 @@ static enum verdict a20(void)
 static const struct check rows[] = {
 	{ "RAM: first and last page of each entry below 4 GiB", START_MAP, NULL, lacks_map, low },
 	{ "RAM: first and last page of each entry above 4 GiB", START_MAP, NULL, lacks_map, high },
-	{ "RAM: address bit 20 counts", CONVENTION, "every kernel", NULL, a20 },
+	{ "RAM: address bit 20 counts", NULL, "every kernel", NULL, a20 },
 };
 
 const struct checks ram_checks = CHECKS(rows);

@@ -104,9 +104,11 @@ enum verdict skip(const char *why)
 static void report(const struct check *check, enum verdict result)
 {
 	const char *level = check->relied_on_by ? "SHOULD" : "MUST";
+	const char *who = check->relied_on_by ? check->relied_on_by : "";
 
-	print("%sok %u - %s %s (%s)", result == FAIL ? "not " : "", ++n_done, level, check->what,
-		check->source);
+	print("%sok %u - %s %s (%s%s%s)", result == FAIL ? "not " : "", ++n_done, level,
+		check->what, check->source ? check->source : "", check->source && *who ? "; " : "",
+		who);
 	put(&details, '\0');
 	details.bytes[sizeof(details.bytes) - 1] = '\0';
 	if (result == SKIP)

@@ -5,53 +5,23 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 import vm
 
 CHECK = vm.PRONTO.parent / "guest" / "check" / "pvh-check.elf"
-WELL, NOT_WELL = "# all that must be is so", "# not all that must be is so"
 QEMU = shutil.which("qemu-system-x86_64")
 
-line_of = re.compile(r"(not ok|ok) (\d+) - (MUST|SHOULD) ([^#]*) \([^#]*\)(?: # (SKIP|TODO) (.+))?")
+sys.path.insert(0, str(vm.ROOT / "guest" / "check"))
+# pylint: disable=wrong-import-position
+import conformance  # noqa: E402
+from conformance import FAIL, SKIP, Report, fill, told  # noqa: E402
 
 
-class Report:
-    """What pvh-check printed, and that it is whole: as many lines as planned, and the closing one."""
-
-    def __init__(self, text):
-        self.lines = text.replace("\r", "").splitlines()
-        assert self.lines[0] == "TAP version 13", text
-        assert self.lines[1].endswith("silence means that it cannot be"), text
-        assert self.lines[2].startswith("1.."), text
-        rows = [line for line in self.lines if line.startswith(("ok", "not ok"))]
-        parsed = [line_of.fullmatch(row) for row in rows]
-        assert all(parsed), [row for row, match in zip(rows, parsed) if not match]
-        assert [int(match[2]) for match in parsed] == list(range(1, int(self.lines[2][3:]) + 1)), text
-        self.failed = {match[4]: match[3] for match in parsed if match[1] == "not ok"}
-        self.skipped = {match[4]: match[6] for match in parsed if match[5] == "SKIP"}
-        assert all((match[5] == "TODO") == (match[3] == "SHOULD") for match in parsed if match[1] == "not ok")
-        self.well = "MUST" not in self.failed.values()
-        assert (WELL if self.well else NOT_WELL) in self.lines[-2:], text
-
-    def why(self, what):
-        """The remark below a failure."""
-        at = next(i for i, line in enumerate(self.lines) if f" {what} (" in line)
-        return self.lines[at + 1][2:]
-
-
-def fill(n):
-    """A command line of n characters that pvh-check knows."""
-    size = n - len(f"pvh-check.fill={n}:")
-    prefix = f"pvh-check.fill={size}:"
-    return prefix + "".join(chr(97 + (i + i // 26) % 26) for i in range(n - len(prefix)))
-
-
-def told(path):
-    """The words that tell pvh-check what the module is."""
-    data = path.read_bytes()
-    return f"pvh-check.module={len(data)}:{vm.checksum(data)}"
+def failed(report):
+    return set(report.named(FAIL))
 
 
 @pytest.mark.kvm
@@ -59,9 +29,9 @@ def told(path):
 def test_pronto_hands_over_well(run, size):
     result = run(str(CHECK), "-m", size, words=["pvh-check.tr=1", fill(2000)])
     report = Report(result.out)
-    assert (result.status, result.err, report.failed) == (vm.POWEROFF, "", {})
+    assert (result.status, result.err, failed(report)) == (vm.POWEROFF, "", set())
     # Where everything is tried, but for what this machine has not.
-    without = {name for name in report.skipped if not name.startswith("modules:")}
+    without = {name for name in report.named(SKIP) if not name.startswith("modules:")}
     assert without == ({"RAM: first and last page of each entry above 4 GiB"} if size in ("32M", "64M", "3G") else set())
 
 
@@ -72,8 +42,8 @@ def test_with_everything(run):
     words.append(fill(65535 - len(" ".join(words)) - 1))
     result = run(str(CHECK), "-m", "5G", "-c", "2", "-i", CHECK, words=words, timeout=60)
     report = Report(result.out)
-    assert (result.status, result.err, report.failed) == (vm.POWEROFF, "", {})
-    assert list(report.skipped) == ["modules: modlist_paddr is 0 without modules"]
+    assert (result.status, result.err, failed(report)) == (vm.POWEROFF, "", set())
+    assert list(report.named(SKIP)) == ["modules: modlist_paddr is 0 without modules"]
 
 
 # The lie; what must be complained about; the words of the complaint; and what else breaks with it.
@@ -179,24 +149,24 @@ ALSO = {
 def crooked(run, lie):
     # To sum the module up takes a while where KVM interprets.
     told_module = [told(CHECK)] if "module" in lie or lie in ("none", "list_without") else []
-    result = run("crooked", "-m", "64M", "-i", CHECK, words=[f"lie={lie}", "pvh-check.tr=1", *told_module, fill(319)])
+    result = run("crooked", "-m", "64M", "-i", CHECK, words=[f"lie={lie}", "pvh-check.tr=1", *told_module, fill(321)])
     return result, Report(result.out)
 
 
 @pytest.mark.kvm
 def test_without_a_lie_all_is_well(run):
     result, report = crooked(run, "none")
-    assert (result.status, result.err, report.failed) == (vm.POWEROFF, "", {})
+    assert (result.status, result.err, failed(report)) == (vm.POWEROFF, "", set())
 
 
 @pytest.mark.kvm
 @pytest.mark.parametrize("lie, what, why", LIES, ids=[lie for lie, *_ in LIES])
 def test_lie(run, lie, what, why):
     result, report = crooked(run, lie)
-    assert set(report.failed) == {what} | ALSO.get(lie, set())
-    assert report.why(what).startswith(why) or why in report.why(what)
+    assert failed(report) == {what} | ALSO.get(lie, set())
+    assert why in report.named(FAIL)[what].why
     # Without ACPI there is no way to end but a crash.
-    acpi = "ACPI: there is a MADT" not in report.skipped and "ACPI: there is an RSDP" not in report.failed
+    acpi = "ACPI: there is a MADT" not in report.named(SKIP) and "ACPI: there is an RSDP" not in failed(report)
     assert result.status == ((vm.POWEROFF if report.well else vm.REBOOT) if acpi else vm.CRASH)
 
 
@@ -205,7 +175,7 @@ def test_useless_stack_segment(run):
     """A processor that heeds the limit cannot even tell; the last words then say what it was."""
     result = run("crooked", "-m", "64M", "-i", CHECK, words=["lie=ss_limit"])
     if "1.." in result.out:
-        assert "ss: base 0, reads, writes, reaches 4 GiB, 32-bit" in Report(result.out).failed
+        assert "ss: base 0, reads, writes, reaches 4 GiB, 32-bit" in failed(Report(result.out))
     else:
         assert result.out.endswith("silence means that it cannot be\n") and result.status == vm.CRASH
 
@@ -226,9 +196,7 @@ UNLIED = {
 
 @pytest.mark.kvm
 def test_every_check_has_its_lie(run):
-    text = run(str(CHECK)).out
-    names = {match[4] for match in map(line_of.fullmatch, text.replace("\r", "").splitlines()) if match}
-    assert names == {what for _, what, _ in LIES} | set.union(*ALSO.values()) | UNLIED
+    assert {row.what for row in Report(run(str(CHECK)).out).rows} == {what for _, what, _ in LIES} | set.union(*ALSO.values()) | UNLIED
 
 
 @pytest.mark.lab
@@ -239,7 +207,7 @@ def test_pronto_in_the_lab():
     done = subprocess.run([vm.ROOT / "lab" / "lab", "-q", "--timeout=60", vm.PRONTO, "run", "-m", "5G", CHECK, "--",
                            fill(2000)], stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=False)
     report = Report(done.stdout.decode())
-    assert (done.returncode, done.stderr, report.failed) == (vm.POWEROFF, b"", {})
+    assert (done.returncode, done.stderr, failed(report)) == (vm.POWEROFF, b"", set())
 
 
 @pytest.mark.skipif(not QEMU, reason="there is no QEMU: install qemu-system-x86")
@@ -252,4 +220,33 @@ def test_qemu_is_judged(machine):
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     report = Report(done.stdout.decode())
     assert done.returncode == (33 if report.well else 35), done.stderr
-    assert "modules: the first arrives whole" not in {*report.failed, *report.skipped}
+    assert "modules: the first arrives whole" not in {*failed(report), *report.named(SKIP)}
+
+
+@pytest.mark.parametrize("size", [22, 321, 2047, 65535])
+def test_fill_has_the_size_asked_for(size):
+    assert len(fill(size)) == size
+
+
+@pytest.mark.kvm
+def test_page_is_of_today(run):
+    """docs/conformance.md lists what pvh-check looks at, and says of Pronto what is so now."""
+    page = conformance.read_page((vm.ROOT / "docs" / "conformance.md").read_text(encoding="utf-8"))
+    words = told(CHECK)
+    reports = [Report(run(str(CHECK), "-m", "64M", "-i", CHECK, words=[words, fill(2047 - len(words) - 1)]).out),
+               Report(run(str(CHECK), "-m", "5G", words=["few words", "pvh-check.tr=1"]).out)]
+    rows = conformance.merge(reports)
+    assert sorted(page) == sorted((row.what, row.level) for row in rows)
+    for row in rows:
+        signs = {name.split()[0]: sign for name, sign in page[row.what, row.level].items()}
+        assert (row.what, signs["Pronto"]) == (row.what, conformance.SIGNS[row.verdict])
+
+
+@pytest.mark.parametrize("text", ["", "TAP version 13\n1..1\n# all that must be is so\n",
+                                  "TAP version 13\n1..1\nok 1 - MUST a (b)\n",
+                                  "TAP version 13\n1..2\nok 1 - MUST a (b)\n# all that must be is so\n",
+                                  "TAP version 13\n1..1\nnot ok 1 - MUST a (b)\n# all that must be is so\n",
+                                  "TAP version 13\n1..1\nok 2 - MUST a (b)\n# all that must be is so\n"])
+def test_what_is_not_whole_is_no_report(text):
+    with pytest.raises(conformance.Problem):
+        Report(text)
