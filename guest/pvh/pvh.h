@@ -139,6 +139,9 @@ uint32_t pvh_boot_params(const struct pvh_info *info, struct boot_params *params
  */
 void pvh_main(const struct pvh_info *info);
 
+/* The time stamp counter as the first instructions read it. */
+extern const uint64_t pvh_entry_tsc;
+
 /* Called by entry.S with what ebx held: prints "pvh: ..." and halts if the hand-over is of no use.
  */
 _Noreturn void pvh_start(uint32_t start_info);
