@@ -4,13 +4,15 @@
 All is below .cache/linux: source, and a directory for each configuration, which holds objects and, when
 asked for, the whole kernel.  What did not change is not built again.
 """
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import time
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -21,7 +23,7 @@ from labkit import cache, packages
 APPLY = ROOT / "guest" / "linux" / "apply"
 CONFIGS = HERE / "configs"
 SOURCE = pathlib.Path(cache.ROOT, "linux", "source")
-SOURCE_STAMP = SOURCE.with_suffix(".stamp")
+PRISTINE = ".pristine"  # in it: files that the overlay changes, as they came
 
 # Four kinds of kernel: no entry; the entry without Xen; Xen, but not its part of the entry; all.
 KINDS = ("off", "kvm", "xen", "all")
@@ -51,55 +53,69 @@ def unpack(directory, only=()):
     run(["tar", "-xf", archive, "-C", directory, "--strip-components=1", "--anchored", *excluded, *chosen])
 
 
-def overlay_files():
-    return run([APPLY, "--list"]).split()
+def _load_overlay():
+    """The script as a module."""
+    loader = importlib.machinery.SourceFileLoader("overlay", str(APPLY))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("overlay", loader))
+    loader.exec_module(module)
+    return module
 
 
-def _inputs():
-    """What the tree is made of, in one word."""
-    contents = [packages.get("linux-source"), *LEAVE_OUT]
-    for name in ("guest/pvh", "include/pvh", "guest/linux"):
-        contents += [path.read_bytes() for path in sorted((ROOT / name).rglob("*")) if path.is_file()]
-    return cache.digest(*contents)
+overlay = _load_overlay()
 
 
-def _keep_times(old, new, since):
-    """Give files of NEW that were written after SINCE the time of the same file in OLD, if it has one."""
-    for directory, _, names in os.walk(new):
-        for name in names:
-            path = pathlib.Path(directory, name)
-            before = old / path.relative_to(new)
-            if path.lstat().st_mtime >= since and before.is_file() and before.read_bytes() == path.read_bytes():
-                shutil.copystat(before, path)
+def _touched():
+    """The files of Debian's tree that the script looks at: they decide what it does."""
+    return sorted({"Makefile", overlay.PLATFORM, overlay.XEN_C, *(name for name, _, _ in overlay.EDITS)})
+
+
+def _update(tree):
+    """Apply the overlay as it is now to a tree that may have it in another version.  What stays the same keeps
+    its time, so that only what depends on the rest is compiled again."""
+    with tempfile.TemporaryDirectory() as new:
+        shutil.copytree(tree / PRISTINE, new, dirs_exist_ok=True)
+        run([APPLY, new])
+        files = {path.relative_to(new): path.read_bytes() for path in pathlib.Path(new).rglob("*") if path.is_file()}
+    for name in (overlay.PLATFORM, overlay.HEADERS):
+        for old in (tree / name).glob("*"):
+            if old.relative_to(tree) not in files:
+                old.unlink()
+    for name, content in files.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def source():
-    """The tree with the overlay applied.  Files that are as they were keep their times, so a new version of
-    the overlay has only that compiled again which depends on it."""
+    """The tree with the overlay applied.  The caller holds the lock."""
     cache.path("linux", "source")
-    with cache.lock("linux"):
-        inputs = _inputs()
-        if not SOURCE_STAMP.exists() or SOURCE_STAMP.read_text(encoding="utf-8") != inputs:
-            SOURCE_STAMP.unlink(missing_ok=True)
-            cache.sweep(SOURCE.parent)
-            with cache.new_dir(str(SOURCE)) as tree:
-                unpack(tree)
-                start = time.time()
-                run([APPLY, tree])
-                _keep_times(SOURCE, tree, start)
-            SOURCE_STAMP.write_text(inputs, encoding="utf-8")
+    inputs = cache.digest(packages.get("linux-source"), *LEAVE_OUT, *_touched())
+    stamp = SOURCE / PRISTINE / "stamp"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != inputs:
+        cache.sweep(SOURCE.parent)
+        with cache.new_dir(str(SOURCE)) as new:
+            unpack(new)
+            for name in _touched():
+                old, kept = pathlib.Path(new, name), pathlib.Path(new, PRISTINE, name)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if old.is_dir() else shutil.copy2)(old, kept)
+            pathlib.Path(new, PRISTINE, "stamp").write_text(inputs, encoding="utf-8")
+    _update(SOURCE)
     return SOURCE
 
 
 def make(directory, *targets, arch="x86_64"):
     """make in the tree, for a build directory; what it said."""
     jobs = len(os.sched_getaffinity(0))
-    return run(["make", "-C", source(), "-s", f"-j{jobs}", f"O={directory}", f"ARCH={arch}", *targets])
+    with cache.lock("linux"):
+        return run(["make", "-C", source(), "-s", f"-j{jobs}", f"O={directory}", f"ARCH={arch}", *targets])
 
 
 def wanted(fragments):
-    """Settings that the fragments ask for: name, value."""
-    text = "".join((CONFIGS / f"{name}.config").read_text(encoding="utf-8") for name in fragments)
+    """What the fragments that exist ask for: as text, and each setting's value, None for off."""
+    paths = [CONFIGS / f"{name}.config" for name in fragments]
+    text = "".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
     found = re.findall(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$", text, re.M)
     return text, {name or off: value or None for name, value, off in found}
 
@@ -115,7 +131,7 @@ def configure(kind, arch="x86_64"):
     name = kind if arch == "x86_64" else f"{kind}-{arch}"
     directory = pathlib.Path(cache.path("linux", name))
     base = "base" if arch == "x86_64" else f"base-{arch}"
-    text, asked = wanted([base, kind])
+    text, asked = wanted([base, kind, f"{kind}-{arch}"])
     stamp = directory / "asked"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == text:
         return directory

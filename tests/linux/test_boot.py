@@ -60,10 +60,11 @@ def boots(out, seen, cpus=1):
     assert facts["hypervisor"] == seen, tail
     assert "initrd" in facts, tail
     assert "acpi_problem" not in facts and "kernel_problem" not in facts, tail
-    # Made by the layer: the map is sorted, and the ISA range is in it as reserved.
-    bios = [int(start, 16) for start in re.findall(r"BIOS-e820: \[mem 0x([0-9a-f]+)-", out)]
-    assert bios and bios == sorted(bios), tail
-    assert re.search(r"BIOS-e820: \[mem 0x0*a0000-0x0*fffff\] reserved", out), tail
+    # Made by the layer: the map is sorted, and no RAM is in the ISA range.
+    regions = [(int(start, 16), int(end, 16), kind) for start, end, kind in
+               re.findall(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] (.*)", out)]
+    assert regions and regions == sorted(regions), tail
+    assert not [r for r in regions if r[2] == "usable" and r[0] < 0x100000 and r[1] >= 0xa0000], tail
 
 
 def run(*argv, seconds):
@@ -83,15 +84,27 @@ def test_pronto(kind, cpus, initramfs):
     boots(done.stdout, "KVM", cpus)
 
 
-@pytest.mark.parametrize("machine", ["microvm", "q35"])
+def qemu(machine, accel, vmlinux, initramfs):
+    return [QEMU, "-M", machine, "-accel", accel, "-cpu", "max", "-m", "256M", "-nodefaults", "-display", "none",
+            "-no-reboot", "-serial", "stdio", "-kernel", vmlinux, "-initrd", initramfs,
+            "-append", "console=ttyS0 " + CMDLINE]
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
 @pytest.mark.parametrize("kind", ["kvm", "xen", "all"])
 def test_qemu(kind, machine, initramfs):
     """Emulated, so neither Xen nor KVM: the entry serves others, too."""
-    done = run(QEMU, "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", "256M", "-nodefaults", "-display", "none",
-               "-no-reboot", "-serial", "stdio", "-kernel", kernels.vmlinux(kind), "-initrd", initramfs,
-               "-append", "console=ttyS0 " + CMDLINE, seconds=200)
+    done = run(*qemu(machine, "tcg", kernels.vmlinux(kind), initramfs), seconds=200)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     boots(done.stdout, "")
+
+
+def test_qemu_microvm(initramfs):
+    """On KVM, as its machine has no clock that Linux could calibrate the processor's by when that is emulated."""
+    done = run(ROOT / "lab/lab", "-q", "--timeout=180", *qemu("microvm", "kvm", kernels.vmlinux("kvm"), initramfs),
+               seconds=240)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    boots(done.stdout, "KVM")
 
 
 def test_pronto_without_entry(initramfs):

@@ -126,9 +126,10 @@ def test_xen_with_its_entry(objects, arch):
 
 def test_style():
     """checkpatch, as the kernel has it, on each file where it lies in the tree."""
-    tree = kernels.source()
+    with kernels.cache.lock("linux"):
+        tree = kernels.source()
     said = []
-    for name in kernels.overlay_files():
+    for name in kernels.overlay.added():
         done = subprocess.run(["perl", "scripts/checkpatch.pl", "--no-tree", "-q", "--no-summary", "-f", name],
                               cwd=tree, capture_output=True, text=True, check=False)
         if done.returncode or done.stdout or done.stderr:
@@ -141,10 +142,17 @@ EDITED = ["Makefile", "arch/x86/Kconfig", "arch/x86/Kbuild", "arch/x86/xen/Kconf
           "arch/x86/include/asm/xen/hypercall.h", "include/xen/xen.h"]
 
 
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory):
+    """What the script looks at, as Debian has it."""
+    directory = tmp_path_factory.mktemp("linux")
+    kernels.unpack(directory, [*EDITED, PVH, "arch/x86/xen/enlighten_pvh.c"])
+    return directory
+
+
 @pytest.fixture
-def pristine(tmp_path):
-    """As much of the tree as came from Debian as the script looks at."""
-    kernels.unpack(tmp_path, [*EDITED, PVH, "arch/x86/xen/enlighten_pvh.c"])
+def pristine(unpacked, tmp_path):
+    shutil.copytree(unpacked, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -156,7 +164,7 @@ def test_takes_the_old_code_out(pristine):
     assert apply(pristine).returncode == 0
     assert {path.name for path in (pristine / PVH).iterdir()} == {
         "Kconfig", "Makefile", "head.S", "enlighten.c", "boot_params.c", "guest.c", "info.c", "memmap.c"}
-    texts = "".join((pristine / name).read_text(encoding="utf-8") for name in [*EDITED, *kernels.overlay_files()])
+    texts = "".join((pristine / name).read_text(encoding="utf-8") for name in [*EDITED, *kernels.overlay.added()])
     for gone in ("pvh_start_info", "mem_map_via_hcall", "xen_prepare_pvh", "pvh_start_xen"):
         assert gone not in texts
     assert len(re.findall(r"^config (?:XEN_|KVM_GUEST_)?PVH$", texts, re.M)) == 3
