@@ -31,7 +31,7 @@ check:
 # What takes long and needs the real Xen with a whole dom0.
 check-xen:
 	scripts/setup check
-	scripts/check xen xen-domu
+	scripts/check xen xen-domu linux-xen
 
 # Whole Linux kernels with the overlay, under Pronto, QEMU and Xen; builds them first.
 check-linux:

@@ -8,8 +8,8 @@ import subprocess
 import time
 
 import pytest
-from xenlab import (CRASH, LIFE, LINES, POWEROFF, QEMU, REBOOT, REFUSED, TIMEOUT, USAGE, XEN, facts, guest_program,
-                    life_without_note, needs_qemu, xen)
+from xenlab import (CRASH, HELLOS, LIFE, LINES, POWEROFF, QEMU, REBOOT, REFUSED, TIMEOUT, USAGE, XEN, check_hello, facts,
+                    failed_checks, guest_program, hello, life_without_note, needs_hello, needs_qemu, xen)
 
 pytestmark = needs_qemu
 
@@ -129,6 +129,25 @@ def test_usage(argv, message):
     done = xen(*argv)
     assert (done.status, done.out) == (USAGE, "")
     assert done.err.splitlines()[-1] == message
+
+
+def test_pvh_check():
+    """It needs the map that only Xen's hypercall gives, and finds it.  It fails for one thing: the emulated
+    machine's ACPI is of version 1, and Xen makes dom0's XSDT from a header that only version 2 has."""
+    done = xen("dom0", "-q", guest_program("guest", "check", "pvh-check.elf"))
+    assert done.status == CRASH
+    assert failed_checks(done.out) == {
+        "start info: version 1 or later", "ACPI: XSDT or RSDT has signature and sum"}
+    assert "\nok 29 - MUST memory map: there is one (" in done.out
+
+
+@needs_hello
+@pytest.mark.parametrize("name", HELLOS)
+def test_hello(name):
+    """libpvh asks Xen for the map: version 0 has none.  Xen's map for dom0 is the machine's."""
+    done = xen("dom0", "-q", "--memory", "96M", "--cmdline", "a b", hello(name), LIFE)
+    assert (done.status, done.err) == (POWEROFF, "")
+    check_hello(done.out, 0, 96, 11)
 
 
 def machine_of(process):

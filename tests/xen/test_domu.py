@@ -3,10 +3,12 @@
 
 A boot of dom0 takes long, so the guests share two: small ones, and Linux.
 """
+import re
 import subprocess
 
 import pytest
-from xenlab import LIFE, LINES, facts, guest_program, life_without_note, needs_qemu, outcomes
+from xenlab import (BUILD, HELLOS, LIFE, LINES, ROOT, check_hello, facts, failed_checks, guest_program, hello,
+                    life_without_note, needs_hello, needs_qemu, outcomes)
 
 pytestmark = [needs_qemu, pytest.mark.timeout(400)]
 
@@ -47,6 +49,10 @@ def small(tmp_path_factory):
     batch.add("module", "--ramdisk", module, LIFE)
     batch.add("junk", junk)
     batch.add("no note", life_without_note(directory))
+    for name in HELLOS:
+        if hello(name):
+            batch.add(name, "--memory", "48M", "--cmdline", "a b", "--ramdisk", LIFE, hello(name))
+    batch.add("pvh-check", guest_program("guest", "check", "pvh-check.elf"))
     return batch
 
 
@@ -97,3 +103,80 @@ def test_refused(small):
     assert (result["ending"], result["port"]) == ("refused", "")
     assert result["xen"].startswith("xc: error: panic: xg_dom_core.c:")
     assert "no loader found: Invalid kernel\n" in result["xen"]
+
+
+def test_pvh_check(small):
+    result = small["pvh-check"]
+    assert result["ending"] == "power-off"
+    assert failed_checks(result["port"]) == {"memory map: sorted"}
+
+
+@needs_hello
+@pytest.mark.parametrize("name", HELLOS)
+def test_hello(small, name):
+    """libpvh takes the start info's map, and puts it in order: neighbours are joined."""
+    result = small[name]
+    assert (result["ending"], result["console"]) == ("power-off", "")
+    check_hello(result["port"], 1, 48, 3)
+
+
+#
+# Linux: Debian's kernel by its own entry, to know what is the lab's doing; then without it, by the shim.
+#
+
+CMDLINE = "console=hvc0 quiet pronto.do=report"
+PRONTO = BUILD / "pronto"
+
+
+def output(*argv):
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
+
+
+def why_no_pack():
+    done = subprocess.run([PRONTO, "pack", "--help"], capture_output=True, check=False, timeout=20)
+    return None if done.returncode == 0 else "this pronto has no command `pack`"
+
+
+@pytest.fixture(scope="module")
+def linux(tmp_path_factory):
+    """How Debian's cloud kernel fared, in the forms in which it can be handed to xl."""
+    directory = tmp_path_factory.mktemp("linux")
+    vmlinuz = output(ROOT / "lab" / "fetch", "--vmlinuz", "cloud").split(" ", 1)[1]
+    vmlinux = output(ROOT / "lab" / "fetch", "--vmlinux", "cloud").split(" ", 1)[1]
+    initramfs = output(ROOT / "lab" / "guest" / "mkinitramfs", "cloud")
+    common = ("--memory", "256M", "--vcpus", "2", "--timeout", "120", "--cmdline", CMDLINE)
+    batch = Batch(560)
+    batch.add("bzImage", *common, "--ramdisk", initramfs, vmlinuz)
+    batch.add("vmlinux", *common, "--ramdisk", initramfs, vmlinux)
+    if not why_no_pack():
+        stripped = directory / "stripped"
+        output("objcopy", "--remove-section", ".notes", vmlinux, stripped)
+        for name, kernel in (("packed bzImage", vmlinuz), ("packed vmlinux without notes", stripped)):
+            packed = directory / f"{name}.elf"
+            output(PRONTO, "pack", kernel, "--initrd", initramfs, "-o", packed)
+            batch.add(name, *common, packed)
+    return batch
+
+
+def check_linux(result):
+    out = result["console"].replace("\r", "")
+    facts_seen = dict(re.findall(r"^@@ (\S+) ?(.*)$", out, re.M))
+    assert result["ending"] == "power-off", out[-3000:] + result["xen"]
+    assert facts_seen.get("report_ends") == "here", out[-3000:]
+    assert (facts_seen["hypervisor"], facts_seen["clocksource"]) == ("Xen HVM", "xen")
+    assert (facts_seen["cpus_online"], facts_seen["consoles"]) == ("2", "hvc0")
+    assert facts_seen["cmdline"] == CMDLINE
+    assert "initrd" in facts_seen
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("form", ["bzImage", "vmlinux"])
+def test_debian(linux, form):
+    check_linux(linux[form])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(bool(why_no_pack()), reason=str(why_no_pack()))
+@pytest.mark.parametrize("form", ["packed bzImage", "packed vmlinux without notes"])
+def test_debian_by_the_shim(linux, form):
+    check_linux(linux[form])

@@ -7,8 +7,10 @@ import collections
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -50,10 +52,41 @@ def facts(version, cmdline="(none)", *modules):
 LINES = "".join(f"{c * n}\n" for c, n in zip("abcd", (PIECE - 1, PIECE, PIECE + 1, 3 * PIECE)))
 
 
+def failed_checks(text):
+    """The names of the checks of pvh-check that failed, from a report that must be whole."""
+    sys.path.insert(0, str(ROOT / "guest" / "check"))
+    import conformance  # pylint: disable=import-outside-toplevel
+    return set(conformance.Report(text).named(conformance.FAIL))
+
+
 def guest_program(*parts):
     path = BUILD.joinpath(*parts)
     assert path.exists(), f"{path} is not built"
     return path
+
+
+HAS_HELLO = "hello" in (ROOT / "guest" / "meson.build").read_text(encoding="utf-8")
+
+
+def hello(name):
+    """One of HELLOS, or None while this tree does not build them."""
+    return guest_program("guest", "hello", f"{name}.elf") if HAS_HELLO else None
+
+
+HELLOS = ("hello", "hello32", "hello-reloc", "hello32-reloc")
+
+
+def check_hello(text, version, mebibytes, n_regions):
+    """libpvh's way through Xen's hand-over, to the last word."""
+    match = re.fullmatch(r"hello from a guest of Xen, start info version (\d)\nmemory (\d+) KiB in (\d+) regions\n"
+                         r"command line a b\nmodule 0: (\d+) bytes\n"
+                         r"entered [1-9]\d* cycles of the time stamp counter ago\n", text)
+    assert match, text
+    assert (int(match[1]), int(match[3]), int(match[4])) == (version, n_regions, LIFE.stat().st_size)
+    assert mebibytes * 1024 - 4 <= int(match[2]) <= mebibytes * 1024
+
+
+needs_hello = pytest.mark.skipif(not HAS_HELLO, reason="this tree does not build guest/hello")
 
 
 def life_without_note(directory):
