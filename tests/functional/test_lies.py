@@ -109,7 +109,7 @@ def test_lie(start, program, lie):
     time.sleep(0.3)
     # Still there, but at rest, and silent.
     assert guest.process.poll() is None, guest.said()
-    assert ticks(guest.pid) - before <= 5
+    assert ticks(guest.pid) - before <= 3
     assert guest.out.decode() == want
     guest.kill()
     assert guest.err == b""
