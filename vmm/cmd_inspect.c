@@ -54,6 +54,7 @@ struct findings {
 	bool is_parsed; /* image.elf is filled in */
 	char version[128];
 	bool boots;
+	bool through_shim;
 	uint64_t min_memory; /* the least of `sizes` in which the kernel finds its place; 0: none */
 	struct diag why_not;
 };
@@ -89,19 +90,43 @@ static bool fits(const struct elf_image *elf, uint64_t size, struct diag *diag)
 	return !place_kernel(&map, elf, &offset, diag);
 }
 
-static void find_out(struct findings *f)
+/* The same for a kernel that pvh-shim takes: it unpacks itself beside its file. */
+static bool fits_whole(const struct image *image, uint64_t file_size, uint64_t size)
 {
-	if (image_open(&f->image, f->path, false, &f->why_not)) {
-		snprintf(f->version, sizeof(f->version), "%s", f->image.version);
-		return;
-	}
-	f->is_parsed = true;
-	image_find_version(&f->image, f->version, sizeof(f->version));
-	if (elf_require_pvh_entry(&f->image.elf, &f->why_not))
+	uint64_t low = size < GUEST_MEM_LOW_MAX ? size : GUEST_MEM_LOW_MAX;
+
+	return image->room_start >= MIB(1) && image->room_end < low &&
+	       low - image->room_end >= ALIGN_UP(file_size, KIB(4));
+}
+
+static void find_way_through_shim(struct findings *f)
+{
+	struct image whole;
+
+	if (image_open_whole(&whole, f->path, false, &f->why_not))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes) && !f->min_memory; i++)
-		if (fits(&f->image.elf, sizes[i], &f->why_not))
+		if (fits_whole(&whole, whole.size, sizes[i]))
 			f->min_memory = sizes[i];
+	image_close(&whole);
+	if (!f->min_memory)
+		diag_fail(&f->why_not, ENOSPC, "it has no place in RAM whatever the memory size");
+	f->through_shim = f->min_memory;
+}
+
+static void find_out(struct findings *f)
+{
+	f->is_parsed = !image_open(&f->image, f->path, false, &f->why_not);
+	if (f->is_parsed)
+		image_find_version(&f->image, f->version, sizeof(f->version));
+	else
+		snprintf(f->version, sizeof(f->version), "%s", f->image.version);
+	if (f->image.needs_shim)
+		find_way_through_shim(f);
+	else if (f->is_parsed && !elf_require_pvh_entry(&f->image.elf, &f->why_not))
+		for (size_t i = 0; i < ARRAY_SIZE(sizes) && !f->min_memory; i++)
+			if (fits(&f->image.elf, sizes[i], &f->why_not))
+				f->min_memory = sizes[i];
 	f->boots = f->min_memory;
 }
 
@@ -180,9 +205,9 @@ static void print_text(const struct findings *f)
 	if (f->is_parsed)
 		print_elf(&f->image.elf);
 	if (f->boots)
-		printf("boots here:  yes, with %" PRIu64
+		printf("boots here:  yes, %swith %" PRIu64
 		       "M of memory or more for the kernel itself\n",
-			f->min_memory >> 20);
+			f->through_shim ? "through pvh-shim, " : "", f->min_memory >> 20);
 	else
 		printf("boots here:  no: %s\n", f->why_not.text);
 }
@@ -262,6 +287,7 @@ static int print_json(const struct findings *f)
 	if (f->is_parsed)
 		json_elf(root, &f->image.elf);
 	json_object_set_new(root, "boots", json_boolean(f->boots));
+	json_object_set_new(root, "through_shim", json_boolean(f->through_shim));
 	json_object_set_new(
 		root, "memory", f->boots ? json_integer((json_int_t)f->min_memory) : json_null());
 	set_text(root, "reason", f->boots ? "" : f->why_not.text);

@@ -18,7 +18,8 @@
 
 struct run {
 	struct config config;
-	struct image image;
+	struct image image;  /* what is entered */
+	struct image kernel; /* what pvh-shim is given, if that is entered */
 	struct boot_params params;
 	struct timeline timeline;
 	FILE *timeline_file; /* where it goes; NULL if none is wanted */
@@ -26,41 +27,85 @@ struct run {
 	struct diag diag;
 };
 
+static void run_close_files(struct run *run)
+{
+	if (run->params.initrd_fd >= 0)
+		close(run->params.initrd_fd);
+	if (run->params.kernel)
+		image_close(&run->kernel);
+	image_close(&run->image);
+}
+
+/* Enter the kernel by PVH if that can be; else have pvh-shim entered, with the kernel for it. */
+static int run_open_kernel(struct run *run)
+{
+	const struct config *config = &run->config;
+	int ret;
+
+	if (config->shim != SHIM_ALWAYS) {
+		ret = image_open(&run->image, config->kernel, config->use_cache, &run->diag);
+		if (!run->image.needs_shim)
+			return ret;
+		if (!ret) {
+			ret = elf_require_pvh_entry(&run->image.elf, &run->diag);
+			image_close(&run->image);
+		}
+		if (config->shim == SHIM_NEVER)
+			return ret;
+	}
+	ret = image_open_whole(&run->kernel, config->kernel, config->use_cache, &run->diag);
+	if (ret)
+		return ret;
+	ret = image_open_shim(&run->image, &run->diag);
+	if (ret)
+		image_close(&run->kernel);
+	else
+		run->params.kernel = &run->kernel;
+	return ret;
+}
+
+static void run_say_kernel(const struct run *run)
+{
+	const struct image *image = run->params.kernel ? run->params.kernel : &run->image;
+
+	log_info("%s: %s%s%s%s", run->config.kernel, image_container_name(image->container),
+		image->from_cache ? ", found unpacked in the cache" : "",
+		image->owned_file ? "" : ", read in place",
+		!run->params.kernel ? ""
+		: run->config.shim == SHIM_ALWAYS
+			? ", booted through pvh-shim as asked for"
+			: ", booted through pvh-shim as it has no PVH entry");
+}
+
 static int run_open_files(struct run *run)
 {
 	const struct config *config = &run->config;
 	struct stat st;
 
-	if (image_open(&run->image, config->kernel, config->use_cache, &run->diag)) {
-		log_error("%s: %s", config->kernel, run->diag.text);
-		return -1;
-	}
-	log_info("%s: %s%s%s", config->kernel, image_container_name(run->image.container),
-		run->image.from_cache ? ", found unpacked in the cache" : "",
-		run->image.owned_file ? "" : ", read in place");
 	run->params = (struct boot_params){
 		.image = &run->image,
 		.initrd_fd = -1,
 		.cmdline = config->cmdline ? config->cmdline : BOOT_DEFAULT_CMDLINE,
 		.n_cpus = config->cpus,
 	};
+	if (run_open_kernel(run)) {
+		log_error("%s: %s%s", config->kernel, run->diag.text,
+			config->shim == SHIM_NEVER && run->image.needs_shim
+				? "; or leave out --no-shim"
+				: "");
+		return -1;
+	}
+	run_say_kernel(run);
 	if (!config->initrd)
 		return 0;
 	run->params.initrd_fd = file_open_regular(config->initrd, &st, &run->diag);
 	if (run->params.initrd_fd < 0) {
 		log_error("%s: %s", config->initrd, run->diag.text);
-		image_close(&run->image);
+		run_close_files(run);
 		return -1;
 	}
 	run->params.initrd_size = (uint64_t)st.st_size;
 	return 0;
-}
-
-static void run_close_files(struct run *run)
-{
-	if (run->params.initrd_fd >= 0)
-		close(run->params.initrd_fd);
-	image_close(&run->image);
 }
 
 /* Opened before the guest runs: what cannot be written is to be known before the boot, not after.

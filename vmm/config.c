@@ -156,6 +156,24 @@ static int set_on_reboot(struct config *config, const char *value, struct diag *
 	return 0;
 }
 
+static int set_shim(struct config *config, const char *value, struct diag *diag)
+{
+	if (!strcmp(value, "auto"))
+		config->shim = SHIM_AUTO;
+	else if (!strcmp(value, "always"))
+		config->shim = SHIM_ALWAYS;
+	else if (!strcmp(value, "never"))
+		config->shim = SHIM_NEVER;
+	else
+		return diag_fail(diag, EINVAL, "'%.40s' is not auto, always or never", value);
+	return 0;
+}
+
+static int set_no_shim(struct config *config, const char *value, struct diag *diag)
+{
+	return set_shim(config, "never", diag);
+}
+
 static int set_grace(struct config *config, const char *value, struct diag *diag)
 {
 	return set_number(&config->grace_s, value, 0, CONFIG_MAX_GRACE_S, diag);
@@ -224,6 +242,10 @@ const struct setting config_settings[CONFIG_N_SETTINGS] = {
 	{ "on-reboot", 0, KIND_STRING, EVERYWHERE, "exit|restart",
 		"when the guest resets: end, or enter the kernel anew (default: exit)",
 		set_on_reboot },
+	{ "shim", 0, KIND_STRING, EVERYWHERE, "auto|always|never",
+		"boot through pvh-shim: if need be, or always (KASLR), or never (default: auto)",
+		set_shim },
+	{ "no-shim", 0, KIND_FLAG, IN_ARGS, NULL, "the same as --shim never", set_no_shim },
 	{ "grace", 0, KIND_NUMBER, EVERYWHERE, "SECONDS",
 		"time for the guest to power off after SIGTERM (default: 10)", set_grace },
 	{ "no-cache", 0, KIND_FLAG, EVERYWHERE, NULL,

@@ -24,6 +24,7 @@
 #define CONFIG_MAX_FILE    MIB(1) /* of a --config file */
 
 enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_NULL };
+enum shim_use { SHIM_AUTO, SHIM_ALWAYS, SHIM_NEVER };
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
 struct config {
@@ -35,6 +36,7 @@ struct config {
 	enum console_kind console;
 	char *console_path; /* CONSOLE_FILE; else NULL */
 	enum on_reboot on_reboot;
+	enum shim_use shim;
 	uint32_t grace_s; /* seconds from the power button to the VM's forced end */
 	bool use_cache;
 	bool dry_run;

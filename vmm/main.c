@@ -19,6 +19,7 @@ static const struct command {
 } commands[] = {
 	{ "run", cmd_run, "boot a kernel in a virtual machine" },
 	{ "inspect", cmd_inspect, "say what a kernel file is and whether it boots here" },
+	{ "pack", cmd_pack, "pack a kernel, initrd and command line into one PVH ELF" },
 	{ "doctor", cmd_doctor, "say whether this host can run virtual machines, and how fast" },
 };
 

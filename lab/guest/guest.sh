@@ -69,6 +69,7 @@ do_report()
 		sub(/[ \t]*:[ \t]*/, ": "); print }' /proc/cpuinfo | each cpuinfo
 	awk '/^apicid/ { print $3 }' /proc/cpuinfo | each apicid
 	each iomem < /proc/iomem
+	say kernel_text "$(grep -m 1 ' _text$' /proc/kallsyms)"
 	each interrupt < /proc/interrupts
 	dmesg | grep -o 'RAMDISK: .*' | each initrd
 	dmesg | grep -E 'ACPI (BIOS )?(Error|Warning|Exception)|Firmware Bug|FW_BUG' | each acpi_problem

@@ -277,20 +277,31 @@ def damaged(name):
 KERNEL_VERSION = b"6.6.6-test (pronto@example) #1 SMP"
 
 
-def bzimage(payload, n_setup=2, gap=64, tail=b"", **lies):
-    """The header's fields as boot protocol 2.15 has them; `lies` replace them by name."""
+def bzimage(payload, n_setup=2, gap=64, proper=None, tail=b"", **lies):
+    """The header's fields as boot protocol 2.15 has them; `lies` replace them by name.  `proper` is what
+    stands in front of the payload, instead of `gap` zeros: the code that unpacks it."""
+    proper = bytes(gap) if proper is None else proper
     fields = {"setup_sects": n_setup, "boot_flag": 0xaa55, "header": 0x53726448, "version": 0x20f,
-              "kernel_version": 0x300 - 0x200, "payload_offset": gap, "payload_length": len(payload),
+              "kernel_version": 0x300 - 0x200, "payload_offset": len(proper), "payload_length": len(payload),
               "init_size": 16 * MIB} | lies
     layout = {"setup_sects": ("B", 0x1f1), "boot_flag": ("<H", 0x1fe), "header": ("<I", 0x202),
               "version": ("<H", 0x206), "kernel_version": ("<H", 0x20e), "payload_offset": ("<I", 0x248),
-              "payload_length": ("<I", 0x24c), "init_size": ("<I", 0x260)}
+              "payload_length": ("<I", 0x24c), "init_size": ("<I", 0x260), "jump": ("<H", 0x200),
+              "kernel_alignment": ("<I", 0x230), "relocatable_kernel": ("B", 0x234), "xloadflags": ("<H", 0x236),
+              "cmdline_size": ("<I", 0x238), "pref_address": ("<Q", 0x258)}
     setup = bytearray((n_setup + 1) * 512)
     setup[:2] = b"MZ"
     setup[0x300:0x300 + len(KERNEL_VERSION)] = KERNEL_VERSION
     for name, value in fields.items():
         struct.pack_into(layout[name][0], setup, layout[name][1], value)
-    return bytes(setup) + bytes(gap) + payload + tail
+    return bytes(setup) + proper + payload + tail
+
+
+def bzimage_64(payload, **lies):
+    """With a 64-bit entry, and code there that needs no unpacking."""
+    return bzimage(payload, proper=bytes(0x200) + CODE, **{
+        "jump": 0x6aeb, "kernel_alignment": 2 * MIB, "relocatable_kernel": 1, "xloadflags": 3,
+        "cmdline_size": 2047, "pref_address": 16 * MIB, "init_size": 8 * MIB} | lies)
 
 
 def linux_payload(name, data):
@@ -304,6 +315,7 @@ class Case(NamedTuple):
     make: Callable[[], bytes]
     boots: bool
     says: str  # extended regular expression, found in the reason; "" if it boots
+    shim: bool = False  # not by its own PVH entry, but through pvh-shim
 
 
 CASES = {}
@@ -315,6 +327,10 @@ def good(name, make):
 
 def bad(name, says, make):
     CASES[name] = Case(make, False, says)
+
+
+def through_shim(name, says, make):
+    CASES[name] = Case(make, False, says, True)
 
 
 TRUNCATED = "truncated"
@@ -406,12 +422,12 @@ def elf_bad_cases():
 def note_bad_cases():
     for bits in 32, 64:
         bad(f"elf{bits}-no-note", NO_PVH, lambda b=bits: elf(b, notes=[]))
-    bad("elf-other-notes", NO_PVH, lambda: elf(notes=[GNU_NOTE + note(GUEST_OS, b"linux\0")]))
+    bad("elf-other-notes", NO_PVH, lambda: elf(notes=[GNU_NOTE + note(GUEST_OS, b"netbsd\0")]))
     bad("elf-other-owner", NO_PVH, lambda: elf(notes=[entry_note(owner=b"Xem\0")]))
     bad("elf-owner-without-nul", NO_PVH, lambda: elf(notes=[entry_note(owner=b"Xen")]))
     # A note of Xen's in a segment: sections do not count.
     bad("elf-entry-in-section-only", NO_PVH,
-        lambda: elf(notes=[note(GUEST_OS, b"linux\0")], sections=[entry_note()]))
+        lambda: elf(notes=[note(GUEST_OS, b"netbsd\0")], sections=[entry_note()]))
     for size in 0, 2, 3, 5, 16:
         bad(f"elf-entry-{size}", "note that names its PVH entry is damaged",
             lambda s=size: elf(notes=[note(PHYS32_ENTRY, bytes(s))]))
@@ -512,7 +528,33 @@ def bzimage_cases():
     bad("bzimage-lzo", "lzo", lambda: bzimage(b"\x89LZO\0\r\n\x1a\n" + bytes(100)))
 
 
-for fill in elf_good_cases, elf_bad_cases, note_bad_cases, packed_cases, bzimage_cases:
+def linux_elf(**kwargs):
+    """Without a note, but by its banner a Linux.  Not where pvh-shim lies."""
+    return elf(loads=[Load(16 * MIB, CODE + b"Linux version 6.6.6-test")], notes=[],
+               header={"e_entry": 16 * MIB}, **kwargs)
+
+
+def shim_cases():
+    for name in "gzip", "zstd", "lz4":
+        through_shim(f"shim-bzimage-{name}", NO_PVH, lambda n=name: bzimage_64(linux_payload(n, elf(notes=[]))))
+    through_shim("shim-bzimage-signed", NO_PVH,
+                 lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), tail=b"signature" * 50))
+    through_shim("shim-bzimage-fixed", NO_PVH,
+                 lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), relocatable_kernel=0))
+    # What nobody can unpack here, the kernel itself can.
+    through_shim("shim-bzimage-lzo", "lzo", lambda: bzimage_64(b"\x89LZO\0\r\n\x1a\n" + bytes(100)))
+    through_shim("shim-elf", NO_PVH, linux_elf)
+    through_shim("shim-elf-debug", NO_PVH, lambda: linux_elf(tail=bytes(MIB)))
+    through_shim("shim-elf-note", NO_PVH, lambda: elf(
+        loads=[Load(16 * MIB)], notes=[note(GUEST_OS, b"linux\0")], header={"e_entry": 16 * MIB}))
+    bad("elf-linux-low", "where pvh-shim lies|no PVH entry", lambda: elf(notes=[note(GUEST_OS, b"linux\0")]))
+    for name in "gzip", "xz":
+        through_shim(f"shim-bare-{name}", NO_PVH, lambda n=name: COMPRESS[n](linux_elf()))
+    bad("bzimage-32-no-note", NO_PVH, lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), xloadflags=2))
+    bad("bzimage-old-no-note", NO_PVH, lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), version=0x20b))
+
+
+for fill in elf_good_cases, elf_bad_cases, note_bad_cases, packed_cases, bzimage_cases, shim_cases:
     fill()
 
 

@@ -41,6 +41,15 @@ def test_good_kernels_run(run, tmp_path, name):
     assert (result.status, result.out, result.err) == (vm.POWEROFF, "ok\n", "")
 
 
+@pytest.mark.kvm
+@pytest.mark.parametrize("name", [n for n, case in kernels.CASES.items() if case.shim])
+def test_kernels_run_through_shim(run, tmp_path, name):
+    """In long mode, where the shim took them."""
+    (tmp_path / name).write_bytes(kernels.CASES[name].make())
+    result = run(tmp_path / name, left=cached(tmp_path))
+    assert (result.status, result.out, result.err) == (vm.POWEROFF, "ok\n", "")
+
+
 class cached(list):
     """What is in the cache is no litter."""
 
@@ -52,7 +61,7 @@ class cached(list):
         return iter([f"cache/pronto/{f.name}" for f in self.place.iterdir()] if self.place.exists() else [])
 
 
-@pytest.mark.parametrize("name", [n for n, case in kernels.CASES.items() if not case.boots])
+@pytest.mark.parametrize("name", [n for n, case in kernels.CASES.items() if not case.boots and not case.shim])
 def test_bad_kernels_do_not(run, tmp_path, name):
     path = tmp_path / name
     path.write_bytes(kernels.CASES[name].make())

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
 COMPLETION = ROOT / "completion" / "pronto"
 MANUAL = ROOT / "man" / "pronto.1"
-COMMANDS = ["run", "inspect", "doctor"]
+COMMANDS = ["run", "inspect", "pack", "doctor"]
 
 
 def pronto(*argv, **kwargs):
@@ -116,6 +116,8 @@ def test_completes_arguments(tmp_path):
     assert complete("run", "--on-reboot", "r") == ["restart"]
     assert complete("run", "--on-reboot", "=", "r") == ["restart"]
     assert complete("run", "--timeline", "=", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]
+    assert complete("run", "--shim", "a") == ["always", "auto"]
+    assert complete("pack", "-o", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]
     assert complete("run", "-i", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]
     assert complete("run", "--no-cache", "vmlinuz"[:7], cwd=tmp_path) == ["vmlinuz"]
     assert complete("inspect", "vml", cwd=tmp_path) == ["vmlinux", "vmlinuz"]

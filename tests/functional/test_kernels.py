@@ -19,7 +19,8 @@ import kernels
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
 GOOD = [name for name, case in kernels.CASES.items() if case.boots]
-BAD = [name for name, case in kernels.CASES.items() if not case.boots]
+BAD = [name for name, case in kernels.CASES.items() if not case.boots and not case.shim]
+SHIM = [name for name, case in kernels.CASES.items() if case.shim]
 
 
 @pytest.fixture(name="home")
@@ -89,6 +90,74 @@ def test_bad(home, name):
     refused(make(home, name), kernels.CASES[name].says)
     # Cached is what unpacks to an ELF, whether that has a PVH entry or not.
     assert len(cache(home)) == name.endswith("-no-note") * (not name.startswith("elf"))
+
+
+@pytest.mark.parametrize("name", SHIM)
+def test_through_shim(home, name):
+    """Boots through pvh-shim, and by --no-shim not at all."""
+    path = make(home, name)
+    for _ in range(2):
+        done = dry_run(path)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"\nthrough: pvh-shim\n" in done.stdout
+    status, found = inspect(path)
+    assert (status, found["boots"], found["through_shim"], found["reason"]) == (0, True, True, None)
+    assert b"boots here:  yes, through pvh-shim" in pronto("inspect", path).stdout
+    done = dry_run(path, "--no-shim")
+    assert (done.returncode, done.stdout) == (2, b"")
+    text = done.stderr.decode()
+    assert re.search(kernels.CASES[name].says + ".*; or leave out --no-shim\n$", text), text
+
+
+def test_no_entry_is_remembered(home):
+    """That a bzImage has no PVH entry is known the second time, at the price of a few bytes."""
+    path = make(home, "shim-bzimage-zstd")
+    first = dry_run(path)
+    entry, = (home / "xdg" / "pronto").iterdir()
+    assert entry.stat().st_size < 100
+    # It is read, not made again.
+    inode = entry.stat().st_ino
+    assert dry_run(path).stdout == first.stdout
+    assert entry.stat().st_ino == inode
+    assert dry_run(path, "--no-cache").stdout == first.stdout
+    # Nobody else's file of that name is believed.
+    entry.chmod(0o600)
+    entry.write_bytes(b"pronto: this kernel has no PVH entry?")
+    assert dry_run(path).stdout == first.stdout
+
+
+@pytest.mark.parametrize("name", [*SHIM, "bzimage-xz", "elf64-entry-8", "elf32-entry-4"])
+def test_shim_always(home, name):
+    """A bzImage goes in whole, PVH entry or not, and is not unpacked; what is no Linux is refused."""
+    path = make(home, name)
+    done = dry_run(path, "--shim=always")
+    if name in SHIM:
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"\nthrough: pvh-shim\n" in done.stdout
+        assert len(cache(home)) == ("bare" in name)
+    else:
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert re.search(b"64-bit entry, which pvh-shim needs|no 64-bit Linux, and pvh-shim boots nothing else",
+                         done.stderr)
+
+
+def test_shim_is_handed_the_whole_kernel(home):
+    """Byte for byte a bzImage; of an ELF, no more than is to be loaded."""
+    path = make(home, "shim-bzimage-gzip")
+    assert re.search(rf"\n  0x\S+  kernel, {path.stat().st_size} bytes\n", dry_run(path).stdout.decode())
+    sizes = {name: re.search(r"kernel, (\d+) bytes", dry_run(make(home, name)).stdout.decode()).group(1)
+             for name in ("shim-elf", "shim-elf-debug")}
+    assert sizes["shim-elf"] == sizes["shim-elf-debug"]
+
+
+def test_shim_needs_room(home):
+    path = make(home, "shim-bzimage-gzip")
+    path.write_bytes(kernels.bzimage_64(kernels.COMPRESS["gzip"](kernels.elf(notes=[])), init_size=32 * kernels.MIB))
+    done = dry_run(path, "-m", "47M")
+    assert done.returncode == 2
+    assert (b"the kernel unpacks itself to 32M from 0x1000000 on, and not all of that is RAM: "
+            b"give the guest 48M of memory or more\n") in done.stderr
+    assert dry_run(path, "-m", "48M").returncode == 0
 
 
 def test_no_regular_file(home):

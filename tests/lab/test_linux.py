@@ -48,11 +48,11 @@ def guests():
     return {name: Guest(name) for name in ("cloud", "generic", "cloud-6.12")}
 
 
-def in_lab(*argv, stdin=b"", seconds=80, env=None):
+def in_lab(*argv, stdin=b"", seconds=80, env=None, lab=()):
     """Run a command in the lab.  What takes too long is killed there, by the lab's own clock.  Now and then
     the emulated machine itself stands still, clock and all (docs/lab.md): then it is tried again."""
     inner = ["timeout", "--foreground", "-s", "KILL", str(seconds), *argv]
-    outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *inner]
+    outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab, *inner]
     for _ in range(2):
         done = subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, env=env)
         if done.returncode != LAB_TIMEOUT:

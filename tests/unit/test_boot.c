@@ -148,7 +148,7 @@ static void test_handover(void **state)
 	assert_loaded(&f, &f.image.elf.segment[0]);
 	assert_int_equal(f.handover.entry, MIB(16) + 0x40);
 	assert_int_equal(f.handover.load_offset, 0);
-	assert_int_equal(f.handover.initrd, 0);
+	assert_int_equal(f.handover.taken.n_modules, 0);
 
 	info = start_info(&f);
 	assert_int_equal(info->magic, 0x336ec578);
@@ -188,8 +188,8 @@ static void test_initrd(void **state)
 	assert_int_equal(module->size, 5001);
 	assert_int_equal(module->cmdline_paddr, 0);
 	assert_int_equal(module->reserved, 0);
-	assert_int_equal(f.handover.initrd, module->paddr);
-	assert_int_equal(f.handover.initrd_size, module->size);
+	assert_int_equal(f.handover.taken.module[0].paddr, module->paddr);
+	assert_int_equal(f.handover.taken.module[0].size, module->size);
 	ram = guest_mem_at(&f.mem, module->paddr, 8192);
 	for (size_t i = 0; i < 8192; i++)
 		assert_int_equal(ram[i], i < 5001 ? file_byte(i) : 0);
@@ -230,7 +230,7 @@ static void test_initrd_avoids_kernel(void **state)
 	f.params.initrd_fd = make_file(5000);
 	f.params.initrd_size = 5000;
 	assert_int_equal(load(&f), 0);
-	assert_int_equal(f.handover.initrd, MIB(60) - 8192);
+	assert_int_equal(f.handover.taken.module[0].paddr, MIB(60) - 8192);
 	fini(&f);
 }
 
@@ -388,7 +388,7 @@ static void test_moved(void **state)
 	assert_int_equal(f.handover.load_offset, -(int64_t)MIB(2));
 	assert_int_equal(f.handover.entry, MIB(62) + 0x40);
 	assert_loaded(&f, &f.image.elf.segment[0]);
-	assert_int_equal(f.handover.initrd, MIB(64) - 4096);
+	assert_int_equal(f.handover.taken.module[0].paddr, MIB(64) - 4096);
 	fini(&f);
 }
 
@@ -432,6 +432,77 @@ static void assert_says(const char *text, const char *words)
 		fail_msg("\"%s\" is not in:\n%s", words, text);
 }
 
+/* pvh-shim is what is entered; the kernel for it is module 0, the initrd module 1. */
+static void init_shim(struct fixture *f, struct image *kernel)
+{
+	init(f);
+	*kernel = (struct image){
+		.fd = make_file(3000),
+		.size = 3000,
+		.container = IMAGE_BZIMAGE,
+		.room_start = MIB(16),
+		.room_end = MIB(40),
+	};
+	f->params.kernel = kernel;
+}
+
+static void test_shim(void **state)
+{
+	const struct hvm_modlist_entry *module;
+	const struct hvm_start_info *info;
+	struct image kernel;
+	struct fixture f;
+	const uint8_t *ram;
+	char *text;
+
+	init_shim(&f, &kernel);
+	f.params.initrd_fd = make_file(5001);
+	f.params.initrd_size = 5001;
+	assert_int_equal(load(&f), 0);
+	info = start_info(&f);
+	assert_int_equal(info->nr_modules, 2);
+	module = guest_mem_at(&f.mem, info->modlist_paddr, 2 * sizeof(*module));
+	assert_int_equal(module[0].paddr, MIB(64) - 4096);
+	assert_int_equal(module[0].size, 3000);
+	assert_int_equal(module[1].paddr, MIB(64) - 4096 - 8192);
+	assert_int_equal(module[1].size, 5001);
+	ram = guest_mem_at(&f.mem, module[0].paddr, 3000);
+	for (size_t i = 0; i < 3000; i++)
+		assert_int_equal(ram[i], file_byte(i));
+	text = describe(&f);
+	assert_says(text, "kernel: bzImage\nthrough: pvh-shim\nentry: 0x1000040\n");
+	assert_says(text, "modules: 2\n  0x0003fff000-0x0003fffbb7  kernel, 3000 bytes\n"
+			  "  0x0003ffd000-0x0003ffe388  initrd, 5001 bytes\n");
+	free(text);
+	close(kernel.fd);
+	fini(&f);
+}
+
+static void test_shim_refused(void **state)
+{
+	char cmdline[2049];
+	struct image kernel;
+	struct fixture f;
+
+	init_shim(&f, &kernel);
+	kernel.room_end = MIB(64) + 1;
+	assert_refused(&f, ENOSPC,
+		"the kernel unpacks itself to 48M from 0x1000000 on, and not all of that is RAM: "
+		"give the guest 65M of memory or more");
+	init_shim(&f, &kernel);
+	kernel.size = MIB(62);
+	assert_refused(&f, ENOSPC, "the kernel of 62M does not fit beside");
+	init_shim(&f, &kernel);
+	kernel.size = 3001;
+	assert_refused(&f, ENODATA, "the kernel became shorter than its 3001 bytes");
+	/* Whatever pvh-shim boots is Linux. */
+	memset(cmdline, 'x', sizeof(cmdline));
+	cmdline[2048] = '\0';
+	init_shim(&f, &kernel);
+	f.params.cmdline = cmdline;
+	assert_refused(&f, E2BIG, "2048 bytes and Linux takes 2047");
+}
+
 static void test_describe(void **state)
 {
 	struct fixture f;
@@ -470,6 +541,8 @@ int main(void)
 		cmocka_unit_test(test_handover),
 		cmocka_unit_test(test_initrd),
 		cmocka_unit_test(test_initrd_refused),
+		cmocka_unit_test(test_shim),
+		cmocka_unit_test(test_shim_refused),
 		cmocka_unit_test(test_initrd_avoids_kernel),
 		cmocka_unit_test(test_cmdline_limits),
 		cmocka_unit_test(test_mapped_or_read),

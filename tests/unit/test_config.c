@@ -61,6 +61,7 @@ static void test_defaults(void **state)
 	assert_null(config.console_path);
 	assert_int_equal(config.on_reboot, ON_REBOOT_EXIT);
 	assert_int_equal(config.grace_s, 10);
+	assert_int_equal(config.shim, SHIM_AUTO);
 	assert_true(config.use_cache);
 	assert_false(config.dry_run);
 	assert_false(config.timeline);
@@ -77,7 +78,7 @@ static void test_every_option(void **state)
 	assert_int_equal(
 		parse(&config,
 			"-i rd --memory=3g k -c4 --console file:log --on-reboot restart --grace 0"
-			" --no-cache --dry-run --timeline -- a b",
+			" --shim always --no-cache --dry-run --timeline -- a b",
 			&diag),
 		0);
 	assert_string_equal(config.kernel, "k");
@@ -89,6 +90,7 @@ static void test_every_option(void **state)
 	assert_string_equal(config.console_path, "log");
 	assert_int_equal(config.on_reboot, ON_REBOOT_RESTART);
 	assert_int_equal(config.grace_s, 0);
+	assert_int_equal(config.shim, SHIM_ALWAYS);
 	assert_false(config.use_cache);
 	assert_true(config.dry_run);
 	assert_true(config.timeline);
@@ -125,6 +127,13 @@ static void test_last_one_wins(void **state)
 {
 	struct config config;
 	struct diag diag;
+
+	assert_int_equal(parse(&config, "k --shim always --no-shim", &diag), 0);
+	assert_int_equal(config.shim, SHIM_NEVER);
+	config_fini(&config);
+	assert_int_equal(parse(&config, "k --no-shim --shim auto", &diag), 0);
+	assert_int_equal(config.shim, SHIM_AUTO);
+	config_fini(&config);
 
 	assert_int_equal(
 		parse(&config, "k -c 2 --console file:x -i a -c 3 --console pty -i b", &diag), 0);
@@ -250,6 +259,7 @@ static void test_bad_values(void **state)
 		"k --console tty", "option --console: 'tty' is not stdio, file:PATH, pty or null");
 	expect_refusal(
 		"k --on-reboot halt", "option --on-reboot: 'halt' is neither exit nor restart");
+	expect_refusal("k --shim yes", "option --shim: 'yes' is not auto, always or never");
 	expect_refusal(
 		"k --log-level 3", "option --log-level: '3' is not error, warn, info or debug");
 	expect_refusal("k --initrd=", "option --initrd: the path is empty; name a file");

@@ -251,6 +251,57 @@ static void test_guest_os(void **state)
 	image_close(&image);
 }
 
+static void test_whole(void **state)
+{
+	struct diag diag = { "" };
+	struct image image;
+	uint64_t size;
+	int fd;
+
+	/* As it is, byte for byte; nothing in it is unpacked. */
+	fd = kernels_open("shim-bzimage-lzo", &size);
+	close(fd);
+	assert_int_equal(
+		image_open(&image, kernels_path("shim-bzimage-lzo"), true, &diag), -ENOTSUP);
+	assert_true(image.needs_shim);
+	assert_int_equal(
+		image_open_whole(&image, kernels_path("shim-bzimage-lzo"), true, &diag), 0);
+	assert_int_equal(image.size, size);
+	assert_int_equal(image.room_start, MIB(16));
+	assert_int_equal(image.room_end, MIB(24));
+	assert_int_equal(image.elf.n_segments, 0);
+	assert_false(image.owned_file);
+	image_close(&image);
+	/* Of an ELF, what is loaded. */
+	assert_int_equal(image_open_whole(&image, kernels_path("shim-elf-debug"), true, &diag), 0);
+	assert_int_equal(image.size, image.elf.file_end);
+	assert_true(image.size < 4096);
+	assert_int_equal(image.room_start, MIB(16));
+	image_close(&image);
+	/* What has a PVH entry does not need it, and may have it. */
+	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), 0);
+	assert_false(image.needs_shim);
+	image_close(&image);
+	assert_int_equal(image_open(&image, kernels_path("elf64-no-note"), true, &diag), 0);
+	assert_false(image.needs_shim);
+	image_close(&image);
+	assert_int_equal(image_open(&image, kernels_path("shim-elf"), true, &diag), 0);
+	assert_true(image.needs_shim);
+	image_close(&image);
+}
+
+static void test_shim_itself(void **state)
+{
+	struct diag diag = { "" };
+	struct image image;
+
+	assert_int_equal(image_open_shim(&image, &diag), 0);
+	assert_int_equal(elf_require_pvh_entry(&image.elf, &diag), 0);
+	assert_true(image.elf.is_64);
+	assert_int_equal(image.elf.start, MIB(1));
+	image_close(&image);
+}
+
 static int setup(void **state)
 {
 	return kernels_make(NULL);
@@ -271,6 +322,8 @@ int main(void)
 		cmocka_unit_test(test_what_it_is),
 		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_guest_os),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_shim_itself),
 	};
 
 	return cmocka_run_group_tests_name("image", tests, setup, teardown);

@@ -213,10 +213,17 @@ static void test_reloc_property(void **state)
 	assert_true(moved > 300 && refused > 300);
 }
 
-static gpa_t initrd_beside(uint64_t memory, uint64_t kernel, uint64_t kernel_size, uint64_t size)
+static gpa_t module_beside(uint64_t memory, uint64_t kernel, uint64_t kernel_size, uint64_t size,
+	bool anywhere, struct hvm_modlist_entry other)
 {
 	struct memmap map = map_of(memory);
 	struct elf_image elf = { 0 };
+	struct place_taken taken = {
+		.elf = &elf,
+		.offset = (int64_t)kernel - 0x2000,
+		.module = { other },
+		.n_modules = other.size ? 1 : 0,
+	};
 	struct diag diag = { "" };
 	gpa_t gpa;
 	int ret;
@@ -224,12 +231,19 @@ static gpa_t initrd_beside(uint64_t memory, uint64_t kernel, uint64_t kernel_siz
 	/* Linked below, so that the offset counts. */
 	add_segment(&elf, 0x1000, 1);
 	add_segment(&elf, 0x2000, kernel_size);
-	ret = place_initrd(&map, &elf, (int64_t)kernel - 0x2000, size, &gpa, &diag);
+	ret = place_module(&map, &taken, "initrd", size, anywhere, &gpa, &diag);
 	if (ret) {
 		assert_int_equal(ret, -ENOSPC);
+		assert_diag(&diag, "the initrd of ");
 		assert_diag(&diag, "does not fit beside the kernel");
 	}
 	return ret ? 0 : gpa;
+}
+
+static gpa_t initrd_beside(uint64_t memory, uint64_t kernel, uint64_t kernel_size, uint64_t size)
+{
+	return module_beside(
+		memory, kernel, kernel_size, size, false, (struct hvm_modlist_entry){ 0 });
 }
 
 static void test_initrd(void **state)
@@ -249,6 +263,28 @@ static void test_initrd(void **state)
 	assert_int_equal(initrd_beside(MIB(64), MIB(16), MIB(8), UINT64_MAX), 0);
 }
 
+static void test_module(void **state)
+{
+	const struct hvm_modlist_entry none = { 0 }, top = { .paddr = MIB(63), .size = MIB(1) };
+	const struct hvm_modlist_entry odd = { .paddr = MIB(62), .size = 4097 };
+
+	/* Beside another one, which has its last page for itself. */
+	assert_int_equal(module_beside(MIB(64), MIB(16), MIB(8), 1, false, top), MIB(63) - 4096);
+	assert_int_equal(
+		module_beside(MIB(64), MIB(16), MIB(8), MIB(2) - 8192, false, odd), MIB(62) + 8192);
+	assert_int_equal(
+		module_beside(MIB(64), MIB(16), MIB(8), MIB(2) - 8191, false, odd), MIB(60) + 4096);
+	assert_int_equal(module_beside(MIB(64), MIB(16), MIB(8), MIB(40), false, top), 0);
+	/* Where there is no room below, above if that is allowed; below first. */
+	assert_int_equal(
+		module_beside(GIB(8), MIB(16), MIB(8), MIB(1), true, none), GIB(3) - MIB(1));
+	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(3), true, none), GIB(6));
+	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(5), true, none), GIB(4));
+	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(5) + 1, true, none), 0);
+	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(3), false, none), 0);
+	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), UINT64_MAX, true, none), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_reloc_refused),
 		cmocka_unit_test(test_reloc_property),
 		cmocka_unit_test(test_initrd),
+		cmocka_unit_test(test_module),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,9 @@
 #define CMDLINE_MAX       (LAYOUT_CMDLINE_SIZE - 1)
 
 _Static_assert(LAYOUT_START_INFO + sizeof(struct hvm_start_info) <= LAYOUT_MODLIST, "start info");
-_Static_assert(LAYOUT_MODLIST + sizeof(struct hvm_modlist_entry) <= LAYOUT_MEMMAP, "module list");
+_Static_assert(
+	LAYOUT_MODLIST + PLACE_MAX_MODULES * sizeof(struct hvm_modlist_entry) <= LAYOUT_MEMMAP,
+	"module list");
 _Static_assert(LAYOUT_MEMMAP + sizeof(((struct memmap *)0)->entry) <= LAYOUT_CMDLINE, "memory map");
 _Static_assert(LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE <= LAYOUT_LOW_RAM_END, "command line");
 
@@ -25,7 +27,7 @@ static int check_cmdline(const struct boot_params *params, struct diag *diag)
 {
 	size_t size = strlen(params->cmdline);
 
-	if (size > LINUX_CMDLINE_MAX && image_is_linux(params->image))
+	if (size > LINUX_CMDLINE_MAX && (params->kernel || image_is_linux(params->image)))
 		return diag_fail(diag, E2BIG,
 			"the kernel command line has %zu bytes and Linux takes %u: shorten it",
 			size, LINUX_CMDLINE_MAX);
@@ -60,29 +62,77 @@ static int load_kernel(const struct guest_mem *mem, const struct boot_params *pa
 	return 0;
 }
 
-static int load_initrd(const struct guest_mem *mem, const struct boot_params *params,
-	struct handover *handover, struct diag *diag)
+/* The guest's message would come too late: say here what can be known here. */
+static int check_room(const struct memmap *map, const struct image *kernel, struct diag *diag)
 {
+	uint64_t size = kernel->room_end - kernel->room_start;
+
+	if (memmap_is_ram(map, kernel->room_start, size))
+		return 0;
+	return diag_fail(diag, ENOSPC,
+		"the kernel unpacks itself to %" PRIu64 "M from %#" PRIx64
+		" on, and not all of that is RAM: give the guest %" PRIu64 "M of memory or more",
+		size / MIB(1), kernel->room_start, (kernel->room_end + MIB(1) - 1) / MIB(1));
+}
+
+struct module {
+	const char *name;
+	int fd;
+	uint64_t size;
+	bool anywhere; /* above 4 GiB, too */
+};
+
+/* One more behind those that are in `taken`. */
+static int load_module(const struct guest_mem *mem, const struct memmap *map,
+	struct place_taken *taken, const struct module *module, struct diag *diag)
+{
+	struct hvm_modlist_entry *entry = &taken->module[taken->n_modules];
 	int ret;
 
-	if (params->initrd_fd < 0)
-		return 0;
+	ret = place_module(
+		map, taken, module->name, module->size, module->anywhere, &entry->paddr, diag);
+	if (ret < 0)
+		return ret;
+	entry->size = module->size;
+	taken->n_modules++;
+	ret = guest_mem_read_file(mem, entry->paddr, module->fd, 0, module->size);
+	if (ret == -ENODATA)
+		return diag_fail(diag, ENODATA,
+			"the %s became shorter than its %" PRIu64 " bytes while it was read",
+			module->name, module->size);
+	if (ret < 0)
+		return diag_fail(
+			diag, -ret, "cannot read the %s: %s", module->name, strerror(-ret));
+	return 0;
+}
+
+/* What pvh-shim is to boot, and the initrd.  Linux entered by PVH takes a 32-bit address for its
+ * initrd; entered by pvh-shim it takes any.
+ */
+static int load_modules(const struct guest_mem *mem, const struct boot_params *params,
+	struct handover *handover, struct diag *diag)
+{
+	const struct image *kernel = params->kernel;
+	int ret = 0;
+
+	handover->taken = (struct place_taken){
+		.elf = &params->image->elf,
+		.offset = handover->load_offset,
+	};
+	if (kernel) {
+		ret = check_room(&handover->memmap, kernel, diag);
+		if (ret < 0)
+			return ret;
+		ret = load_module(mem, &handover->memmap, &handover->taken,
+			&(struct module){ "kernel", kernel->fd, kernel->size, false }, diag);
+	}
+	if (ret < 0 || params->initrd_fd < 0)
+		return ret;
 	if (!params->initrd_size)
 		return diag_fail(diag, EINVAL,
 			"the initrd is empty: give a file with contents, or no initrd");
-	ret = place_initrd(&handover->memmap, &params->image->elf, handover->load_offset,
-		params->initrd_size, &handover->initrd, diag);
-	if (ret < 0)
-		return ret;
-	handover->initrd_size = params->initrd_size;
-	ret = guest_mem_read_file(mem, handover->initrd, params->initrd_fd, 0, params->initrd_size);
-	if (ret == -ENODATA)
-		return diag_fail(diag, ENODATA,
-			"the initrd became shorter than its %" PRIu64 " bytes while it was read",
-			params->initrd_size);
-	if (ret < 0)
-		return diag_fail(diag, -ret, "cannot read the initrd: %s", strerror(-ret));
-	return 0;
+	return load_module(mem, &handover->memmap, &handover->taken,
+		&(struct module){ "initrd", params->initrd_fd, params->initrd_size, kernel }, diag);
 }
 
 /* boot_load() has seen that the first MiB is RAM. */
@@ -93,7 +143,8 @@ static void put(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64
 	BUG_ON(ret < 0);
 }
 
-/* Module 0 is Linux's initrd; its own command line is nobody's business there.  Without modules the
+/* Linux's initrd is module 0, or the one behind pvh-shim's kernel; nobody looks at a module's own
+ * command line.  Without modules the
  * list's address is 0 too: FreeBSD takes any other for a module that it must find.
  */
 static void write_start_info(const struct guest_mem *mem, const struct boot_params *params,
@@ -108,15 +159,13 @@ static void write_start_info(const struct guest_mem *mem, const struct boot_para
 		.memmap_paddr = LAYOUT_MEMMAP,
 		.memmap_entries = map->n_entries,
 	};
-	struct hvm_modlist_entry module = {
-		.paddr = handover->initrd,
-		.size = handover->initrd_size,
-	};
+	const struct place_taken *taken = &handover->taken;
 
-	if (handover->initrd) {
-		info.nr_modules = 1;
+	if (taken->n_modules) {
+		info.nr_modules = taken->n_modules;
 		info.modlist_paddr = LAYOUT_MODLIST;
-		put(mem, LAYOUT_MODLIST, &module, sizeof(module));
+		put(mem, LAYOUT_MODLIST, taken->module,
+			taken->n_modules * sizeof(taken->module[0]));
 	}
 	put(mem, LAYOUT_MEMMAP, map->entry, map->n_entries * sizeof(map->entry[0]));
 	put(mem, LAYOUT_CMDLINE, params->cmdline, strlen(params->cmdline) + 1);
@@ -162,7 +211,7 @@ int boot_load(const struct guest_mem *mem, const struct boot_params *params,
 	ret = load_kernel(mem, params, handover, diag);
 	if (ret < 0)
 		return ret;
-	ret = load_initrd(mem, params, handover, diag);
+	ret = load_modules(mem, params, handover, diag);
 	if (ret < 0)
 		return ret;
 	ret = acpi_build(mem, &acpi, &handover->acpi);

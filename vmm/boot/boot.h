@@ -8,6 +8,7 @@
 
 #include "boot/acpi.h"
 #include "boot/memmap.h"
+#include "boot/place.h"
 #include "image/image.h"
 #include "mem/guest_mem.h"
 #include "util/diag.h"
@@ -19,10 +20,11 @@
 #define BOOT_DEFAULT_CMDLINE "console=ttyS0 reboot=a panic=-1 cryptomgr.notests pci=off"
 
 struct boot_params {
-	const struct image *image;
-	int initrd_fd;        /* regular file, or -1 */
-	uint64_t initrd_size; /* bytes; 0 with initrd_fd >= 0 is refused by the caller */
-	const char *cmdline;  /* NUL-terminated, handed over as it is */
+	const struct image *image;  /* what is entered: the kernel, or pvh-shim */
+	const struct image *kernel; /* what pvh-shim is to boot; NULL: no shim */
+	int initrd_fd;              /* regular file, or -1 */
+	uint64_t initrd_size;       /* bytes; 0 with initrd_fd >= 0 is refused by the caller */
+	const char *cmdline;        /* NUL-terminated, handed over as it is */
 	uint32_t n_cpus;
 	uint32_t n_virtio_slots;
 };
@@ -32,8 +34,8 @@ struct handover {
 	uint32_t entry;      /* first instruction */
 	gpa_t start_info;    /* %ebx */
 	int64_t load_offset; /* added to every address of the image (PHYS32_RELOC); usually 0 */
-	gpa_t initrd;        /* 0: none */
-	uint64_t initrd_size;
+	struct place_taken
+		taken; /* with the modules: pvh-shim's kernel, if any; the initrd, if any */
 	struct memmap memmap;
 	struct acpi_tables acpi;
 };

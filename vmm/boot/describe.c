@@ -42,17 +42,23 @@ static void print_range(FILE *out, gpa_t gpa, uint64_t size)
 	fprintf(out, "  0x%010" PRIx64 "-0x%010" PRIx64 "  ", gpa, gpa + size - 1);
 }
 
-static void describe_kernel(FILE *out, const struct image *image, const struct handover *handover)
+static void describe_file(FILE *out, const struct image *image)
 {
-	const struct elf_image *elf = &image->elf;
-
-	fprintf(out, "kernel: %s, %s", elf->is_64 ? "ELF64" : "ELF32",
-		image_container_name(image->container));
+	fputs("kernel: ", out);
+	if (image->elf.n_segments)
+		fprintf(out, "%s, ", image->elf.is_64 ? "ELF64" : "ELF32");
+	fputs(image_container_name(image->container), out);
 	if (image->compression != IMAGE_NONE)
 		fprintf(out, ", %s", image_compression_name(image->compression));
 	fprintf(out, "%s\n", image->from_cache ? ", from the cache" : "");
 	if (image->version[0])
 		fprintf(out, "version: %s\n", image->version);
+}
+
+static void describe_image(FILE *out, const struct image *image, const struct handover *handover)
+{
+	const struct elf_image *elf = &image->elf;
+
 	fprintf(out, "entry: %#" PRIx32, handover->entry);
 	if (handover->load_offset)
 		fprintf(out, " (moved from %#" PRIx32 ")", elf->pvh_entry);
@@ -102,7 +108,7 @@ static void describe_start_info(FILE *out, gpa_t gpa, const struct hvm_start_inf
 }
 
 static void describe_modules(
-	FILE *out, const struct guest_mem *mem, const struct hvm_start_info *info)
+	FILE *out, const struct guest_mem *mem, const struct hvm_start_info *info, bool shim)
 {
 	const struct hvm_modlist_entry *module = peek(
 		mem, info->modlist_paddr, info->nr_modules * sizeof(*module));
@@ -110,7 +116,8 @@ static void describe_modules(
 	fprintf(out, "modules: %" PRIu32 "\n", info->nr_modules);
 	for (uint32_t i = 0; i < info->nr_modules; i++) {
 		print_range(out, module[i].paddr, module[i].size);
-		fprintf(out, "%s, %" PRIu64 " bytes\n", i ? "module" : "initrd", module[i].size);
+		fprintf(out, "%s, %" PRIu64 " bytes\n", shim && !i ? "kernel" : "initrd",
+			module[i].size);
 	}
 }
 
@@ -162,10 +169,13 @@ void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_par
 	const struct hvm_start_info *info = peek(mem, handover->start_info, sizeof(*info));
 	const struct acpi_tables *acpi = &handover->acpi;
 
-	describe_kernel(out, params->image, handover);
+	describe_file(out, params->kernel ? params->kernel : params->image);
+	if (params->kernel)
+		fprintf(out, "through: pvh-shim\n");
+	describe_image(out, params->image, handover);
 	describe_start_info(out, handover->start_info, info);
 	describe_memmap(out, mem, info);
-	describe_modules(out, mem, info);
+	describe_modules(out, mem, info, params->kernel);
 	describe_cmdline(out, mem, info);
 	fprintf(out, "ACPI tables:\n");
 	dump_table(out, mem, "RSDP", acpi->rsdp, acpi->rsdp_size);

@@ -52,6 +52,16 @@ bool memmap_is_ram(const struct memmap *map, gpa_t gpa, uint64_t size)
 	return false;
 }
 
+uint64_t memmap_ram(const struct memmap *map)
+{
+	uint64_t size = 0;
+
+	for (uint32_t i = 0; i < map->n_entries; i++)
+		if (map->entry[i].type == PVH_MEMMAP_RAM)
+			size += map->entry[i].size;
+	return size;
+}
+
 const char *memmap_type_name(uint32_t type)
 {
 	switch (type) {

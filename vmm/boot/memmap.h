@@ -25,6 +25,9 @@ void memmap_build(struct memmap *map, const struct guest_mem *mem);
 /* All of [gpa, gpa + size) is inside one RAM entry; size > 0. */
 bool memmap_is_ram(const struct memmap *map, gpa_t gpa, uint64_t size);
 
+/* Bytes of RAM in all. */
+uint64_t memmap_ram(const struct memmap *map);
+
 /* Name of a PVH_MEMMAP_* type, for people. */
 const char *memmap_type_name(uint32_t type);
 

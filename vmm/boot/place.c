@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* place.c - decide where in guest RAM the kernel and the initrd go */
+/* place.c - decide where in guest RAM the kernel and the modules go */
 
 #include "boot/place.h"
 #include "boot/layout.h"
@@ -198,27 +198,32 @@ int place_kernel(
 	return 0;
 }
 
-int place_initrd(const struct memmap *map, const struct elf_image *elf, int64_t offset,
-	uint64_t size, gpa_t *gpa, struct diag *diag)
+int place_module(const struct memmap *map, const struct place_taken *taken, const char *name,
+	uint64_t size, bool anywhere, gpa_t *gpa, struct diag *diag)
 {
-	const struct range limits = { LAYOUT_HIGH_RAM, GUEST_MEM_LOW_MAX };
-	struct range taken[ELF_MAX_SEGMENTS];
-	uint64_t ram = 0;
+	static const struct range below = { LAYOUT_HIGH_RAM, GUEST_MEM_LOW_MAX };
+	static const struct range above = { GUEST_MEM_HIGH_BASE, UINT64_MAX };
+	const struct elf_image *elf = taken->elf;
+	struct range used[ELF_MAX_SEGMENTS + PLACE_MAX_MODULES];
+	uint64_t ram = memmap_ram(map);
+	size_t n = 0;
 
 	for (size_t i = 0; i < elf->n_segments; i++)
-		taken[i] = segment_range(&elf->segment[i], offset);
+		used[n++] = segment_range(&elf->segment[i], taken->offset);
+	for (size_t i = 0; i < taken->n_modules; i++)
+		used[n++] = (struct range){ taken->module[i].paddr,
+			ALIGN_UP(taken->module[i].paddr + taken->module[i].size, PAGE) };
+	*gpa = 0;
 	/* Whole pages: Linux frees the last page with the rest. */
-	if (size <= GUEST_MEM_LOW_MAX)
-		*gpa = fit_ram(map, limits, ALIGN_UP(size, PAGE), PAGE, taken, elf->n_segments);
-	else
-		*gpa = 0;
+	if (size <= ram)
+		*gpa = fit_ram(map, below, ALIGN_UP(size, PAGE), PAGE, used, n);
+	if (!*gpa && size <= ram && anywhere)
+		*gpa = fit_ram(map, above, ALIGN_UP(size, PAGE), PAGE, used, n);
 	if (*gpa)
 		return 0;
-	for (uint32_t i = 0; i < map->n_entries; i++)
-		if (map->entry[i].type == PVH_MEMMAP_RAM)
-			ram += map->entry[i].size;
 	return diag_fail(diag, ENOSPC,
-		"the initrd of %" PRIu64 "M does not fit beside the kernel's %" PRIu64
-		"M below 3 GiB in %" PRIu64 "M of memory: give the guest more, or make it smaller",
-		in_mib(size), in_mib(elf->end - elf->start), in_mib(ram));
+		"the %s of %" PRIu64 "M does not fit beside the kernel's %" PRIu64 "M%s in %" PRIu64
+		"M of memory: give the guest more, or make it smaller",
+		name, in_mib(size), in_mib(elf->end - elf->start), anywhere ? "" : " below 3 GiB",
+		in_mib(ram));
 }

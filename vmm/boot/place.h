@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* place.h - decide where in guest RAM the kernel and the initrd go; nothing is written here */
+/* place.h - decide where in guest RAM the kernel and the modules go; nothing is written here */
 #ifndef BOOT_PLACE_H
 #define BOOT_PLACE_H
 
@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#define PLACE_MAX_MODULES 2
+
 /* Store in *offset what is to be added to every address of the image: 0 if it can lie where it was
  * linked to, else the place nearest to the top of RAM that its PHYS32_RELOC allows (Xen's rule).
  * -ENOSPC if there is none.  The hand-over structures and page 0 are never given away for a moved
@@ -17,11 +19,20 @@
 int place_kernel(
 	const struct memmap *map, const struct elf_image *elf, int64_t *offset, struct diag *diag);
 
-/* Store in *gpa the highest page below 4 GiB from which `size` > 0 bytes are free, the kernel being
- * where `offset` puts it.  -ENOSPC if there is none.
+/* What is in RAM already: the image, where `offset` puts it, and modules. */
+struct place_taken {
+	const struct elf_image *elf;
+	int64_t offset;
+	struct hvm_modlist_entry module[PLACE_MAX_MODULES];
+	uint32_t n_modules;
+};
+
+/* Store in *gpa the highest page below 3 GiB, or, if `anywhere` and there is none, above 4 GiB,
+ * from which `size` > 0 bytes are free.  -ENOSPC if there is none; `name` is the module's, for
+ * people.
  */
-int place_initrd(const struct memmap *map, const struct elf_image *elf, int64_t offset,
-	uint64_t size, gpa_t *gpa, struct diag *diag);
+int place_module(const struct memmap *map, const struct place_taken *taken, const char *name,
+	uint64_t size, bool anywhere, gpa_t *gpa, struct diag *diag);
 
 /* Where a segment ends up. */
 static inline gpa_t place_segment_gpa(const struct elf_segment *segment, int64_t offset)

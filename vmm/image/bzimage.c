@@ -21,6 +21,7 @@
 /* Versions of the boot protocol that brought the fields read here. */
 #define VERSION_WITH_PAYLOAD   0x208
 #define VERSION_WITH_INIT_SIZE 0x20a
+#define VERSION_WITH_ENTRY_64  0x20c
 
 bool bzimage_detect(const uint8_t *head, size_t n)
 {
@@ -76,6 +77,10 @@ int bzimage_parse(struct bzimage *bz, int fd, uint64_t size, struct diag *diag)
 	bz->payload_size = header.payload_length;
 	if (header.version >= VERSION_WITH_INIT_SIZE)
 		bz->init_size = header.init_size;
+	if (header.version >= VERSION_WITH_ENTRY_64) {
+		bz->pref_address = header.pref_address;
+		bz->has_entry_64 = header.xloadflags & XLF_KERNEL_64;
+	}
 	if (!bz->payload_size)
 		return diag_fail(diag, ENOEXEC,
 			"it is a bzImage whose header says that the kernel in it is empty");

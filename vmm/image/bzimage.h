@@ -16,6 +16,8 @@ struct bzimage {
 	uint64_t payload_offset; /* in the file */
 	uint64_t payload_size;   /* > 0; the payload lies in the file */
 	uint64_t init_size;      /* memory the kernel needs to unpack itself; 0: not told */
+	uint64_t pref_address;   /* where it likes to do so best; with has_entry_64 only */
+	bool has_entry_64;       /* it can be entered in long mode */
 	char version[128];       /* the kernel's version string, or "" */
 };
 

@@ -73,6 +73,8 @@ static int read_segments(struct elf_image *elf, struct elf_file *file, struct di
 		if (ret < 0)
 			return ret;
 		insert_segment(elf, &phdr);
+		if (phdr.p_offset + phdr.p_filesz > elf->file_end)
+			elf->file_end = phdr.p_offset + phdr.p_filesz;
 	}
 	if (!elf->n_segments)
 		return diag_fail(diag, ENOEXEC, "it has no segment to load (PT_LOAD)");
@@ -110,6 +112,9 @@ int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag)
 		return ret;
 	elf->is_64 = file.is_64;
 	elf->elf_entry = file.header.e_entry;
+	/* elf_file_init() has seen that they lie in the file. */
+	elf->file_end = file.header.e_phoff +
+	                (uint64_t)file.header.e_phnum * file.header.e_phentsize;
 	ret = read_segments(elf, &file, diag);
 	if (ret < 0)
 		return ret;
@@ -129,6 +134,11 @@ static bool any_entry_note(const struct elf_image *elf)
 		if (elf->note[i].type == PVH_ELFNOTE_PHYS32_ENTRY)
 			return true;
 	return false;
+}
+
+bool elf_lacks_pvh_entry(const struct elf_image *elf)
+{
+	return !elf->has_pvh_entry && !any_entry_note(elf) && !elf->note_fault;
 }
 
 int elf_require_pvh_entry(const struct elf_image *elf, struct diag *diag)

@@ -45,8 +45,9 @@ struct elf_image {
 		pvh_entry; /* where the image was linked to be; elf_require_pvh_entry() checks it */
 	uint64_t elf_entry; /* e_entry */
 	struct elf_reloc reloc;
-	uint64_t start, end;                          /* all segments lie in [start, end) */
-	size_t n_segments;                            /* > 0 */
+	uint64_t start, end; /* all segments lie in [start, end) */
+	uint64_t file_end;   /* of program headers and segments: what follows is not for loading */
+	size_t n_segments;   /* > 0 */
 	struct elf_segment segment[ELF_MAX_SEGMENTS]; /* by gpa, disjoint, none wraps */
 	size_t n_notes;
 	struct elf_xen_note note[ELF_MAX_XEN_NOTES]; /* the first ones, in file order */
@@ -57,6 +58,9 @@ struct elf_image {
  * A kernel without a PVH entry parses: has_pvh_entry is false.
  */
 int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag);
+
+/* It has no PVH entry and was not meant to have one: no note of it is damaged. */
+bool elf_lacks_pvh_entry(const struct elf_image *elf);
 
 /* The kernel can be entered: it has a PVH entry, and this lies among bytes that the file loads.
  * 0, or -ENOEXEC and in diag why not and what to do.

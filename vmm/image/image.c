@@ -6,6 +6,7 @@
 #include "image/bzimage.h"
 #include "image/cache.h"
 #include "image/file.h"
+#include "image/shim.h"
 #include "image/unpack.h"
 #include "util/file.h"
 
@@ -56,6 +57,10 @@ static int identify_bzimage(struct image *image, struct source *source, struct d
 	image->container = IMAGE_BZIMAGE;
 	ret = bzimage_parse(&bz, source->fd, source->size, diag);
 	memcpy(image->version, bz.version, sizeof(image->version));
+	image->has_entry_64 = bz.has_entry_64;
+	image->room_start = bz.pref_address;
+	if (__builtin_add_overflow(bz.pref_address, bz.init_size, &image->room_end))
+		image->has_entry_64 = false;
 	if (ret < 0)
 		return ret;
 	n = file_read_some(source->fd, head, sizeof(head), bz.payload_offset);
@@ -100,7 +105,17 @@ static int identify(struct image *image, struct source *source, struct diag *dia
 	return 0;
 }
 
+/* Told once the ELF is parsed; a bzImage is Linux, others are searched for its banner. */
+static bool needs_shim(const struct image *image)
+{
+	return image->elf.is_64 && elf_lacks_pvh_entry(&image->elf) &&
+	       (image->container == IMAGE_BZIMAGE ? image->has_entry_64 : image_is_linux(image));
+}
+
 /* ---- unpacking ---- */
+
+/* In the place of an unpacked kernel that nobody needs: pvh-shim takes the bzImage as it is. */
+static const char no_entry_mark[] = "pronto: this kernel has no PVH entry\n";
 
 static int unpack_unnamed(struct image *image, struct source *source, struct diag *diag)
 {
@@ -124,17 +139,38 @@ static int unpack_unnamed(struct image *image, struct source *source, struct dia
 	return ret;
 }
 
-static bool take_from_cache(struct image *image, const struct cache *cache)
+static bool is_no_entry_mark(const struct image *image)
 {
-	struct diag diag;
+	char text[sizeof(no_entry_mark) - 1];
 
+	return image->container == IMAGE_BZIMAGE && image->has_entry_64 &&
+	       image->size == sizeof(text) && !file_read_at(image->fd, text, sizeof(text), 0) &&
+	       !memcmp(text, no_entry_mark, sizeof(text));
+}
+
+/* 1: found; 0: not there; -ENOEXEC and the reason: it was found to have no PVH entry. */
+static int take_from_cache(struct image *image, const struct cache *cache, struct diag *diag)
+{
 	image->fd = cache_find(cache, &image->size);
 	if (image->fd < 0)
-		return false;
-	if (!elf_parse(&image->elf, image->fd, image->size, &diag))
-		return true;
+		return 0;
+	if (!elf_parse(&image->elf, image->fd, image->size, diag))
+		return 1;
+	image->needs_shim = is_no_entry_mark(image);
 	close(image->fd);
-	return false;
+	memset(&image->elf, 0, sizeof(image->elf));
+	return image->needs_shim ? elf_require_pvh_entry(&image->elf, diag) : 0;
+}
+
+/* 0, or -errno as write(2) has it. */
+static int write_no_entry_mark(struct image *image, const struct cache *cache)
+{
+	image->size = sizeof(no_entry_mark) - 1;
+	if (ftruncate(cache->new_fd, 0))
+		return -errno;
+	if (pwrite(cache->new_fd, no_entry_mark, image->size, 0) != (ssize_t)image->size)
+		return errno ? -errno : -EIO;
+	return 0;
 }
 
 /* Torn contents must not be kept under a name that promises one of the two. */
@@ -173,14 +209,23 @@ static int unpack_into_cache(
 	ret = check_unchanged(source, diag);
 	if (ret < 0)
 		return ret;
+	if (image->container == IMAGE_BZIMAGE && needs_shim(image)) {
+		ret = write_no_entry_mark(image, cache);
+		if (ret < 0)
+			return cache_explain(cache, ret, diag);
+		image->needs_shim = true;
+	}
 	ret = cache_publish(cache, image->size, diag);
 	if (ret < 0)
 		return ret;
+	if (image->needs_shim)
+		return elf_require_pvh_entry(&image->elf, diag);
 	/* The entry, open for reading only; or, where it could not become one, the file itself. */
-	if (!take_from_cache(image, cache)) {
+	if (take_from_cache(image, cache, diag) <= 0) {
 		image->fd = cache->new_fd;
 		image->size = source->job.out_size;
 		cache->new_fd = -1;
+		return elf_parse(&image->elf, image->fd, image->size, diag);
 	}
 	return 0;
 }
@@ -188,51 +233,132 @@ static int unpack_into_cache(
 static int unpack_cached(
 	struct image *image, struct source *source, struct cache *cache, struct diag *diag)
 {
+	int found = take_from_cache(image, cache, diag), ret = 0;
+
+	if (!found) {
+		ret = cache_begin(cache, diag);
+		if (ret < 0)
+			return ret;
+		/* Whoever held the lock until now may have made it. */
+		found = take_from_cache(image, cache, diag);
+		if (!found)
+			ret = unpack_into_cache(image, source, cache, diag);
+		cache_end(cache);
+	}
+	image->from_cache = found > 0;
+	return found < 0 ? found : ret;
+}
+
+static int open_packed(
+	struct image *image, struct source *source, bool use_cache, struct diag *diag)
+{
+	struct cache cache;
 	int ret;
 
-	image->from_cache = take_from_cache(image, cache);
-	if (image->from_cache)
-		return 0;
-	ret = cache_begin(cache, diag);
+	image->owned_file = true;
+	if (use_cache && cache_locate(&cache, &source->st))
+		ret = unpack_cached(image, source, &cache, diag);
+	else
+		ret = unpack_unnamed(image, source, diag);
+	/* A compression of which we know the name alone the kernel itself may know. */
+	if (ret == -ENOTSUP && image->container == IMAGE_BZIMAGE)
+		image->needs_shim = image->has_entry_64;
+	close(source->fd);
+	return ret;
+}
+
+static int open_identified(
+	struct image *image, struct source *source, bool use_cache, struct diag *diag)
+{
+	int ret;
+
+	if (image->container != IMAGE_ELF) {
+		ret = open_packed(image, source, use_cache, diag);
+	} else {
+		image->fd = source->fd;
+		image->size = source->size;
+		ret = elf_parse(&image->elf, image->fd, image->size, diag);
+		if (ret < 0)
+			close(source->fd);
+	}
+	if (ret < 0) {
+		image->fd = -1;
+		return ret;
+	}
+	image->needs_shim = needs_shim(image);
+	if (image->container != IMAGE_BZIMAGE) {
+		image->room_start = image->elf.start;
+		image->room_end = image->elf.end;
+	}
+	return 0;
+}
+
+static int open_and_identify(
+	struct image *image, struct source *source, const char *path, struct diag *diag)
+{
+	int ret;
+
+	memset(image, 0, sizeof(*image));
+	image->fd = -1;
+	ret = source_open(source, path, diag);
 	if (ret < 0)
 		return ret;
-	/* Whoever held the lock until now may have made it. */
-	image->from_cache = take_from_cache(image, cache);
-	if (!image->from_cache)
-		ret = unpack_into_cache(image, source, cache, diag);
-	cache_end(cache);
+	ret = identify(image, source, diag);
+	if (ret < 0)
+		close(source->fd);
 	return ret;
 }
 
 int image_open(struct image *image, const char *path, bool use_cache, struct diag *diag)
 {
-	struct source source = { .fd = -1 };
-	struct cache cache;
-	int ret;
+	struct source source;
+	int ret = open_and_identify(image, &source, path, diag);
 
-	memset(image, 0, sizeof(*image));
-	image->fd = -1;
-	ret = source_open(&source, path, diag);
+	return ret < 0 ? ret : open_identified(image, &source, use_cache, diag);
+}
+
+static int check_for_shim(const struct image *image, struct diag *diag)
+{
+	uint64_t start, end;
+
+	if (!image->elf.is_64 || !image_is_linux(image))
+		return diag_fail(
+			diag, ENOEXEC, "it is no 64-bit Linux, and pvh-shim boots nothing else");
+	shim_range(&start, &end);
+	if (image->elf.start < end && start < image->elf.end)
+		return diag_fail(diag, ENOEXEC,
+			"it has no PVH entry, and cannot be booted without one as it is linked to %#" PRIx64
+			", where pvh-shim lies: build it with CONFIG_PVH=y",
+			image->elf.start);
+	return 0;
+}
+
+int image_open_whole(struct image *image, const char *path, bool use_cache, struct diag *diag)
+{
+	struct source source;
+	int ret = open_and_identify(image, &source, path, diag);
+
 	if (ret < 0)
 		return ret;
-	ret = identify(image, &source, diag);
-	if (!ret && image->container == IMAGE_ELF) {
+	if (image->container == IMAGE_BZIMAGE) {
 		image->fd = source.fd;
 		image->size = source.size;
-		ret = elf_parse(&image->elf, image->fd, image->size, diag);
-		if (!ret)
+		if (image->has_entry_64)
 			return 0;
-	} else if (!ret) {
-		image->owned_file = true;
-		if (use_cache && cache_locate(&cache, &source.st))
-			ret = unpack_cached(image, &source, &cache, diag);
-		else
-			ret = unpack_unnamed(image, &source, diag);
+		image_close(image);
+		return diag_fail(diag, ENOEXEC,
+			"this bzImage has no 64-bit entry, which pvh-shim needs: take a 64-bit kernel of Linux 3.8 or newer");
 	}
-	close(source.fd);
+	ret = open_identified(image, &source, use_cache, diag);
 	if (ret < 0)
-		image->fd = -1;
-	return ret;
+		return ret;
+	ret = check_for_shim(image, diag);
+	if (ret < 0) {
+		image_close(image);
+		return ret;
+	}
+	image->size = image->elf.file_end;
+	return 0;
 }
 
 void image_close(struct image *image)

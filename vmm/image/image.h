@@ -43,15 +43,27 @@ struct image {
 	enum image_container container;
 	enum image_compression compression;
 	char version[128]; /* Linux's version string as a bzImage's header tells it, or "" */
-	struct elf_image elf;
+	bool has_entry_64; /* a bzImage that can be entered in long mode */
+	bool needs_shim;   /* 64-bit Linux that cannot be entered by PVH, but through pvh-shim */
+	uint64_t room_start, room_end; /* the RAM it takes if booted through pvh-shim */
+	struct elf_image elf;          /* all zero for a bzImage that is left whole */
 };
 
 /* Open and check the kernel file at `path`; unpack if need be, through the cache unless !use_cache
  * or the environment has no place for one.  0, or -errno with the reason in `diag` (path not
- * included).  After a failure there is nothing to close, and container, compression and version
- * tell what the file was seen to be until then.
+ * included).  After a failure there is nothing to close, and container, compression, version and
+ * needs_shim tell what the file was seen to be until then.
  */
 int image_open(struct image *image, const char *path, bool use_cache, struct diag *diag);
+
+/* Open it for pvh-shim, which takes a 64-bit Linux: a bzImage as it is, `size` bytes in `fd`, since
+ * it unpacks itself in the guest; else the ELF, of which `size` leaves out what is not for loading.
+ * Errors as above.
+ */
+int image_open_whole(struct image *image, const char *path, bool use_cache, struct diag *diag);
+
+/* pvh-shim itself, which is built in. */
+int image_open_shim(struct image *image, struct diag *diag);
 void image_close(struct image *image);
 
 /* The kernel is Linux, whose limits apply.  Told by the bzImage or a Xen note at no cost; else the

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Debian's kernels through pvh-shim: under pronto in the lab, and packed under QEMU itself."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import test_linux
+from test_linux import BASE, POWEROFF, PRONTO, boot, check_report, in_lab
+
+guests = test_linux.guests
+
+SHIM = pathlib.Path(PRONTO).parent / "guest" / "shim" / "pvh-shim.elf"
+NAMES = ["cloud", "generic", "cloud-6.12"]
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
+                                reason="there is no QEMU: install qemu-system-x86")
+
+
+@pytest.fixture(scope="session", name="noteless")
+def fixture_noteless(guests, tmp_path_factory):
+    """The same kernels without their notes, PVH's among them."""
+    made = {}
+    for name in NAMES:
+        made[name] = str(tmp_path_factory.mktemp("noteless") / name)
+        subprocess.run(["objcopy", "--remove-section", ".notes", guests[name].vmlinux, made[name]], check=True,
+                       stderr=subprocess.DEVNULL, timeout=60)
+        done = subprocess.run([PRONTO, "run", "--no-shim", "--dry-run", made[name]], capture_output=True, timeout=60,
+                              check=False)
+        assert b"has no PVH entry" in done.stderr
+    return made
+
+
+def place_of(done):
+    """Where the kernel lies: in its own address space, and in the guest's memory."""
+    code, = [line for line in done.facts["iomem"] if line.endswith("Kernel code")]
+    return done.facts["kernel_text"][0].split()[0], code.split("-")[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bzimage_whole(guests, name):
+    guest = guests[name]
+    done = boot(guest.vmlinuz, "--shim", "always", "-c", "2", initrd=guest.initramfs, do="report")
+    check_report(done, 2, 256)
+    assert done.facts["release"][0] in guest.vmlinuz
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vmlinux_without_note(guests, noteless, name):
+    """Through the shim by itself, since it can be entered in no other way."""
+    guest = guests[name]
+    check_report(boot(noteless[name], "-c", "2", initrd=guest.initramfs, do="report"), 2, 256)
+
+
+@pytest.mark.parametrize("memory,mib", [("128M", 128), ("5G", 5120)])
+def test_memory(guests, memory, mib):
+    guest = guests["cloud"]
+    check_report(boot(guest.vmlinuz, "--shim=always", "-m", memory, initrd=guest.initramfs, do="report"), 1, mib)
+
+
+@pytest.mark.parametrize("name", ["cloud", "cloud-6.12"])
+def test_kaslr(guests, name):
+    """A bzImage chooses other addresses at each boot, unless it is told not to, or entered by PVH."""
+    guest = guests[name]
+    options = {"initrd": guest.initramfs, "do": "report"}
+    first, second = [place_of(boot(guest.vmlinuz, "--shim=always", **options)) for _ in range(2)]
+    fixed = place_of(boot(guest.vmlinuz, "--shim=always", base=BASE + " nokaslr", **options))
+    by_pvh = place_of(boot(guest.vmlinuz, **options))
+    assert first[0] != second[0] and first != second
+    assert fixed[0] not in (first[0], second[0])
+    assert fixed == by_pvh == ("ffffffff81000000", "01000000")
+
+
+def test_initrd_above_4g(guests, tmp_path):
+    """An initrd that does not fit below 3 GiB: archive, then junk that Linux stops at."""
+    needed = 9 << 30
+    available = int(re.search(r"MemAvailable: +(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1)) << 10
+    if available < needed:
+        pytest.skip(f"{needed >> 30} GiB of free memory are needed, and {available >> 30} are there")
+    guest = guests["cloud"]
+    initrd = tmp_path / "initrd"
+    shutil.copy(guest.initramfs, initrd)
+    with open(initrd, "r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(b"no archive")
+        file.truncate(3 << 30)
+    argv = test_linux.command(guest.vmlinuz, "--shim=always", "-m", "7G", initrd=str(initrd), do="report")
+    done = in_lab(*argv, seconds=200, lab=("--mem", "6G"))
+    out = done.stdout.decode(errors="replace")
+    assert done.returncode == POWEROFF, out[-3000:]
+    start, end = re.search(r"@@ initrd RAMDISK: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]", out).groups()
+    assert int(start, 16) >= 4 << 30 and int(end, 16) + 1 - int(start, 16) == 3 << 30
+
+
+@pytest.fixture(scope="session", name="packed")
+def fixture_packed(guests, tmp_path_factory):
+    made = {}
+    for name in NAMES:
+        guest = guests[name]
+        made[name] = str(tmp_path_factory.mktemp("packed") / f"{name}.elf")
+        subprocess.run([PRONTO, "pack", "-i", guest.initramfs, "--cmdline", BASE, guest.vmlinuz, "-o", made[name]],
+                       check=True, timeout=60)
+    return made
+
+
+def in_qemu(machine, kernel, *options, append="", memory="256M"):
+    done = subprocess.run(["qemu-system-x86_64", "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", memory,
+                           "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", kernel,
+                           "-append", append, *options], stdin=subprocess.DEVNULL, capture_output=True, timeout=120,
+                          check=False)
+    return done.stdout.decode(errors="replace")
+
+
+@pytest.mark.parametrize("machine", ["microvm", "q35", "pc"])
+@pytest.mark.parametrize("name", NAMES)
+def test_packed_under_qemu(packed, machine, name):
+    out = in_qemu(machine, packed[name], append="pronto.do=report")
+    assert "@@ report_ends here" in out, out[-3000:]
+    # The command line that was packed, then QEMU's.
+    assert f"@@ cmdline {BASE} pronto.do=report" in out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_packed_under_pronto(packed, name):
+    done = in_lab(PRONTO, "run", packed[name], "--", "pronto.do=report")
+    assert done.returncode == POWEROFF, done
+    assert b"@@ report_ends here" in done.stdout
+    assert f"@@ cmdline {BASE} pronto.do=report".encode() in done.stdout
+
+
+def test_packed_vmlinux(guests, noteless, tmp_path):
+    packed = str(tmp_path / "packed.elf")
+    guest = guests["cloud"]
+    subprocess.run([PRONTO, "pack", "-i", guest.initramfs, "--cmdline", BASE, noteless["cloud"], "-o", packed],
+                   check=True, timeout=60)
+    assert "Hello from user space" in in_qemu("microvm", packed)
+
+
+def test_kernel_as_a_module_under_qemu(guests):
+    """QEMU hands its -initrd over as the first module: the kernel, for a shim with nothing packed."""
+    out = in_qemu("microvm", str(SHIM), "-initrd", guests["cloud"].vmlinuz, append=BASE)
+    assert "Unable to mount root fs" in out, out[-3000:]
+
+
+def test_no_kernel_under_qemu():
+    with subprocess.Popen(["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg", "-m", "64M", "-nodefaults",
+                           "-display", "none", "-serial", "stdio", "-kernel", SHIM],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        try:
+            line = process.stdout.readline()
+        finally:
+            process.kill()
+    assert line == b"pvh-shim: there is no kernel: give one as the first module (initrd), or pack one\n", line

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* shim.h - the bytes of pvh-shim.elf, built from guest/shim */
+#ifndef IMAGE_SHIM_H
+#define IMAGE_SHIM_H
+
+#include <stdint.h>
+
+extern const uint8_t shim_elf[];
+extern const uint8_t shim_elf_end[];
+
+/* Where it is to lie in memory: all its segments are in [*start, *end). */
+void shim_range(uint64_t *start, uint64_t *end);
+
+#endif
