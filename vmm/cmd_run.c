@@ -167,12 +167,18 @@ static enum exit_code run_dry(struct run *run)
 {
 	struct vm_host host = { &run->config, NULL, run_timeline(run) };
 
-	if (vm_load(&run->vm, &host, &run->params, &run->diag)) {
+	int ret = vm_reserve(&run->vm, &host, &run->diag);
+
+	if (!ret) {
+		ret = vm_load(&run->vm, &run->params, &run->diag);
+		if (!ret)
+			boot_describe(stdout, &run->vm.mem, &run->params, &run->vm.handover);
+		vm_release(&run->vm);
+	}
+	if (ret) {
 		log_error("%s", run->diag.text);
 		return EXIT_OPERATOR;
 	}
-	boot_describe(stdout, &run->vm.mem, &run->params, &run->vm.handover);
-	vm_unload(&run->vm);
 	if (fflush(stdout)) {
 		log_error("standard output: cannot write");
 		return EXIT_HOST_ERROR;
@@ -195,33 +201,40 @@ static struct console *open_console(const struct config *config, struct diag *di
  */
 static enum exit_code run_once(struct run *run, struct vm_host *host)
 {
-	enum exit_code outcome = EXIT_HOST_ERROR;
+	enum exit_code outcome = EXIT_OPERATOR; /* what a failure is blamed on */
 	int ret;
 
-	if (vm_load(&run->vm, host, &run->params, &run->diag)) {
+	if (vm_reserve(&run->vm, host, &run->diag)) {
 		log_error("%s", run->diag.text);
-		return EXIT_OPERATOR;
+		return outcome;
 	}
 	ret = vm_init(&run->vm, &run->diag);
 	if (ret) {
-		log_error("%s", run->diag.text);
 		outcome = ret == -E2BIG ? EXIT_OPERATOR : EXIT_HOST_ERROR;
-		goto out_unload;
+		goto out_release;
 	}
+	ret = vm_load(&run->vm, &run->params, &run->diag);
+	if (ret)
+		goto out_fini;
+	outcome = EXIT_HOST_ERROR;
+	ret = vm_await_host(&run->vm, &run->diag);
+	if (ret)
+		goto out_fini;
 	if (!host->console)
 		host->console = open_console(&run->config, &run->diag);
 	if (!host->console) {
-		log_error("%s", run->diag.text);
 		outcome = run->config.console == CONSOLE_FILE ? EXIT_OPERATOR : EXIT_HOST_ERROR;
+		ret = -1;
 		goto out_fini;
 	}
 	timeline_record(host->timeline, TIMELINE_READY);
-	if (vm_run(&run->vm, &outcome, &run->diag))
-		log_error("%s", run->diag.text);
+	ret = vm_run(&run->vm, &outcome, &run->diag);
 out_fini:
 	vm_fini(&run->vm);
-out_unload:
-	vm_unload(&run->vm);
+out_release:
+	vm_release(&run->vm);
+	if (ret)
+		log_error("%s", run->diag.text);
 	timeline_record(host->timeline, TIMELINE_RELEASED);
 	return outcome;
 }

@@ -139,9 +139,53 @@ static void vcpu_mmio_write(void *ctx, uint64_t gpa, unsigned int size, uint64_t
 	bus_write(&((struct vm *)ctx)->mmio, gpa, size, value);
 }
 
-static void vcpu_starting(void *ctx)
+/* KVM's part of the machine: the boot CPU's thread makes it. */
+static int vm_create(struct vm *vm, struct diag *diag)
 {
-	timeline_record(((struct vm *)ctx)->host->timeline, TIMELINE_GUEST);
+	int ret = kvm_vm_init(
+		&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED, diag);
+
+	if (ret)
+		return ret;
+	timeline_record(vm->host->timeline, TIMELINE_VM);
+	vm_start_reach(&vm->start, VM_STAGE_CREATED);
+	return 0;
+}
+
+static int vm_create_vcpu(struct vm *vm, struct vcpu *vcpu, struct diag *diag)
+{
+	bool boot = vcpu->id == 0;
+	int ret = boot ? vm_create(vm, diag) : vm_start_await(&vm->start, VM_STAGE_CREATED, diag);
+
+	if (!ret)
+		ret = vm_start_await(&vm->start, VM_STAGE_CPUID, diag);
+	if (!ret)
+		ret = vcpu_init(vcpu, &vm->kvm, &vm->kvm_vm, vm->host->config->cpus, diag);
+	if (ret || !boot)
+		return ret;
+	timeline_record(vm->host->timeline, TIMELINE_VCPUS);
+	ret = vm_start_await(&vm->start, VM_STAGE_LOADED, diag);
+	if (ret)
+		return ret;
+	return vcpu_set_pvh_entry(
+		vcpu, vm->handover.entry, (uint32_t)vm->handover.start_info, diag);
+}
+
+static bool vcpu_starting(void *ctx, struct vcpu *vcpu)
+{
+	struct vm *vm = ctx;
+	struct diag diag;
+	int ret = vm_create_vcpu(vm, vcpu, &diag);
+
+	if (ret) {
+		vm_start_fail(&vm->start, ret, &diag);
+		return false;
+	}
+	vm_start_reach(&vm->start, VM_STAGE_GO);
+	if (vm_start_await(&vm->start, VM_STAGE_GO, &diag))
+		return false;
+	timeline_record(vm->host->timeline, TIMELINE_GUEST);
+	return true;
 }
 
 static void vcpu_ended(void *ctx, enum vcpu_end end)
@@ -160,11 +204,9 @@ static const struct vcpu_ops vcpu_ops = {
 
 /* ---- assembly ---- */
 
-int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params *params,
-	struct diag *diag)
+int vm_reserve(struct vm *vm, const struct vm_host *host, struct diag *diag)
 {
 	uint64_t size = host->config->memory;
-	struct diag reason;
 	int ret;
 
 	memset(vm, 0, sizeof(*vm));
@@ -173,18 +215,26 @@ int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params 
 	if (ret)
 		return diag_fail(diag, -ret, "--memory: the host has no room for %llu MiB: %s",
 			(unsigned long long)(size >> 20), strerror(-ret));
-	ret = boot_load(&vm->mem, params, &vm->handover, &reason);
-	if (ret) {
-		guest_mem_fini(&vm->mem);
-		return diag_fail(diag, -ret, "%s: %s", host->config->kernel, reason.text);
-	}
-	timeline_record(host->timeline, TIMELINE_LOADED);
+	vm_start_init(&vm->start, host->config->cpus);
 	return 0;
 }
 
-void vm_unload(struct vm *vm)
+void vm_release(struct vm *vm)
 {
+	vm_start_fini(&vm->start);
 	guest_mem_fini(&vm->mem);
+}
+
+int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag)
+{
+	struct diag reason;
+	int ret = boot_load(&vm->mem, params, &vm->handover, &reason);
+
+	if (ret)
+		return diag_fail(diag, -ret, "%s: %s", vm->host->config->kernel, reason.text);
+	timeline_record(vm->host->timeline, TIMELINE_LOADED);
+	vm_start_reach(&vm->start, VM_STAGE_LOADED);
+	return 0;
 }
 
 static void vm_init_devices(struct vm *vm)
@@ -207,7 +257,7 @@ static void vm_fini_devices(struct vm *vm)
 	ioapic_fini(&vm->ioapic);
 }
 
-static int vm_init_vcpus(struct vm *vm, struct diag *diag)
+static int vm_start_vcpus(struct vm *vm, struct diag *diag)
 {
 	unsigned int n = vm->host->config->cpus;
 	int ret, max = kvm_max_vcpus(vm->kvm.fd);
@@ -215,18 +265,29 @@ static int vm_init_vcpus(struct vm *vm, struct diag *diag)
 	if ((int)n > max)
 		return diag_fail(
 			diag, E2BIG, "--cpus %u: this host's KVM offers at most %d", n, max);
+	vcpu_install_kick_handler();
 	for (; vm->n_vcpus < n; vm->n_vcpus++) {
-		ret = vcpu_init(
-			&vm->vcpu[vm->n_vcpus], &vm->kvm, &vm->kvm_vm, vm->n_vcpus, n, diag);
+		ret = vcpu_start(&vm->vcpu[vm->n_vcpus], vm->n_vcpus, &vcpu_ops, vm, diag);
 		if (ret)
 			return ret;
 	}
-	return vcpu_set_pvh_entry(
-		&vm->vcpu[0], vm->handover.entry, (uint32_t)vm->handover.start_info, diag);
+	return 0;
+}
+
+static void vm_stop_vcpus(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		vcpu_stop(&vm->vcpu[i]);
+	for (unsigned int i = 0; i < vm->n_vcpus; i++)
+		vcpu_join(&vm->vcpu[i]);
 }
 
 static void vm_fini_vcpus(struct vm *vm)
 {
+	static const struct diag given_up = { "given up" };
+
+	vm_start_fail(&vm->start, -ECANCELED, &given_up);
+	vm_stop_vcpus(vm);
 	for (; vm->n_vcpus; vm->n_vcpus--)
 		vcpu_fini(&vm->vcpu[vm->n_vcpus - 1]);
 }
@@ -267,27 +328,26 @@ int vm_init(struct vm *vm, struct diag *diag)
 
 	if (ret)
 		return ret;
-	timeline_record(vm->host->timeline, TIMELINE_KVM);
-	ret = kvm_vm_init(
-		&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED, diag);
-	if (ret)
-		goto err_kvm;
-	timeline_record(vm->host->timeline, TIMELINE_VM);
 	ret = vm_init_loop(vm, diag);
 	if (ret)
-		goto err_kvm_vm;
+		goto err_kvm;
+	vm->kvm_vm.fd = -1;
 	vm_init_devices(vm);
-	ret = vm_init_vcpus(vm, diag);
+	ret = vm_start_vcpus(vm, diag);
+	if (!ret)
+		ret = kvm_query_cpuid(&vm->kvm, diag);
+	if (!ret)
+		ret = kvm_check_memory(&vm->kvm, &vm->mem, diag);
 	if (ret)
 		goto err_vcpus;
-	timeline_record(vm->host->timeline, TIMELINE_VCPUS);
+	timeline_record(vm->host->timeline, TIMELINE_KVM);
+	vm_start_reach(&vm->start, VM_STAGE_CPUID);
 	return 0;
 
 err_vcpus:
 	vm_fini_vcpus(vm);
 	vm_fini_devices(vm);
 	vm_fini_loop(vm);
-err_kvm_vm:
 	kvm_vm_fini(&vm->kvm_vm);
 err_kvm:
 	kvm_fini(&vm->kvm);
@@ -303,18 +363,12 @@ void vm_fini(struct vm *vm)
 	kvm_fini(&vm->kvm);
 }
 
-/* ---- life ---- */
-
-static void vm_stop_vcpus(struct vm *vm)
+int vm_await_host(struct vm *vm, struct diag *diag)
 {
-	for (unsigned int i = 0; i < vm->n_vcpus; i++)
-		vcpu_stop(&vm->vcpu[i]);
-	for (unsigned int i = 0; i < vm->n_vcpus; i++) {
-		vcpu_join(&vm->vcpu[i]);
-		log_info("vCPU %u: %llu exits to user space", i,
-			(unsigned long long)vm->vcpu[i].n_exits);
-	}
+	return vm_start_await(&vm->start, VM_STAGE_CREATED, diag);
 }
+
+/* ---- life ---- */
 
 /* A guest that was asked to power off, and reset instead, is not to have another life. */
 static enum exit_code vm_outcome(const struct vm *vm)
@@ -337,16 +391,18 @@ int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 		vm->host->console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm, diag);
 	if (ret)
 		goto err_control;
-	vcpu_install_kick_handler();
-	for (unsigned int i = 0; i < vm->n_vcpus && !ret; i++)
-		ret = vcpu_start(&vm->vcpu[i], &vcpu_ops, vm, diag);
+	vm_start_reach(&vm->start, VM_STAGE_GO);
 	console_start(vm->host->console);
+	ret = vm_start_await(&vm->start, VM_STAGE_GO, diag);
 	if (!ret) {
 		ret = loop_run(&vm->loop);
 		if (ret)
 			diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
 	}
 	vm_stop_vcpus(vm);
+	for (unsigned int i = 0; i < vm->n_vcpus && !ret; i++)
+		log_info("vCPU %u: %llu exits to user space", i,
+			(unsigned long long)vm->vcpu[i].n_exits);
 	console_detach(vm->host->console);
 	*outcome = ret ? EXIT_HOST_ERROR : vm_outcome(vm);
 err_control:

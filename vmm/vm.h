@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* vm.h - one virtual machine: assembly and life cycle
  *
- * Everything of the machine is reachable from struct vm.  Created, run and destroyed by one thread,
- * the main one; vCPUs have threads of their own between vm_run()'s beginning and end.
+ * Everything of the machine is reachable from struct vm.  These functions are the main thread's, in
+ * this order:
+ *
+ *	vm_reserve      guest RAM
+ *	vm_init         KVM, devices; the vCPUs' threads begin to make KVM's part
+ *	vm_load         kernel and hand-over into guest RAM, meanwhile
+ *	vm_await_host   the host has what was asked for
+ *	vm_run          to the end
+ *	vm_fini, vm_release
+ *
+ * To see what a guest would be handed, vm_reserve() and vm_load() are enough.
  */
 #ifndef VM_H
 #define VM_H
@@ -20,13 +29,14 @@
 #include "loop/loop.h"
 #include "mem/guest_mem.h"
 #include "util/timeline.h"
+#include "vm_start.h"
 
 #include <stdatomic.h>
 
 /* What outlives a reboot of the guest. */
 struct vm_host {
 	const struct config *config;
-	struct console *console; /* there before vm_run() */
+	struct console *console;   /* there before vm_run() */
 	struct timeline *timeline; /* NULL if none is wanted */
 };
 
@@ -41,8 +51,9 @@ struct vm {
 	struct ioapic ioapic;
 	struct serial serial;
 	struct power power;
+	struct vm_start start;
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
-	unsigned int n_vcpus;
+	unsigned int n_vcpus; /* whose threads were started */
 
 	/* The end: the first reason counts.  -1 while running. */
 	atomic_int outcome;
@@ -54,20 +65,24 @@ struct vm {
 	uint32_t grace_ticks;
 };
 
-/* Build guest RAM with all that is handed over.  0 or -errno and diag; also for --dry-run. */
-int vm_load(struct vm *vm, const struct vm_host *host, const struct boot_params *params,
-	struct diag *diag);
-void vm_unload(struct vm *vm);
+/* All return 0, or -errno and diag. */
 
-/* Make the machine around a loaded `vm`.  0 or -errno and diag; -E2BIG: a setting asks for more
- * than this host has.
+int vm_reserve(struct vm *vm, const struct vm_host *host, struct diag *diag);
+void vm_release(struct vm *vm);
+
+/* -E2BIG: a setting asks for more than this host has.  The signals of vm_block_signals() must be
+ * blocked.
  */
 int vm_init(struct vm *vm, struct diag *diag);
 void vm_fini(struct vm *vm);
 
-/* Run to the end.  The signals of vm_block_signals() must be blocked.  -errno and diag if it could
- * not be started.
- */
+/* The diag names the kernel. */
+int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag);
+
+/* Until the VM is created, with its memory. */
+int vm_await_host(struct vm *vm, struct diag *diag);
+
+/* The console must be there. */
 int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag);
 
 /* Block, before any thread starts, the signals that vm_run() takes. */

@@ -271,13 +271,13 @@ def test_kvm_not_permitted(as_nobody):
 STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="no strace to make system calls fail")
 
 
-def inject(box, tmp_path, what, *argv, threads=False):
-    """Run pronto with one system call's result replaced (of each thread, or the main one only); how
-    often that was done comes too.
+def inject(box, tmp_path, what, *argv, file=None):
+    """Run pronto with one system call's result replaced: of the main thread, or of any if it is on
+    this file; how often that was done comes too.
     """
     log = tmp_path / "strace.log"
-    result = vm.Vm(box, ["strace", *(["-f"] if threads else []), "-o", log, "-e", f"trace={what.split(':')[0]}",
-                         "-e", f"inject={what}", vm.PRONTO, *argv],
+    result = vm.Vm(box, ["strace", *(["-f", "-P", file] if file else []), "-o", log,
+                         "-e", f"trace={what.split(':')[0]}", "-e", f"inject={what}", vm.PRONTO, *argv],
                    env={"ASAN_OPTIONS": "detect_leaks=0"}).wait()  # it uses ptrace too
     assert box.processes() == [] and box.files() == []
     return result, log.read_text(errors="replace").count("(INJECTED)")
@@ -299,7 +299,7 @@ def test_other_api_version(box, tmp_path, version):
 @STRACE
 @pytest.mark.kvm
 @pytest.mark.parametrize("calls", ["eventfd2", "timerfd_create",
-                                   "epoll_create1", "epoll_ctl", "signalfd4", "clone3", "ioctl"])
+                                   "epoll_create1", "epoll_ctl", "signalfd4", "clone3"])
 def test_failing_host(box, tmp_path, calls):
     n_refused = 0
     for n_call in range(1, 100):
@@ -311,14 +311,33 @@ def test_failing_host(box, tmp_path, calls):
             continue  # it can do without: a question to a terminal, what is only nice to have
         refused(result._replace(out=""), vm.HOST_ERROR)
         n_refused += 1
-    assert n_refused >= {"ioctl": 25, "epoll_ctl": 2, "clone3": 2}.get(calls, 1)
+    assert n_refused >= {"epoll_ctl": 2, "clone3": 2}.get(calls, 1)
+
+
+# The same for KVM's calls, object by object: those on the VM and the vCPUs are made on the vCPUs' threads.
+@STRACE
+@pytest.mark.kvm
+@pytest.mark.parametrize("file, at_least", [("/dev/kvm", 11), ("anon_inode:kvm-vm", 5),
+                                            ("anon_inode:kvm-vcpu:0", 5), ("anon_inode:kvm-vcpu:1", 2)])
+def test_failing_kvm(box, tmp_path, file, at_least):
+    n_refused = 0
+    for n_call in range(1, 100):
+        result, injected = inject(box, tmp_path, f"ioctl:error=ENOMEM:when={n_call}",
+                                  "run", "-c", "2", vm.guest("poweroff"), file=file)
+        if not injected or "KVM_RUN" in result.err:
+            break
+        if result.status != vm.POWEROFF:
+            refused(result._replace(out=""), vm.HOST_ERROR)
+            n_refused += 1
+    assert n_refused >= at_least
 
 
 @STRACE
 @pytest.mark.kvm
 def test_failing_vcpu(box, tmp_path):
     """KVM_RUN itself: one line says so, and what the registers were follows."""
-    result, injected = inject(box, tmp_path, "ioctl:error=EFAULT:when=60", "run", vm.guest("poweroff"), threads=True)
+    result, injected = inject(box, tmp_path, "ioctl:error=EFAULT:when=20", "run", vm.guest("poweroff"),
+                              file="anon_inode:kvm-vcpu:0")
     assert injected >= 1
     lines = result.err.splitlines()
     assert (result.status, lines[0]) == (vm.HOST_ERROR, "pronto: error: vCPU 0: KVM_RUN: Bad address")
@@ -329,8 +348,8 @@ def test_failing_vcpu(box, tmp_path):
 @pytest.mark.kvm
 @pytest.mark.parametrize("error", ["EINTR", "EAGAIN"])
 def test_interrupted_vcpu(box, tmp_path, error):
-    # More calls than the main thread makes: these are the vCPU's.
-    result, injected = inject(box, tmp_path, f"ioctl:error={error}:when=60..64", "run", vm.guest("poweroff"),
-                              threads=True)
+    # By then the vCPU runs.
+    result, injected = inject(box, tmp_path, f"ioctl:error={error}:when=20..24", "run", vm.guest("poweroff"),
+                              file="anon_inode:kvm-vcpu:0")
     assert injected == 5
     assert (result.status, result.err) == (vm.POWEROFF, "")

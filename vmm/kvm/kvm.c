@@ -95,22 +95,6 @@ static int kvm_check_caps(const struct kvm *kvm, struct diag *diag)
 	return 0;
 }
 
-static int kvm_get_supported_cpuid(struct kvm *kvm, struct diag *diag)
-{
-	int err;
-
-	kvm->supported = calloc(
-		1, sizeof(*kvm->supported) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
-	if (!kvm->supported)
-		return diag_fail(diag, ENOMEM, "out of memory");
-	kvm->supported->nent = CPUID_MAX_ENTRIES;
-	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
-		return 0;
-	err = errno;
-	free(kvm->supported);
-	return diag_fail(diag, err, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE, strerror(err));
-}
-
 int kvm_init(struct kvm *kvm, struct diag *diag)
 {
 	int ret;
@@ -128,9 +112,7 @@ int kvm_init(struct kvm *kvm, struct diag *diag)
 	}
 	kvm->run_size = (size_t)ret;
 	kvm->has_tsc_deadline = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-	ret = kvm_get_supported_cpuid(kvm, diag);
-	if (ret)
-		goto err_fd;
+	kvm->supported = NULL;
 	return 0;
 
 err_fd:
@@ -144,6 +126,24 @@ void kvm_fini(struct kvm *kvm)
 	close(kvm->fd);
 }
 
+int kvm_query_cpuid(struct kvm *kvm, struct diag *diag)
+{
+	struct kvm_cpuid2 *cpuid = calloc(
+		1, sizeof(*cpuid) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	int err;
+
+	if (!cpuid)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	cpuid->nent = CPUID_MAX_ENTRIES;
+	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+		kvm->supported = cpuid;
+		return 0;
+	}
+	err = errno;
+	free(cpuid);
+	return diag_fail(diag, err, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE, strerror(err));
+}
+
 /* Bits of a guest-physical address: CPUID 0x80000008, EAX 7:0 (Intel SDM vol. 2; AMD APM vol. 3).
  */
 static unsigned int kvm_address_bits(const struct kvm *kvm)
@@ -154,8 +154,7 @@ static unsigned int kvm_address_bits(const struct kvm *kvm)
 	return 36; /* what every 64-bit processor has */
 }
 
-static int kvm_check_addressable(
-	const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag)
+int kvm_check_memory(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag)
 {
 	const struct mem_region *last = &mem->region[mem->n_regions - 1];
 	unsigned int bits = kvm_address_bits(kvm);
@@ -208,10 +207,8 @@ static int kvm_vm_create_irqchip(
 int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem *mem,
 	unsigned int n_gsis, uint64_t reserved, struct diag *diag)
 {
-	int ret = kvm_check_addressable(kvm, mem, diag);
+	int ret;
 
-	if (ret)
-		return ret;
 	do
 		vm->fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR);
@@ -221,13 +218,15 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem
 	if (!ret)
 		ret = kvm_vm_create_irqchip(vm, n_gsis, reserved, diag);
 	if (ret)
-		close(vm->fd);
+		kvm_vm_fini(vm);
 	return ret;
 }
 
 void kvm_vm_fini(struct kvm_vm *vm)
 {
-	close(vm->fd);
+	if (vm->fd >= 0)
+		close(vm->fd);
+	vm->fd = -1;
 }
 
 int kvm_vm_signal_msi(const struct kvm_vm *vm, uint64_t address, uint32_t data)

@@ -19,7 +19,7 @@ struct kvm_cpuid2;
 struct kvm {
 	int fd;
 	size_t run_size;              /* bytes of a vCPU's shared mapping */
-	struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID; owned */
+	struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID; owned; NULL before it was asked */
 	bool has_tsc_deadline;
 };
 
@@ -41,12 +41,20 @@ int kvm_open_device(const char *path, struct diag *diag);
 bool kvm_cap_query(int fd, size_t i, struct kvm_cap_status *status);
 int kvm_max_vcpus(int fd);
 
-/* Open /dev/kvm, check version and capabilities, ask for CPUID.  -errno and diag. */
+/* Open /dev/kvm, check version and capabilities.  -errno and diag. */
 int kvm_init(struct kvm *kvm, struct diag *diag);
 void kvm_fini(struct kvm *kvm);
 
+/* Ask what CPUID can say here: what vcpu_init() and kvm_check_memory() go by.  It takes as long as
+ * to create a VM, and may be done meanwhile on another thread.  -errno and diag.
+ */
+int kvm_query_cpuid(struct kvm *kvm, struct diag *diag);
+
+/* Whether the processor addresses all of `mem`: 0, or -E2BIG and diag. */
+int kvm_check_memory(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);
+
 struct kvm_vm {
-	int fd;
+	int fd; /* -1: none */
 };
 
 /* Create a VM whose memory is `mem` (which must outlive it), with local APICs in the kernel and the

@@ -71,7 +71,7 @@ int64_t kvm_probe_speed(struct diag *diag)
 	struct guest_mem mem;
 	struct kvm kvm;
 	struct kvm_vm vm;
-	struct vcpu vcpu;
+	struct vcpu vcpu = { .fd = -1 };
 	int64_t speed = guest_mem_init(&mem, PROBE_MEMORY);
 
 	if (speed)
@@ -80,10 +80,13 @@ int64_t kvm_probe_speed(struct diag *diag)
 	speed = kvm_init(&kvm, diag);
 	if (speed)
 		goto out_mem;
+	speed = kvm_query_cpuid(&kvm, diag);
+	if (speed)
+		goto out_kvm;
 	speed = kvm_vm_init(&vm, &kvm, &mem, 1, PROBE_RESERVED, diag);
 	if (speed)
 		goto out_kvm;
-	speed = vcpu_init(&vcpu, &kvm, &vm, 0, 1, diag);
+	speed = vcpu_init(&vcpu, &kvm, &vm, 1, diag);
 	if (speed)
 		goto out_vm;
 	speed = vcpu_set_pvh_entry(&vcpu, PROBE_ENTRY, 0, diag);

@@ -39,19 +39,19 @@ void vcpu_install_kick_handler(void)
 	BUG_ON(sigaction(KICK_SIGNAL, &action, NULL));
 }
 
-int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm, unsigned int id,
+int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm,
 	unsigned int n_vcpus, struct diag *diag)
 {
 	int ret;
 
-	*vcpu = (struct vcpu){ .id = id, .run_size = kvm->run_size };
-	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
+	vcpu->run_size = kvm->run_size;
+	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, vcpu->id);
 	if (vcpu->fd < 0)
-		return diag_fail(
-			diag, errno, "KVM_CREATE_VCPU %u of %u: %s", id, n_vcpus, strerror(errno));
+		return diag_fail(diag, errno, "KVM_CREATE_VCPU %u of %u: %s", vcpu->id, n_vcpus,
+			strerror(errno));
 	vcpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED) {
-		ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", id, strerror(errno));
+		ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", vcpu->id, strerror(errno));
 		goto err_fd;
 	}
 	ret = cpu_state_set_cpuid(vcpu, kvm, n_vcpus, diag);
@@ -65,13 +65,17 @@ err_run:
 	munmap(vcpu->run, vcpu->run_size);
 err_fd:
 	close(vcpu->fd);
+	vcpu->fd = -1;
 	return ret;
 }
 
 void vcpu_fini(struct vcpu *vcpu)
 {
+	if (vcpu->fd < 0)
+		return;
 	munmap(vcpu->run, vcpu->run_size);
 	close(vcpu->fd);
+	vcpu->fd = -1;
 }
 
 /* One KVM_EXIT_IO is `count` accesses of one port: a string instruction's, in memory order. */
@@ -166,8 +170,9 @@ static void *vcpu_thread(void *arg)
 	struct vcpu *vcpu = arg;
 	enum vcpu_end end = VCPU_END_HOST;
 
+	if (!vcpu->ops->starting(vcpu->ctx, vcpu))
+		return NULL;
 	kick_run = vcpu->run;
-	vcpu->ops->starting(vcpu->ctx);
 	while (!atomic_load_explicit(&vcpu->stop, memory_order_acquire)) {
 		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
 
@@ -186,12 +191,12 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *vcpu, const struct vcpu_ops *ops, void *ctx, struct diag *diag)
+int vcpu_start(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, void *ctx,
+	struct diag *diag)
 {
 	int err;
 
-	vcpu->ops = ops;
-	vcpu->ctx = ctx;
+	*vcpu = (struct vcpu){ .id = id, .fd = -1, .ops = ops, .ctx = ctx };
 	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 	if (err)
 		return diag_fail(diag, err, "cannot start the thread of vCPU %u: %s", vcpu->id,

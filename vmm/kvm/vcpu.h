@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* vcpu.h - one virtual CPU: its state at entry, its thread, its exits
  *
- * struct vcpu and its shared page belong to the vCPU's thread from vcpu_start() to vcpu_join().
+ * struct vcpu and its shared page belong to the vCPU's thread from vcpu_start() to vcpu_join(). The
+ * thread makes the vCPU itself, so that several are made at a time.
  */
 #ifndef KVM_VCPU_H
 #define KVM_VCPU_H
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 struct kvm_run;
+struct vcpu;
 
 enum vcpu_end {
 	VCPU_END_CRASH, /* triple fault, or an instruction KVM cannot go on from */
@@ -27,15 +29,15 @@ struct vcpu_ops {
 	void (*pio_write)(void *ctx, uint16_t port, unsigned int size, uint64_t value);
 	uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned int size);
 	void (*mmio_write)(void *ctx, uint64_t gpa, unsigned int size, uint64_t value);
-	/* Once, before the first instruction. */
-	void (*starting)(void *ctx);
+	/* Once, first of all: to vcpu_init() this vCPU.  False: it is not to run. */
+	bool (*starting)(void *ctx, struct vcpu *vcpu);
 	/* This vCPU cannot go on; the reason and its registers have been logged. */
 	void (*ended)(void *ctx, enum vcpu_end end);
 };
 
 struct vcpu {
 	unsigned int id; /* also its APIC id */
-	int fd;
+	int fd;          /* -1: vcpu_init() was not called, or failed */
 	struct kvm_run *run;
 	size_t run_size;
 	const struct vcpu_ops *ops;
@@ -46,10 +48,10 @@ struct vcpu {
 	uint64_t n_exits; /* to user space; read after vcpu_join() */
 };
 
-/* Create vCPU `id` of n_vcpus: CPUID with the topology of one socket, MSRs as firmware leaves them.
- * -errno and diag.
+/* Create this vCPU, one of n_vcpus: CPUID with the topology of one socket, MSRs as firmware leaves
+ * them.  -errno and diag.  vcpu_fini() may be called in any case.
  */
-int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm, unsigned int id,
+int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm,
 	unsigned int n_vcpus, struct diag *diag);
 void vcpu_fini(struct vcpu *vcpu);
 
@@ -59,8 +61,11 @@ void vcpu_fini(struct vcpu *vcpu);
  */
 int vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info, struct diag *diag);
 
-/* Run on a thread of its own.  vcpu_stop() ends it soon, from any thread; vcpu_join() waits. */
-int vcpu_start(struct vcpu *vcpu, const struct vcpu_ops *ops, void *ctx, struct diag *diag);
+/* Start the thread of vCPU `id`.  vcpu_stop() ends it soon, from any thread; vcpu_join() waits.
+ * -errno and diag.
+ */
+int vcpu_start(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, void *ctx,
+	struct diag *diag);
 void vcpu_stop(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
 
