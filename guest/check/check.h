@@ -63,7 +63,7 @@ extern const struct checks cpu_checks, start_info_checks, module_checks, map_che
 /* The registers as the VMM left them. */
 struct entry_state {
 	uint32_t eax, ebx, ecx, edx, esi, edi, ebp, esp;
-	uint32_t cr0, cr2, cr3, cr4, eflags;
+	uint32_t cr0, cr3, cr4, eflags;
 	uint16_t cs, ds, es, ss, tr, ldtr;
 	uint32_t bad; /* BAD_* */
 };

@@ -36,18 +36,17 @@
 #define ENTRY_EBP    24
 #define ENTRY_ESP    28
 #define ENTRY_CR0    32
-#define ENTRY_CR2    36
-#define ENTRY_CR3    40
-#define ENTRY_CR4    44
-#define ENTRY_EFLAGS 48
-#define ENTRY_CS     52
-#define ENTRY_DS     54
-#define ENTRY_ES     56
-#define ENTRY_SS     58
-#define ENTRY_TR     60
-#define ENTRY_LDTR   62
-#define ENTRY_BAD    64
-#define ENTRY_SIZE   68
+#define ENTRY_CR3    36
+#define ENTRY_CR4    40
+#define ENTRY_EFLAGS 44
+#define ENTRY_CS     48
+#define ENTRY_DS     50
+#define ENTRY_ES     52
+#define ENTRY_SS     54
+#define ENTRY_TR     56
+#define ENTRY_LDTR   58
+#define ENTRY_BAD    60
+#define ENTRY_SIZE   64
 
 /* entry_state.bad: segments that are not what they must be */
 #define BAD_CS 1

@@ -16,8 +16,7 @@ static void describe_entry(void)
 
 	print("# eax %x, ebx %x, ecx %x, edx %x, esi %x, edi %x, ebp %x, esp %x\n", s->eax, s->ebx,
 		s->ecx, s->edx, s->esi, s->edi, s->ebp, s->esp);
-	print("# cr0 %x, cr2 %x, cr3 %x, cr4 %x, eflags %x\n", s->cr0, s->cr2, s->cr3, s->cr4,
-		s->eflags);
+	print("# cr0 %x, cr3 %x, cr4 %x, eflags %x\n", s->cr0, s->cr3, s->cr4, s->eflags);
 	print("# cs %x, ds %x, es %x, ss %x, tr %x, ldtr %x\n", (uint32_t)s->cs, (uint32_t)s->ds,
 		(uint32_t)s->es, (uint32_t)s->ss, (uint32_t)s->tr, (uint32_t)s->ldtr);
 }

@@ -23,14 +23,16 @@
 _start:
 	lidt %cs:idt_pointer
 	lgdt %cs:gdt_pointer
+/* An exception wants a stack; cr2 is the one register to spare. */
+	movl %esp, %cr2
+	movl $stack_end, %esp
 
-/* ds.  A fault goes to ds_bad; it loses eax, esp and what esp pointed at. */
+/* ds.  A fault goes to ds_bad, and loses eax. */
 	movl $PATTERN, cell
 	cmpl $PATTERN, %cs:cell
 	jne ds_bad
 	cmpb $0, 0xffffffff
 	movl %eax, entry_state + ENTRY_EAX
-	movl %esp, entry_state + ENTRY_ESP
 	movw %ds, entry_state + ENTRY_DS
 	movl $KERNEL_DS, %eax
 	movl %eax, %ds
@@ -54,7 +56,7 @@ ds_done:
 	movl %cr0, %eax
 	movl %eax, entry_state + ENTRY_CR0
 	movl %cr2, %eax
-	movl %eax, entry_state + ENTRY_CR2
+	movl %eax, entry_state + ENTRY_ESP
 	movl %cr3, %eax
 	movl %eax, entry_state + ENTRY_CR3
 	movl %cr4, %eax
@@ -97,7 +99,6 @@ cs_done:
 	outb %al, $DEBUGCON
 	jmp 1b
 3:	movl $ss_bad, recover_eip
-	movl $stack_end, %esp
 	movl $PATTERN, %ss:cell
 	cmpl $PATTERN, cell
 	jne ss_bad

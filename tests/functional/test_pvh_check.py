@@ -199,15 +199,34 @@ def test_every_check_has_its_lie(run):
     assert {row.what for row in Report(run(str(CHECK)).out).rows} == {what for _, what, _ in LIES} | set.union(*ALSO.values()) | UNLIED
 
 
-@pytest.mark.lab
-@pytest.mark.skipif(not QEMU, reason="there is no QEMU: install qemu-system-x86")
-@pytest.mark.skipif("PRONTO_LAB" in os.environ, reason="a lab in the lab would be too slow")
-def test_pronto_in_the_lab():
+in_lab = [
+    pytest.mark.lab,
+    pytest.mark.skipif(not QEMU, reason="there is no QEMU: install qemu-system-x86"),
+    pytest.mark.skipif("PRONTO_LAB" in os.environ, reason="a lab in the lab would be too slow"),
+]
+
+
+def run_in_lab(*words):
     """On a KVM whose processor does as the manual says."""
-    done = subprocess.run([vm.ROOT / "lab" / "lab", "-q", "--timeout=60", vm.PRONTO, "run", "-m", "5G", CHECK, "--",
-                           fill(2000)], stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=False)
-    report = Report(done.stdout.decode())
-    assert (done.returncode, done.stderr, failed(report)) == (vm.POWEROFF, b"", set())
+    done = subprocess.run([vm.ROOT / "lab" / "lab", "-q", "--timeout=60", vm.PRONTO, "run", *words],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=False)
+    assert done.stderr == b""
+    return done.returncode, Report(done.stdout.decode())
+
+
+@pytest.mark.parametrize("size", [pytest.param("5G", marks=in_lab)])
+def test_pronto_in_the_lab(size):
+    status, report = run_in_lab("-m", size, CHECK, "--", fill(2000))
+    assert (status, failed(report)) == (vm.POWEROFF, set())
+
+
+@pytest.mark.parametrize("lie, what", [
+    pytest.param("ds_limit", "ds: base 0, reads, writes, reaches 4 GiB", marks=in_lab),
+    pytest.param("es_limit", "es: base 0, reads, writes, reaches 4 GiB", marks=in_lab)])
+def test_exception_in_the_lab(lie, what):
+    """Before anything of the program's own is in use but its tables."""
+    status, report = run_in_lab("-m", "64M", "-i", CHECK, vm.guest("crooked"), "--", f"lie={lie}")
+    assert (status, failed(report)) == (vm.REBOOT, {what})
 
 
 @pytest.mark.skipif(not QEMU, reason="there is no QEMU: install qemu-system-x86")
