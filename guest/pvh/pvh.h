@@ -139,8 +139,10 @@ uint32_t pvh_boot_params(const struct pvh_info *info, struct boot_params *params
  */
 void pvh_main(const struct pvh_info *info);
 
-/* The time stamp counter as the first instructions read it. */
-extern const uint64_t pvh_entry_tsc;
+/* The time stamp counter as the first instructions read it.  (Hidden: data that may be another
+ * module's would be found through a table of absolute addresses.)
+ */
+extern const uint64_t pvh_entry_tsc __attribute__((visibility("hidden")));
 
 /* Called by entry.S with what ebx held: prints "pvh: ..." and halts if the hand-over is of no use.
  */

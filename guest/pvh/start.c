@@ -6,7 +6,9 @@
 #ifdef CONFIG_PVH
 
 /* From the linker script (pvh.ld). */
+#pragma GCC visibility push(hidden)
 extern char pvh_image_start[], pvh_image_end[];
+#pragma GCC visibility pop
 
 /* On Xen, in a program without xen.c.  Not inline: the strong one is to be found by the linker. */
 __attribute__((weak, noinline)) int pvh_xen_init(const struct pvh_info *info)
