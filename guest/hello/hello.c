@@ -31,6 +31,45 @@ static uint64_t now(void)
 	return (uint64_t)high << 32 | low;
 }
 
+/* n / by, or the greatest number if that is more.  32-bit code has no 64-bit division of its own.
+ */
+static uint32_t divide(uint64_t n, uint32_t by)
+{
+	uint32_t low = (uint32_t)n, high = (uint32_t)(n >> 32);
+
+	if (high >= by)
+		return UINT32_MAX;
+	__asm__("divl %2" : "+a"(low), "+d"(high) : "r"(by) : "cc");
+	return low;
+}
+
+/* The pace of the time stamp counter in kHz, or 0: by Xen's leaf, by the leaf that VMware began, or
+ * by the processor's own: the ratio (ebx / eax) to its crystal (ecx Hz).
+ */
+static uint32_t tsc_khz(const struct pvh_info *info)
+{
+	enum { EAX, EBX, ECX, EDX, N_REGS };
+	uint32_t regs[N_REGS];
+
+	if (info->guest == PVH_GUEST_XEN) {
+		pvh_cpuid(info->xen_base + XEN_CPUID_TIME, regs);
+		return regs[ECX];
+	}
+	if (info->guest == PVH_GUEST_KVM) {
+		pvh_cpuid(0x40000000, regs);
+		if (regs[EAX] >= 0x40000010 && regs[EAX] < 0x40010000) {
+			pvh_cpuid(0x40000010, regs);
+			if (regs[EAX])
+				return regs[EAX];
+		}
+	}
+	pvh_cpuid(0, regs);
+	if (regs[EAX] < 0x15)
+		return 0;
+	pvh_cpuid(0x15, regs);
+	return regs[EAX] ? divide((uint64_t)(regs[ECX] / 1000) * regs[EBX], regs[EAX]) : 0;
+}
+
 static void put_guest(const struct pvh_info *info)
 {
 	pvh_puts("hello from a guest of ");
@@ -89,11 +128,15 @@ static void power_off(const struct pvh_info *info)
 
 void pvh_main(const struct pvh_info *info)
 {
-	uint64_t since_entry = now() - pvh_entry_tsc;
+	uint64_t cycles = now() - pvh_entry_tsc;
+	uint32_t khz = tsc_khz(info);
 
 	put_guest(info);
 	put_memory(info);
 	put_cmdline(info);
-	put_fact("entered ", since_entry, " cycles of the time stamp counter ago\n");
+	put_fact("entered ", cycles, " cycles of the time stamp counter ago");
+	if (khz)
+		put_fact(", which is ", divide(cycles * 1000, khz), " us");
+	pvh_puts("\n");
 	power_off(info);
 }

@@ -8,10 +8,9 @@
 #define COM1       0x3f8
 #define COM1_LSR   (COM1 + 5)
 #define LSR_THRE   0x20 /* room to send */
-#define DEBUG_PORT 0xe9 /* QEMU's debug console, which reads as its number; Xen's, which does not \
-	                 */
-#define PATIENCE 100000
-#define NO_BODY  0xff
+#define DEBUG_PORT 0xe9 /* of QEMU, which reads as its number; of Xen, which does not */
+#define NOTHING    0xff /* where no device answers */
+#define PATIENCE   100000
 
 static uint8_t in8(uint16_t port)
 {
@@ -26,7 +25,7 @@ static void out8(uint16_t port, uint8_t value)
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
-/* A port that never gets ready is not waited for again by the caller: each byte costs PATIENCE. */
+/* A port that never gets ready costs PATIENCE once: the caller does not try it again. */
 static int serial_put(uint8_t byte)
 {
 	for (uint32_t i = 0; i < PATIENCE; i++) {
@@ -40,7 +39,7 @@ static int serial_put(uint8_t byte)
 
 __attribute__((weak)) void pvh_puts(const char *text)
 {
-	int serial = in8(COM1_LSR) != NO_BODY;
+	int serial = in8(COM1_LSR) != NOTHING;
 	int debug = !serial || in8(DEBUG_PORT) == DEBUG_PORT;
 
 	for (; *text; text++) {

@@ -134,7 +134,7 @@ uint32_t pvh_boot_params(const struct pvh_info *info, struct boot_params *params
  * Entry.
  */
 
-/* The program: called with the description of the machine, on a stack of PVH_STACK_SIZE bytes.  In
+/* The program: called with the description of the machine, on a stack of 16 KiB.  In
  * the 64-bit library the first 4 GiB are mapped one to one.  If it returns, the machine is halted.
  */
 void pvh_main(const struct pvh_info *info);

@@ -21,6 +21,7 @@
 #define XEN_CPUID_SIGNATURE_ECX 0x65584d4du /* "MMXe" */
 #define XEN_CPUID_SIGNATURE_EDX 0x4d4d566eu /* "nVMM" */
 #define XEN_CPUID_HYPERCALL     2u          /* base + 2: eax pages, ebx the MSR that fills one */
+#define XEN_CPUID_TIME          3u          /* base + 3: ecx the guest's TSC in kHz */
 
 /* Each hypercall has so many bytes of the hypercall page. */
 #define XEN_HYPERCALL_STUB_SIZE 32u

@@ -77,7 +77,7 @@ def check_hello(text, version, mebibytes, n_regions):
     """libpvh's way through Xen's hand-over, to the last word; LIFE is its module."""
     match = re.fullmatch(r"hello from a guest of Xen, start info version (\d)\nmemory (\d+) KiB in (\d+) regions\n"
                          r"command line a b\nmodule 0: (\d+) bytes\n"
-                         r"entered [1-9]\d* cycles of the time stamp counter ago\n", text)
+                         r"entered [1-9]\d* cycles of the time stamp counter ago, which is \d+ us\n", text)
     assert match, text
     assert (int(match[1]), int(match[3]), int(match[4])) == (version, n_regions, LIFE.stat().st_size)
     assert mebibytes * 1024 - 4 <= int(match[2]) <= mebibytes * 1024
