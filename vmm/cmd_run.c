@@ -217,9 +217,6 @@ static enum exit_code run_once(struct run *run, struct vm_host *host)
 	if (ret)
 		goto out_fini;
 	outcome = EXIT_HOST_ERROR;
-	ret = vm_await_host(&run->vm, &run->diag);
-	if (ret)
-		goto out_fini;
 	if (!host->console)
 		host->console = open_console(&run->config, &run->diag);
 	if (!host->console) {

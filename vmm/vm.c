@@ -179,6 +179,7 @@ static bool vcpu_starting(void *ctx, struct vcpu *vcpu)
 
 	if (ret) {
 		vm_start_fail(&vm->start, ret, &diag);
+		vm_end(vm, EXIT_HOST_ERROR);
 		return false;
 	}
 	vm_start_reach(&vm->start, VM_STAGE_GO);
@@ -363,11 +364,6 @@ void vm_fini(struct vm *vm)
 	kvm_fini(&vm->kvm);
 }
 
-int vm_await_host(struct vm *vm, struct diag *diag)
-{
-	return vm_start_await(&vm->start, VM_STAGE_CREATED, diag);
-}
-
 /* ---- life ---- */
 
 /* A guest that was asked to power off, and reset instead, is not to have another life. */
@@ -393,13 +389,12 @@ int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 		goto err_control;
 	vm_start_reach(&vm->start, VM_STAGE_GO);
 	console_start(vm->host->console);
-	ret = vm_start_await(&vm->start, VM_STAGE_GO, diag);
-	if (!ret) {
-		ret = loop_run(&vm->loop);
-		if (ret)
-			diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
-	}
+	ret = loop_run(&vm->loop);
+	if (ret)
+		diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
 	vm_stop_vcpus(vm);
+	if (!ret)
+		ret = vm_start_error(&vm->start, diag);
 	for (unsigned int i = 0; i < vm->n_vcpus && !ret; i++)
 		log_info("vCPU %u: %llu exits to user space", i,
 			(unsigned long long)vm->vcpu[i].n_exits);

@@ -7,7 +7,6 @@
  *	vm_reserve      guest RAM
  *	vm_init         KVM, devices; the vCPUs' threads begin to make KVM's part
  *	vm_load         kernel and hand-over into guest RAM, meanwhile
- *	vm_await_host   the host has what was asked for
  *	vm_run          to the end
  *	vm_fini, vm_release
  *
@@ -78,9 +77,6 @@ void vm_fini(struct vm *vm);
 
 /* The diag names the kernel. */
 int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag);
-
-/* Until the VM is created, with its memory. */
-int vm_await_host(struct vm *vm, struct diag *diag);
 
 /* The console must be there. */
 int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag);

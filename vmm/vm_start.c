@@ -45,6 +45,24 @@ void vm_start_fail(struct vm_start *start, int error, const struct diag *diag)
 	pthread_mutex_unlock(&start->lock);
 }
 
+/* With start->lock held. */
+static int failure(const struct vm_start *start, struct diag *diag)
+{
+	if (start->error)
+		*diag = start->diag;
+	return start->error;
+}
+
+int vm_start_error(struct vm_start *start, struct diag *diag)
+{
+	int error;
+
+	pthread_mutex_lock(&start->lock);
+	error = failure(start, diag);
+	pthread_mutex_unlock(&start->lock);
+	return error;
+}
+
 int vm_start_await(struct vm_start *start, enum vm_stage stage, struct diag *diag)
 {
 	int error;
@@ -52,9 +70,7 @@ int vm_start_await(struct vm_start *start, enum vm_stage stage, struct diag *dia
 	pthread_mutex_lock(&start->lock);
 	while (start->missing[stage] && !start->error)
 		pthread_cond_wait(&start->changed, &start->lock);
-	error = start->error;
-	if (error)
-		*diag = start->diag;
+	error = failure(start, diag);
 	pthread_mutex_unlock(&start->lock);
 	return error;
 }

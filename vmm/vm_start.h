@@ -37,7 +37,10 @@ void vm_start_reach(struct vm_start *start, enum vm_stage stage);
 /* The start fails: nobody waits any longer.  The first reason counts. */
 void vm_start_fail(struct vm_start *start, int error, const struct diag *diag);
 
-/* Wait for a stage.  0, or the failure: -errno and diag. */
+/* The failure: -errno and diag; or 0. */
+int vm_start_error(struct vm_start *start, struct diag *diag);
+
+/* Wait for a stage.  0, or the failure. */
 int vm_start_await(struct vm_start *start, enum vm_stage stage, struct diag *diag);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "dev/terminal.h"
 #include "util/log.h"
+#include "util/thread.h"
 #include "util/timeline.h"
 
 #include <errno.h>
@@ -115,7 +116,7 @@ void console_start(struct console *console)
 	if (console->writer_started || console->out_fd < 0)
 		return;
 	pthread_mutex_lock(&console->lock);
-	console->writer_started = !pthread_create(&console->writer, NULL, writer_thread, console);
+	console->writer_started = !thread_create(&console->writer, writer_thread, console);
 	if (!console->writer_started) {
 		log_warn("console: cannot start the thread that writes; output is dropped");
 		console->broken = true;

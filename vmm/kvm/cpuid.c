@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -153,24 +152,27 @@ void cpu_state_patch_cpuid(
 	}
 }
 
+/* On the stack: the C library would make a heap of its own for each vCPU's thread. */
+union cpuid_table {
+	struct kvm_cpuid2 cpuid;
+	uint8_t space[sizeof(struct kvm_cpuid2) +
+		      (KVM_CPUID_MAX_ENTRIES + 6) * sizeof(struct kvm_cpuid_entry2)];
+};
+
 int cpu_state_set_cpuid(
 	struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag)
 {
 	uint32_t capacity = kvm->supported->nent + 6;
-	size_t size = sizeof(struct kvm_cpuid2) + capacity * sizeof(struct kvm_cpuid_entry2);
-	struct kvm_cpuid2 *cpuid = calloc(1, size);
-	int ret = 0;
+	union cpuid_table table;
+	struct kvm_cpuid2 *cpuid = &table.cpuid;
 
-	if (!cpuid)
-		return diag_fail(diag, ENOMEM, "out of memory");
 	memcpy(cpuid, kvm->supported,
 		sizeof(*cpuid) + kvm->supported->nent * sizeof(struct kvm_cpuid_entry2));
 	set_topology_leaf(cpuid, 0xb, capacity);
 	set_topology_leaf(cpuid, 0x1f, capacity);
 	cpu_state_patch_cpuid(cpuid, vcpu->id, n_vcpus, kvm->has_tsc_deadline);
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
-		ret = diag_fail(
+		return diag_fail(
 			diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id, strerror(errno));
-	free(cpuid);
-	return ret;
+	return 0;
 }

@@ -13,8 +13,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define CPUID_MAX_ENTRIES 256
-
 static const struct {
 	long cap;
 	const char *name;
@@ -129,12 +127,12 @@ void kvm_fini(struct kvm *kvm)
 int kvm_query_cpuid(struct kvm *kvm, struct diag *diag)
 {
 	struct kvm_cpuid2 *cpuid = calloc(
-		1, sizeof(*cpuid) + CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+		1, sizeof(*cpuid) + KVM_CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
 	int err;
 
 	if (!cpuid)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	cpuid->nent = CPUID_MAX_ENTRIES;
+	cpuid->nent = KVM_CPUID_MAX_ENTRIES;
 	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
 		kvm->supported = cpuid;
 		return 0;

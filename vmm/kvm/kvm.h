@@ -15,6 +15,8 @@
 
 struct kvm_cpuid2;
 
+#define KVM_CPUID_MAX_ENTRIES 256 /* more than a host has */
+
 /* The open /dev/kvm and what it offers. */
 struct kvm {
 	int fd;

@@ -6,6 +6,7 @@
 #include "kvm/cpu_state.h"
 #include "util/bits.h"
 #include "util/log.h"
+#include "util/thread.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
@@ -197,7 +198,7 @@ int vcpu_start(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, v
 	int err;
 
 	*vcpu = (struct vcpu){ .id = id, .fd = -1, .ops = ops, .ctx = ctx };
-	err = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	err = thread_create(&vcpu->thread, vcpu_thread, vcpu);
 	if (err)
 		return diag_fail(diag, err, "cannot start the thread of vCPU %u: %s", vcpu->id,
 			strerror(err));

@@ -26,6 +26,8 @@ static int region_map(const struct mem_region *region)
 	 * 2 MiB zeroed for them 50 us; from 28 pages on the huge page would be cheaper.
 	 */
 	madvise(region->hva, region->size, MADV_DONTDUMP);
+	if (small)
+		madvise(region->hva, region->size < small ? region->size : small, MADV_NOHUGEPAGE);
 	if (region->size > small)
 		madvise(region->hva + small, region->size - small, MADV_HUGEPAGE);
 	return 0;
