@@ -463,6 +463,11 @@ def big_elf(size):
 def packed_cases():
     good("elf-big", lambda: big_elf(MIB))
     good("elf-9m", lambda: big_elf(9 * MIB))
+    # Zeros amid data, at places of no special kind, and at the end.
+    holes = big_elf(MIB) + bytes(MIB) + b"x" * 12345 + bytes(MIB)
+    good("elf-holes", lambda: holes)
+    for name in COMPRESS:
+        good(f"bare-{name}-holes", lambda n=name: COMPRESS[n](holes))
     good("bare-lz4-9m", lambda: linux_payload("lz4", big_elf(9 * MIB)))
     for name in COMPRESS:
         good(f"bare-{name}", lambda n=name: COMPRESS[n](elf()))

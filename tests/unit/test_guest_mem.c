@@ -181,6 +181,33 @@ static void test_read_file(void **state)
 	guest_mem_fini(&mem);
 }
 
+/* Holes leave RAM as it is: at the start, between, and at the end, which is the file's or not. */
+static void test_read_file_with_holes(void **state)
+{
+	struct guest_mem mem = make(MIB(1));
+	uint8_t *ram = mem.region[0].hva;
+	int fd = memfd_create("holes", MFD_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, "abc", 3, KIB(128) + 1), 3);
+	assert_int_equal(pwrite(fd, "d", 1, KIB(256)), 1);
+	assert_int_equal(ftruncate(fd, KIB(512)), 0);
+	memset(ram, 7, MIB(1));
+	assert_int_equal(guest_mem_read_file(&mem, KIB(4), fd, 1, KIB(512) - 1), 0);
+	assert_memory_equal(ram + KIB(4) + KIB(128), "abc", 3);
+	assert_int_equal(ram[KIB(4) + KIB(256) - 1], 'd');
+	assert_int_equal(ram[KIB(4)], 7);
+	assert_int_equal(ram[KIB(4) + KIB(64)], 7);
+	assert_int_equal(ram[KIB(4) + KIB(512) - 2], 7);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, KIB(300), KIB(212)), 0);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, KIB(300), KIB(212) + 1), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 0, KIB(512) + 1), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&mem, 0, fd, KIB(128) + 2, 1), 0);
+	assert_int_equal(ram[0], 'b');
+	assert_int_equal(ram[1], 7);
+	close(fd);
+	guest_mem_fini(&mem);
+}
+
 static void test_map_file(void **state)
 {
 	struct guest_mem mem = make(MIB(4));
@@ -254,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_gate_does_not_wrap),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_read_file),
+		cmocka_unit_test(test_read_file_with_holes),
 		cmocka_unit_test(test_map_file),
 		cmocka_unit_test(test_advice),
 	};

@@ -31,7 +31,9 @@ static const char *const names[] = { "elf-big", "elf-9m", "elf64-entry-8", "bare
 	"bare-gzip-big", "bare-xz-big", "bare-lzma-big", "bare-bzip2-big", "bare-lz4-big",
 	"bare-lz4-frame-big", "bare-zstd-big", "bare-gzip-in-pieces", "bare-xz-in-pieces",
 	"bare-lzma-in-pieces", "bare-bzip2-in-pieces", "bare-lz4-in-pieces",
-	"bare-lz4-frame-in-pieces", "bare-zstd-in-pieces", NULL };
+	"bare-lz4-frame-in-pieces", "bare-zstd-in-pieces", "elf-holes", "bare-gzip-holes",
+	"bare-xz-holes", "bare-lzma-holes", "bare-bzip2-holes", "bare-lz4-holes",
+	"bare-lz4-frame-holes", "bare-zstd-holes", NULL };
 
 static void init_job(struct unpack_job *job, const char *name, enum image_compression *compression)
 {
@@ -95,6 +97,27 @@ static void test_contents(void **state)
 		check_unpacks(name, formats[i].compression, "elf64-entry-8");
 	}
 	check_unpacks("bare-lz4-9m", IMAGE_LZ4, "elf-9m");
+}
+
+/* Zeros are holes, at the end too; the file is as long as ever. */
+static void test_holes(void **state)
+{
+	enum image_compression compression;
+	struct diag diag = { "" };
+	struct unpack_job job;
+	struct stat st;
+	char name[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		snprintf(name, sizeof(name), "bare-%s-holes", formats[i].name);
+		init_job(&job, name, &compression);
+		assert_int_equal(unpack(compression, &job, &diag), 0);
+		check_same(job.out_fd, job.out_size, "elf-holes");
+		assert_int_equal(fstat(job.out_fd, &st), 0);
+		assert_int_equal(st.st_size, job.out_size);
+		assert_true((uint64_t)st.st_blocks * 512 < job.out_size / 2);
+		fini_job(&job);
+	}
 }
 
 /* As much as is allowed, and one byte more. */
@@ -182,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_identify),
 		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_holes),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_range),
 		cmocka_unit_test(test_output_fails),

@@ -101,6 +101,43 @@ int64_t unpack_io_read(struct unpack_io *io, void *data, size_t n)
 
 /* ---- output ---- */
 
+/* Blocks of zeros are left out: a quarter of a kernel is its .bss and the like, and what is a hole
+ * in the file costs neither disk, nor a read, nor guest memory that nobody has touched.
+ */
+#define HOLE_SIZE (UINT64_C(64) << 10)
+
+static bool starts_hole(uint64_t pos, const char *data, size_t n)
+{
+	return pos % HOLE_SIZE == 0 && n >= HOLE_SIZE && !data[0] &&
+	       !memcmp(data, data + 1, HOLE_SIZE - 1);
+}
+
+/* Bytes up to the next place where a hole starts. */
+static size_t span_of_data(uint64_t pos, const char *data, size_t n)
+{
+	size_t span = 0;
+
+	while (span < n && !starts_hole(pos + span, data + span, n - span))
+		span += HOLE_SIZE - (pos + span) % HOLE_SIZE;
+	return span < n ? span : n;
+}
+
+static int write_span(struct unpack_job *job, const char *data, size_t n)
+{
+	while (n) {
+		ssize_t done = pwrite(job->out_fd, data, n, (off_t)job->out_size);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		data += done;
+		n -= (size_t)done;
+		job->out_size += (uint64_t)done;
+	}
+	return 0;
+}
+
 int unpack_io_write(struct unpack_io *io, const void *data, size_t n)
 {
 	struct unpack_job *job = io->job;
@@ -111,20 +148,24 @@ int unpack_io_write(struct unpack_io *io, const void *data, size_t n)
 		return -ENOEXEC;
 	if (n > job->max_size - job->out_size)
 		return -EFBIG;
-	while (n) {
-		ssize_t done = pwrite(job->out_fd, from, n, (off_t)job->out_size);
+	while (n && !job->out_err) {
+		size_t span = span_of_data(job->out_size, from, n);
 
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0) {
-			job->out_err = done < 0 ? -errno : -EIO;
-			return job->out_err;
-		}
-		from += done;
-		n -= (size_t)done;
-		job->out_size += (uint64_t)done;
+		job->out_err = write_span(job, from, span);
+		from += span;
+		n -= span;
+		for (; starts_hole(job->out_size, from, n); n -= HOLE_SIZE, from += HOLE_SIZE)
+			job->out_size += HOLE_SIZE;
 	}
-	return 0;
+	return job->out_err;
+}
+
+/* A hole at the end is part of the file, too. */
+static int finish_output(struct unpack_job *job)
+{
+	if (ftruncate(job->out_fd, (off_t)job->out_size))
+		job->out_err = -errno;
+	return job->out_err;
 }
 
 /* ---- streams ---- */
@@ -255,6 +296,8 @@ int unpack(enum image_compression compression, struct unpack_job *job, struct di
 		ret = unpack_all(io, format);
 	if (!ret && !job->out_size)
 		ret = -ENOEXEC;
+	if (!ret)
+		ret = finish_output(job);
 	free(io);
 	return ret < 0 ? explain(ret, job, name, diag) : 0;
 }

@@ -17,9 +17,9 @@ struct unpack_job {
 	int in_fd;
 	uint64_t in_offset;
 	uint64_t in_size;
-	int out_fd;        /* empty, written from its start */
+	int out_fd;        /* empty, written from its start, with holes for zeros */
 	uint64_t max_size; /* more output than this is refused */
-	uint64_t out_size; /* result: bytes written */
+	uint64_t out_size; /* result: its size in bytes */
 	int out_err;       /* result: -errno if out_fd could not be written, else 0 */
 };
 

@@ -108,25 +108,71 @@ int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t 
 	return 0;
 }
 
-int guest_mem_read_file(
-	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size)
+static int read_exactly(uint8_t *to, int fd, uint64_t offset, uint64_t size)
 {
-	uint8_t *hva = guest_mem_at(mem, gpa, size);
-
-	if (!hva)
-		return -EFAULT;
-	if (!range_within(offset, size, 0, INT64_MAX))
-		return -ENODATA;
 	while (size) {
-		ssize_t n = pread(fd, hva, size, (off_t)offset);
+		ssize_t n = pread(fd, to, size, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -ENODATA;
-		hva += n;
+		to += n;
 		offset += (uint64_t)n;
 		size -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/* The next data of the file in [offset, end), as *data and its size.  What a file system that knows
+ * no holes says is taken for data.  0: there is only a hole; its end is the file's, or beyond
+ * `end`.
+ */
+static uint64_t next_data(int fd, uint64_t offset, uint64_t end, uint64_t *data)
+{
+	off_t from = lseek(fd, (off_t)offset, SEEK_DATA), to;
+
+	if (from < 0 && errno == ENXIO)
+		return 0;
+	*data = from < (off_t)offset ? offset : (uint64_t)from;
+	if (*data >= end)
+		return 0;
+	to = lseek(fd, (off_t)*data, SEEK_HOLE);
+	return (to <= (off_t)*data || (uint64_t)to > end ? end : (uint64_t)to) - *data;
+}
+
+static int check_size(int fd, uint64_t end)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return (uint64_t)st.st_size < end ? -ENODATA : 0;
+}
+
+int guest_mem_read_file(
+	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size)
+{
+	uint8_t *hva = guest_mem_at(mem, gpa, size);
+	uint64_t end = offset + size, n;
+	int ret;
+
+	if (!hva)
+		return -EFAULT;
+	if (!range_within(offset, size, 0, INT64_MAX))
+		return -ENODATA;
+	while (offset < end) {
+		uint64_t data;
+
+		n = next_data(fd, offset, end, &data);
+		if (!n)
+			return check_size(fd, end);
+		hva += data - offset;
+		ret = read_exactly(hva, fd, data, n);
+		if (ret)
+			return ret;
+		hva += n;
+		offset = data + n;
 	}
 	return 0;
 }
