@@ -17,7 +17,9 @@
 
 /* What a kernel is told unless the operator says otherwise; docs/boot.md has the reason for each
  * word. */
-#define BOOT_DEFAULT_CMDLINE "console=ttyS0 reboot=a panic=-1 cryptomgr.notests pci=off"
+#define BOOT_DEFAULT_CMDLINE                                         \
+	"console=ttyS0 reboot=a panic=-1 cryptomgr.notests pci=off " \
+	"8250.nr_uarts=1"
 
 struct boot_params {
 	const struct image *image;  /* what is entered: the kernel, or pvh-shim */
