@@ -17,6 +17,11 @@ guests = test_linux.guests
 SHIM = pathlib.Path(PRONTO).parent / "guest" / "shim" / "pvh-shim.elf"
 NAMES = ["cloud", "generic", "cloud-6.12"]
 
+# With its ACPI tables Linux often waits there for a first tick that does not come, entered by PVH too.
+MICROVM = "microvm,acpi=off"
+# What every machine can do, with -no-reboot for QEMU's end.
+REPORT = "pronto.do=report,reboot reboot=t"
+
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                                 reason="there is no QEMU: install qemu-system-x86")
 
@@ -114,12 +119,12 @@ def in_qemu(machine, kernel, *options, append="", memory="256M"):
     return done.stdout.decode(errors="replace")
 
 
-@pytest.mark.parametrize("name,machine", [*((name, "microvm") for name in NAMES), ("cloud", "q35"), ("cloud", "pc")])
+@pytest.mark.parametrize("name,machine", [*((name, "q35") for name in NAMES), ("cloud", MICROVM), ("cloud", "pc")])
 def test_packed_under_qemu(packed, machine, name):
-    out = in_qemu(machine, packed[name], append="pronto.do=report")
+    out = in_qemu(machine, packed[name], append=REPORT)
     assert "@@ report_ends here" in out, out[-3000:]
     # The command line that was packed, then QEMU's.
-    assert f"@@ cmdline {BASE} pronto.do=report" in out
+    assert f"@@ cmdline {BASE} {REPORT}" in out
 
 
 def test_packed_under_pronto(packed):
@@ -134,12 +139,12 @@ def test_packed_vmlinux(guests, noteless, tmp_path):
     guest = guests["cloud"]
     subprocess.run([PRONTO, "pack", "-i", guest.initramfs, "--cmdline", BASE, noteless["cloud"], "-o", packed],
                    check=True, timeout=60)
-    assert "Hello from user space" in in_qemu("microvm", packed)
+    assert "@@ report_ends here" in in_qemu("q35", packed, append=REPORT)
 
 
 def test_kernel_as_a_module_under_qemu(guests):
     """QEMU hands its -initrd over as the first module: the kernel, for a shim with nothing packed."""
-    out = in_qemu("microvm", str(SHIM), "-initrd", guests["cloud"].vmlinuz, append=BASE)
+    out = in_qemu("q35", str(SHIM), "-initrd", guests["cloud"].vmlinuz, append=BASE)
     assert "Unable to mount root fs" in out, out[-3000:]
 
 
