@@ -46,7 +46,6 @@ struct console {
 	size_t head, count;
 	uint64_t progress_ns; /* when the reader last took something, or had nothing to take */
 	uint64_t n_dropped;
-	uint8_t ring[CONSOLE_RING_SIZE];
 
 	/* Input; the loop's thread with the attached lock. */
 	const struct console_ops *ops;
@@ -56,6 +55,11 @@ struct console {
 	bool in_ended, in_watched, in_always_ready, escaped;
 	uint8_t ahead[CONSOLE_TYPE_AHEAD];
 	size_t n_ahead;
+
+	/* Of the output, with the rest of it above.  Last, and not set to zero: a page of it costs
+	 * nothing before it is used.
+	 */
+	uint8_t ring[CONSOLE_RING_SIZE];
 };
 
 /* Ways to open one; heap memory, or NULL and diag.  The terminal goes raw in console_attach(). */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,13 +18,14 @@
 
 static struct console *console_create(int in_fd, int out_fd, struct diag *diag)
 {
-	struct console *console = calloc(1, sizeof(*console));
+	struct console *console = malloc(sizeof(*console));
 	pthread_condattr_t monotonic;
 
 	if (!console) {
 		diag_fail(diag, ENOMEM, "out of memory");
 		return NULL;
 	}
+	memset(console, 0, offsetof(struct console, ring));
 	console->in_fd = in_fd;
 	console->out_fd = out_fd;
 	console->extra_fd = -1;
