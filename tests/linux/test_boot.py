@@ -117,6 +117,13 @@ def test_pronto_without_entry(initramfs):
     assert str(vmlinux) in done.stderr and "PVH" in done.stderr
 
 
+def test_pronto_shim(initramfs):
+    """By the shim, which has an entry, that kernel boots all the same."""
+    done = pronto("-i", initramfs, kernels.vmlinux("off"), "--", "console=ttyS0 " + CMDLINE)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    boots(done.stdout, "KVM")
+
+
 def test_qemu_without_entry(initramfs):
     done = run(QEMU, "-M", "q35", "-accel", "tcg", "-display", "none", "-kernel", kernels.vmlinux("off"),
                "-initrd", initramfs, seconds=60)
