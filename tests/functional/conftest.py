@@ -5,6 +5,7 @@ PRONTO names the binary (default: build/pronto); the guest programs are found be
 """
 
 import os
+import signal
 
 import pytest
 
@@ -14,6 +15,8 @@ import vm
 def pytest_configure(config):
     config.addinivalue_line("markers", "kvm: needs a /dev/kvm that this user may open")
     config.addinivalue_line("markers", "lab: needs QEMU, and takes seconds")
+    # Whoever runs us may have us ignore it, which the programs under test would inherit.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):
