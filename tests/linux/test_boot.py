@@ -9,6 +9,7 @@ import re
 import shutil
 import struct
 import subprocess
+import warnings
 
 import kernels
 import pytest
@@ -16,6 +17,7 @@ import pytest
 ROOT = kernels.ROOT
 PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
 QEMU = "qemu-system-x86_64"
+LAB_TIMEOUT = 124
 CMDLINE = "reboot=a panic=-1 quiet pronto.do=report,dmesg"
 
 # What a kernel says that Xen started and that has no code for Xen.
@@ -72,8 +74,20 @@ def run(*argv, seconds):
                           stderr=subprocess.PIPE, text=True, errors="replace", timeout=seconds, check=False)
 
 
+def in_lab(*argv):
+    """What takes too long is killed by the lab's own clock.  Now and then the emulated machine itself stands still,
+    clock and all (docs/lab.md): then it is tried again."""
+    for _ in range(2):
+        done = run(ROOT / "lab/lab", "-q", "--timeout=140", "timeout", "--foreground", "-s", "KILL", 120, *argv,
+                   seconds=190)
+        if done.returncode != LAB_TIMEOUT:
+            break
+        warnings.warn("the lab stood still")
+    return done
+
+
 def pronto(*argv):
-    return run(ROOT / "lab/lab", "-q", "--timeout=120", PRONTO, "run", *argv, seconds=200)
+    return in_lab(PRONTO, "run", *argv)
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
@@ -102,8 +116,7 @@ def test_qemu(kind, machine, initramfs):
 
 def test_qemu_microvm(initramfs):
     """On KVM, as its machine has no clock that Linux could calibrate the processor's by when that is emulated."""
-    done = run(ROOT / "lab/lab", "-q", "--timeout=180", *qemu("microvm", "kvm", kernels.vmlinux("kvm"), initramfs),
-               seconds=240)
+    done = in_lab(*qemu("microvm", "kvm", kernels.vmlinux("kvm"), initramfs))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     boots(done.stdout, "KVM")
 
