@@ -15,8 +15,10 @@ import vm
 def pytest_configure(config):
     config.addinivalue_line("markers", "kvm: needs a /dev/kvm that this user may open")
     config.addinivalue_line("markers", "lab: needs QEMU, and takes seconds")
-    # Whoever runs us may have us ignore it, which the programs under test would inherit.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # Whoever runs us (nohup, a shell's background) may have us ignore them; the programs under test would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in signal.SIGHUP, signal.SIGQUIT:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):
