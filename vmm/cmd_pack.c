@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cmd_pack.c - pronto pack: a kernel and what belongs to it in one ELF that boots by PVH */
 
+#include "boot/boot.h"
 #include "cmd.h"
 #include "exit_codes.h"
 #include "image/image.h"
@@ -16,9 +17,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* What Linux takes: COMMAND_LINE_SIZE - 1, on x86. */
-#define CMDLINE_MAX 2047u
 
 struct arguments {
 	const char *kernel;
@@ -81,9 +79,9 @@ static int open_inputs(
 {
 	struct stat st;
 
-	if (args->cmdline && strlen(args->cmdline) > CMDLINE_MAX) {
+	if (args->cmdline && strlen(args->cmdline) > BOOT_LINUX_CMDLINE_MAX) {
 		log_error("option --cmdline: it has %zu bytes and Linux takes %u: shorten it",
-			strlen(args->cmdline), CMDLINE_MAX);
+			strlen(args->cmdline), BOOT_LINUX_CMDLINE_MAX);
 		return -1;
 	}
 	if (image_open_whole(kernel, args->kernel, false, diag)) {

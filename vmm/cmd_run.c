@@ -166,7 +166,6 @@ static struct timeline *run_timeline(struct run *run)
 static enum exit_code run_dry(struct run *run)
 {
 	struct vm_host host = { &run->config, NULL, run_timeline(run) };
-
 	int ret = vm_reserve(&run->vm, &host, &run->diag);
 
 	if (!ret) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* test_util.c - messages, reasons, ranges */
+/* test_util.c - messages, reasons, ranges, reads and writes of files */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,10 +10,14 @@
 
 #include "util/bits.h"
 #include "util/diag.h"
+#include "util/file.h"
 #include "util/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void test_range_within(void **state)
@@ -118,6 +122,46 @@ static void test_log_limit(void **state)
 	assert_int_equal(limit.n_dropped, 100 - n_ok);
 }
 
+static void test_file_read(void **state)
+{
+	int fd = memfd_create("read", MFD_CLOEXEC);
+	char data[8] = "";
+
+	assert_int_equal(file_write_at(fd, "abcdef", 6, 2), 0);
+	assert_int_equal(file_read_at(fd, data, 4, 4), 0);
+	assert_memory_equal(data, "cdef\0", 5);
+	assert_int_equal(file_read_at(fd, data, 5, 4), -ENODATA);
+	assert_int_equal(file_read_some(fd, data, 5, 4), 4);
+	assert_int_equal(file_read_some(fd, data, 5, 8), 0);
+	assert_int_equal(file_read_at(fd, data, 0, 100), 0);
+	/* No file reaches as far. */
+	assert_int_equal(file_read_at(fd, data, 2, INT64_MAX), -ENODATA);
+	assert_int_equal(file_read_at(fd, data, 2, UINT64_MAX), -ENODATA);
+	close(fd);
+	assert_int_equal(file_read_at(fd, data, 1, 0), -EBADF);
+	assert_int_equal(file_read_some(fd, data, 1, 0), -EBADF);
+	assert_int_equal(file_write_at(fd, data, 1, 0), -EBADF);
+}
+
+/* A write that the limit cuts short is gone on with, and the next says why. */
+static void test_file_write_cut_short(void **state)
+{
+	int fd = memfd_create("write", MFD_CLOEXEC);
+	struct rlimit limit, old;
+	char data[6] = "";
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = (struct rlimit){ 5, old.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(file_write_at(fd, "abcdef", 6, 1), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_int_equal(file_read_some(fd, data, sizeof(data), 0), 5);
+	assert_memory_equal(data, "\0abcd", 5);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +171,8 @@ int main(void)
 		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_log_level_names),
 		cmocka_unit_test(test_log_limit),
+		cmocka_unit_test(test_file_read),
+		cmocka_unit_test(test_file_write_cut_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,9 +12,7 @@
 #include <pvh/start_info.h>
 #include <string.h>
 
-/* Linux: COMMAND_LINE_SIZE - 1, on x86. */
-#define LINUX_CMDLINE_MAX 2047u
-#define CMDLINE_MAX       (LAYOUT_CMDLINE_SIZE - 1)
+#define CMDLINE_MAX (LAYOUT_CMDLINE_SIZE - 1)
 
 _Static_assert(LAYOUT_START_INFO + sizeof(struct hvm_start_info) <= LAYOUT_MODLIST, "start info");
 _Static_assert(
@@ -27,10 +25,10 @@ static int check_cmdline(const struct boot_params *params, struct diag *diag)
 {
 	size_t size = strlen(params->cmdline);
 
-	if (size > LINUX_CMDLINE_MAX && (params->kernel || image_is_linux(params->image)))
+	if (size > BOOT_LINUX_CMDLINE_MAX && (params->kernel || image_is_linux(params->image)))
 		return diag_fail(diag, E2BIG,
 			"the kernel command line has %zu bytes and Linux takes %u: shorten it",
-			size, LINUX_CMDLINE_MAX);
+			size, BOOT_LINUX_CMDLINE_MAX);
 	if (size > CMDLINE_MAX)
 		return diag_fail(diag, E2BIG,
 			"the kernel command line has %zu bytes and there is room for %u: shorten it",
@@ -144,8 +142,8 @@ static void put(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64
 }
 
 /* Linux's initrd is module 0, or the one behind pvh-shim's kernel; nobody looks at a module's own
- * command line.  Without modules the
- * list's address is 0 too: FreeBSD takes any other for a module that it must find.
+ * command line.  Without modules the list's address is 0 too: FreeBSD takes any other for a module
+ * that it must find.
  */
 static void write_start_info(const struct guest_mem *mem, const struct boot_params *params,
 	const struct handover *handover)

@@ -15,11 +15,13 @@
 
 #include <stdio.h>
 
-/* What a kernel is told unless the operator says otherwise; docs/boot.md has the reason for each
- * word. */
+/* What a kernel is told unless the operator says otherwise; docs/boot.md has the reasons. */
 #define BOOT_DEFAULT_CMDLINE                                         \
 	"console=ttyS0 reboot=a panic=-1 cryptomgr.notests pci=off " \
 	"8250.nr_uarts=1"
+
+/* Bytes without the NUL that Linux takes: its COMMAND_LINE_SIZE on x86, less one. */
+#define BOOT_LINUX_CMDLINE_MAX 2047u
 
 struct boot_params {
 	const struct image *image;  /* what is entered: the kernel, or pvh-shim */

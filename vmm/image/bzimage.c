@@ -3,8 +3,8 @@
 
 #include "image/bzimage.h"
 
-#include "image/file.h"
 #include "util/bits.h"
+#include "util/file.h"
 
 #include <asm/bootparam.h>
 #include <errno.h>

@@ -1,41 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* file.c - read a file that may lie about itself or change meanwhile */
+/* file.c - look at a file that may lie about itself or change meanwhile */
 
 #include "image/file.h"
 
 #include "util/bits.h"
-
-#include <errno.h>
-#include <unistd.h>
-
-int64_t file_read_some(int fd, void *data, size_t size, uint64_t offset)
-{
-	size_t done = 0;
-
-	if (offset > INT64_MAX - size)
-		return 0;
-	while (done < size) {
-		ssize_t n = pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
-		done += (size_t)n;
-	}
-	return (int64_t)done;
-}
-
-int file_read_at(int fd, void *data, size_t size, uint64_t offset)
-{
-	int64_t n = file_read_some(fd, data, size, offset);
-
-	if (n < 0)
-		return (int)n;
-	return (size_t)n == size ? 0 : -ENODATA;
-}
+#include "util/file.h"
 
 void file_window_init(struct file_window *window, int fd, uint64_t size)
 {

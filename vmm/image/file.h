@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file.h - read a file that may lie about itself or change meanwhile
+/* file.h - look at a file that may lie about itself or change meanwhile
  *
  * Files of other people are never mapped for parsing: whoever cuts one would kill the process.
  */
@@ -8,12 +8,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-/* Read exactly `size` bytes at `offset`.  0; -ENODATA if the file ends before; read's error. */
-int file_read_at(int fd, void *data, size_t size, uint64_t offset);
-
-/* As much as there is of `size` bytes at `offset`: the count, or read's error. */
-int64_t file_read_some(int fd, void *data, size_t size, uint64_t offset);
 
 #define FILE_WINDOW_SIZE 4096u
 

@@ -5,7 +5,6 @@
 
 #include "image/bzimage.h"
 #include "image/cache.h"
-#include "image/file.h"
 #include "image/shim.h"
 #include "image/unpack.h"
 #include "util/file.h"
@@ -168,9 +167,7 @@ static int write_no_entry_mark(struct image *image, const struct cache *cache)
 	image->size = sizeof(no_entry_mark) - 1;
 	if (ftruncate(cache->new_fd, 0))
 		return -errno;
-	if (pwrite(cache->new_fd, no_entry_mark, image->size, 0) != (ssize_t)image->size)
-		return errno ? -errno : -EIO;
-	return 0;
+	return file_write_at(cache->new_fd, no_entry_mark, image->size, 0);
 }
 
 /* Torn contents must not be kept under a name that promises one of the two. */

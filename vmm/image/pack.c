@@ -3,9 +3,9 @@
 
 #include "image/pack.h"
 
-#include "image/file.h"
 #include "image/shim.h"
 #include "util/bits.h"
+#include "util/file.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <pvh/pack.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Headers first; then the shim's whole file, so that its segments keep their distances; then the
  * parts, each from a page of its own in the file and in memory.
@@ -43,30 +42,12 @@ struct writer {
 
 /* ---- writing ---- */
 
-static int write_at(struct writer *w, const void *data, uint64_t size, uint64_t pos)
-{
-	const uint8_t *from = data;
-
-	while (size) {
-		ssize_t n = pwrite(w->fd, from, size, (off_t)pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		from += n;
-		pos += (uint64_t)n;
-		size -= (uint64_t)n;
-	}
-	return 0;
-}
-
 static int copy_part(struct writer *w, const struct part *part, struct diag *diag)
 {
 	int ret = 0;
 
 	if (part->fd < 0)
-		ret = write_at(w, part->data, part->size, w->pos);
+		ret = file_write_at(w->fd, part->data, part->size, w->pos);
 	for (uint64_t at = 0; part->fd >= 0 && at < part->size;) {
 		size_t n = part->size - at < sizeof(w->buf) ? part->size - at : sizeof(w->buf);
 
@@ -75,7 +56,7 @@ static int copy_part(struct writer *w, const struct part *part, struct diag *dia
 			return diag_fail(diag, -ret, "the %s: %s", part->name,
 				ret == -ENODATA ? "it became shorter while it was read"
 						: strerror(-ret));
-		ret = write_at(w, w->buf, n, w->pos + at);
+		ret = file_write_at(w->fd, w->buf, n, w->pos + at);
 		if (ret < 0)
 			break;
 		at += n;
@@ -139,7 +120,7 @@ static uint64_t find_pack_note(uint64_t offset, uint64_t end)
 static int write_shim(struct writer *w, uint64_t start, const struct pvh_pack *pack)
 {
 	uint64_t size = (uint64_t)(shim_elf_end - shim_elf), note = 0;
-	int ret = write_at(w, shim_elf, size, PAGE);
+	int ret = file_write_at(w->fd, shim_elf, size, PAGE);
 
 	for (unsigned int i = 0; i < w->ehdr.e_phnum && !note; i++)
 		if (w->phdr[i].p_type == PT_NOTE)
@@ -147,7 +128,7 @@ static int write_shim(struct writer *w, uint64_t start, const struct pvh_pack *p
 				w->phdr[i].p_offset - PAGE + w->phdr[i].p_filesz);
 	BUG_ON(!note);
 	if (!ret)
-		ret = write_at(w, pack, sizeof(*pack), PAGE + note);
+		ret = file_write_at(w->fd, pack, sizeof(*pack), PAGE + note);
 	w->pos = PAGE + ALIGN_UP(size, PAGE);
 	return ret;
 }
@@ -199,9 +180,10 @@ static int write_all(struct writer *w, const struct pack *pack, struct diag *dia
 		if (ret < 0)
 			return ret;
 	}
-	ret = write_at(w, &w->ehdr, sizeof(w->ehdr), 0);
+	ret = file_write_at(w->fd, &w->ehdr, sizeof(w->ehdr), 0);
 	if (!ret)
-		ret = write_at(w, w->phdr, w->ehdr.e_phnum * sizeof(w->phdr[0]), sizeof(w->ehdr));
+		ret = file_write_at(
+			w->fd, w->phdr, w->ehdr.e_phnum * sizeof(w->phdr[0]), sizeof(w->ehdr));
 	return ret < 0 ? diag_fail(diag, -ret, "cannot be written: %s", strerror(-ret)) : 0;
 }
 

@@ -2,13 +2,14 @@
 /* shim.c - pvh-shim, opened as if it were a kernel file */
 
 #include "image/shim.h"
+
 #include "image/image.h"
+#include "util/file.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 void shim_range(uint64_t *start, uint64_t *end)
 {
@@ -41,8 +42,10 @@ int image_open_shim(struct image *image, struct diag *diag)
 	image->fd = memfd_create("pvh-shim", MFD_CLOEXEC);
 	if (image->fd < 0)
 		return diag_fail(diag, errno, "no memory file for pvh-shim: %s", strerror(errno));
-	if (pwrite(image->fd, shim_elf, size, 0) != (ssize_t)size)
-		ret = diag_fail(diag, EIO, "pvh-shim cannot be written to a memory file");
+	ret = file_write_at(image->fd, shim_elf, size, 0);
+	if (ret < 0)
+		ret = diag_fail(diag, -ret, "pvh-shim cannot be written to a memory file: %s",
+			strerror(-ret));
 	else
 		ret = elf_parse(&image->elf, image->fd, size, diag);
 	if (ret < 0)

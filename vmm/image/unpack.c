@@ -3,9 +3,9 @@
 
 #include "image/unpack.h"
 
-#include "image/file.h"
 #include "image/unpack_io.h"
 #include "util/bits.h"
+#include "util/file.h"
 
 #include <elf.h>
 #include <endian.h>
@@ -122,22 +122,6 @@ static size_t span_of_data(uint64_t pos, const char *data, size_t n)
 	return span < n ? span : n;
 }
 
-static int write_span(struct unpack_job *job, const char *data, size_t n)
-{
-	while (n) {
-		ssize_t done = pwrite(job->out_fd, data, n, (off_t)job->out_size);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? -errno : -EIO;
-		data += done;
-		n -= (size_t)done;
-		job->out_size += (uint64_t)done;
-	}
-	return 0;
-}
-
 int unpack_io_write(struct unpack_io *io, const void *data, size_t n)
 {
 	struct unpack_job *job = io->job;
@@ -151,7 +135,8 @@ int unpack_io_write(struct unpack_io *io, const void *data, size_t n)
 	while (n && !job->out_err) {
 		size_t span = span_of_data(job->out_size, from, n);
 
-		job->out_err = write_span(job, from, span);
+		job->out_err = file_write_at(job->out_fd, from, span, job->out_size);
+		job->out_size += span;
 		from += span;
 		n -= span;
 		for (; starts_hole(job->out_size, from, n); n -= HOLE_SIZE, from += HOLE_SIZE)

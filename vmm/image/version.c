@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* version.c - tell Linux from other kernels, and which Linux it is */
 
-#include "image/file.h"
 #include "image/image.h"
+#include "util/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

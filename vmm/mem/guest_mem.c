@@ -3,6 +3,8 @@
 
 #include "mem/guest_mem.h"
 
+#include "util/file.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -108,22 +110,6 @@ int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t 
 	return 0;
 }
 
-static int read_exactly(uint8_t *to, int fd, uint64_t offset, uint64_t size)
-{
-	while (size) {
-		ssize_t n = pread(fd, to, size, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -ENODATA;
-		to += n;
-		offset += (uint64_t)n;
-		size -= (uint64_t)n;
-	}
-	return 0;
-}
-
 /* The next data of the file in [offset, end), as *data and its size.  What a file system that knows
  * no holes says is taken for data.  0: there is only a hole; its end is the file's, or beyond
  * `end`.
@@ -168,7 +154,7 @@ int guest_mem_read_file(
 		if (!n)
 			return check_size(fd, end);
 		hva += data - offset;
-		ret = read_exactly(hva, fd, data, n);
+		ret = file_read_at(fd, hva, n, data);
 		if (ret)
 			return ret;
 		hva += n;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* file.c - open what a person named */
+/* file.c - open what a person named; read and write at a place in a file */
 
 #include "util/file.h"
 
@@ -36,4 +36,50 @@ int file_open_regular(const char *path, struct stat *st, struct diag *diag)
 		return fd;
 	close(fd);
 	return ret;
+}
+
+int64_t file_read_some(int fd, void *data, size_t size, uint64_t offset)
+{
+	size_t done = 0;
+
+	if (offset > INT64_MAX - size)
+		return 0;
+	while (done < size) {
+		ssize_t n = pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		done += (size_t)n;
+	}
+	return (int64_t)done;
+}
+
+int file_read_at(int fd, void *data, size_t size, uint64_t offset)
+{
+	int64_t n = file_read_some(fd, data, size, offset);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == size ? 0 : -ENODATA;
+}
+
+int file_write_at(int fd, const void *data, size_t size, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pwrite(
+			fd, (const char *)data + done, size - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
 }

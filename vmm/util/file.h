@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* file.h - open what a person named */
+/* file.h - open what a person named; read and write at a place in a file */
 #ifndef UTIL_FILE_H
 #define UTIL_FILE_H
 
 #include "util/diag.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 /* Open a regular file that is not empty, for reading.  Its descriptor (owned by the caller) and
@@ -12,5 +14,17 @@
  * not opened.
  */
 int file_open_regular(const char *path, struct stat *st, struct diag *diag);
+
+/* Of any size: more than one system call moves (2 GiB), and however it is interrupted.
+ *
+ * Read exactly `size` bytes at `offset`.  0; -ENODATA if the file ends before; read's error.
+ */
+int file_read_at(int fd, void *data, size_t size, uint64_t offset);
+
+/* As much as there is of `size` bytes at `offset`: the count, or read's error. */
+int64_t file_read_some(int fd, void *data, size_t size, uint64_t offset);
+
+/* Write exactly `size` bytes at `offset`.  0, or write's error (-EIO if it says nothing). */
+int file_write_at(int fd, const void *data, size_t size, uint64_t offset);
 
 #endif
