@@ -12,20 +12,11 @@ import pytest
 import vm
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "kvm: needs a /dev/kvm that this user may open")
-    config.addinivalue_line("markers", "lab: needs QEMU, and takes seconds")
+def pytest_configure():
     # Whoever runs us (nohup, a shell's background) may have us ignore them; the programs under test would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in signal.SIGHUP, signal.SIGQUIT:
         signal.signal(number, signal.SIG_DFL)
-
-
-def pytest_collection_modifyitems(items):
-    reason = vm.why_no_kvm()
-    for item in items:
-        if reason and item.get_closest_marker("kvm"):
-            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import subprocess
 import pytest
 
 import kernels
+import machines
 import vm
 
 NOBODY = 65534
@@ -182,7 +183,7 @@ def test_kernel_larger_than_memory(run, tmp_path):
     path = tmp_path / "kernel"
     path.write_bytes(kernels.elf(loads=[kernels.Load(memsz=40 << 20)]))
     refused(run(path, "-m", "32M"), vm.OPERATOR)
-    if vm.why_no_kvm() is None:
+    if machines.why_no_kvm() is None:
         assert run(path, "-m", "64M").status == vm.POWEROFF
 
 

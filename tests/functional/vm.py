@@ -27,14 +27,6 @@ def guest(name):
     return str(path)
 
 
-def why_no_kvm():
-    try:
-        os.close(os.open("/dev/kvm", os.O_RDWR))
-    except OSError as err:
-        return f"/dev/kvm: {err.strerror}"
-    return None
-
-
 def checksum(data):
     """FNV-1a, 32 bits: what the guest programs compute."""
     value = 0x811c9dc5

@@ -3,17 +3,16 @@
 
 import collections
 import os
-import pathlib
 import re
 import shlex
 import shutil
 import subprocess
 import time
-import warnings
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from machines import ROOT, in_lab
+
 PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
 PRONTO_ASAN = os.environ.get("PRONTO_ASAN", str(ROOT / "build-asan" / "pronto"))
 
@@ -21,7 +20,6 @@ PRONTO_ASAN = os.environ.get("PRONTO_ASAN", str(ROOT / "build-asan" / "pronto"))
 BASE = "console=ttyS0 reboot=a panic=-1 cryptomgr.notests quiet"
 
 POWEROFF, REBOOT = 0, 3
-LAB_TIMEOUT = 124
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                                 reason="there is no QEMU: install qemu-system-x86")
@@ -46,19 +44,6 @@ class Guest:
 @pytest.fixture(scope="session")
 def guests():
     return {name: Guest(name) for name in ("cloud", "generic", "cloud-6.12")}
-
-
-def in_lab(*argv, stdin=b"", seconds=80, env=None, lab=()):
-    """Run a command in the lab.  What takes too long is killed there, by the lab's own clock.  Now and then
-    the emulated machine itself stands still, clock and all (docs/lab.md): then it is tried again."""
-    inner = ["timeout", "--foreground", "-s", "KILL", str(seconds), *argv]
-    outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab, *inner]
-    for _ in range(2):
-        done = subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, env=env)
-        if done.returncode != LAB_TIMEOUT:
-            break
-        warnings.warn("the lab stood still")
-    return done
 
 
 def command(kernel, *options, initrd=None, do=None, base=BASE, pronto=PRONTO):

@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 import test_linux
-from test_linux import BASE, POWEROFF, PRONTO, boot, check_report, in_lab
+from machines import in_lab
+from test_linux import BASE, POWEROFF, PRONTO, boot, check_report
 
 guests = test_linux.guests
 

@@ -9,15 +9,14 @@ import re
 import shutil
 import struct
 import subprocess
-import warnings
 
 import kernels
+import machines
 import pytest
 
 ROOT = kernels.ROOT
 PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
 QEMU = "qemu-system-x86_64"
-LAB_TIMEOUT = 124
 CMDLINE = "reboot=a panic=-1 quiet pronto.do=report,dmesg"
 
 # What a kernel says that Xen started and that has no code for Xen.
@@ -75,15 +74,7 @@ def run(*argv, seconds):
 
 
 def in_lab(*argv):
-    """What takes too long is killed by the lab's own clock.  Now and then the emulated machine itself stands still,
-    clock and all (docs/lab.md): then it is tried again."""
-    for _ in range(2):
-        done = run(ROOT / "lab/lab", "-q", "--timeout=140", "timeout", "--foreground", "-s", "KILL", 120, *argv,
-                   seconds=190)
-        if done.returncode != LAB_TIMEOUT:
-            break
-        warnings.warn("the lab stood still")
-    return done
+    return machines.in_lab(*argv, stdin="", seconds=120, text=True, errors="replace")
 
 
 def pronto(*argv):

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""The machines on which tests run programs: this one, if it has KVM, and the lab's."""
+
+import os
+import pathlib
+import subprocess
+import warnings
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+LAB_TIMEOUT = 124
+
+
+def why_no_kvm():
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR))
+    except OSError as err:
+        return f"/dev/kvm: {err.strerror}"
+    return None
+
+
+def in_lab(*argv, stdin=b"", seconds=80, lab=(), **kwargs):
+    """Run a command in the lab, which is given the options in LAB; the rest is subprocess.run()'s.
+
+    What takes too long is killed there, by the lab's own clock.  Now and then the emulated machine itself stands
+    still, clock and all (docs/lab.md): then it is tried again.
+    """
+    outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab,
+             "timeout", "--foreground", "-s", "KILL", str(seconds), *map(str, argv)]
+    for _ in range(2):
+        done = subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, **kwargs)
+        if done.returncode != LAB_TIMEOUT:
+            break
+        warnings.warn("the lab stood still")
+    return done
