@@ -388,7 +388,6 @@ int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 	if (ret)
 		goto err_control;
 	vm_start_reach(&vm->start, VM_STAGE_GO);
-	console_start(vm->host->console);
 	ret = loop_run(&vm->loop);
 	if (ret)
 		diag_fail(diag, -ret, "epoll: %s", strerror(-ret));

@@ -116,7 +116,6 @@ static inline void attach(struct rig *rig)
 	assert_non_null(rig->console);
 	assert_int_equal(
 		console_attach(rig->console, &rig->loop, &rig->lock, &ops, rig, &rig->diag), 0);
-	console_start(rig->console);
 	rig->attached = true;
 }
 

@@ -3,6 +3,8 @@
 
 #include "console_rig.h"
 
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 /* Send until the console says stop; how many bytes that were. */
@@ -67,7 +69,7 @@ static void test_output(void **state)
 	start_reader(rig, &reader, 0);
 	for (size_t i = 0; i < 300000; i++) {
 		while (!can_send(rig))
-			usleep(100);
+			turn(rig, 1);
 		send_byte(rig, pattern(i));
 	}
 	close_console(rig);
@@ -76,21 +78,101 @@ static void test_output(void **state)
 	assert_int_equal(reader.n_wrong, 0);
 }
 
-/* The first byte goes at once, the rest of a line by one write more. */
+static ssize_t read_now(struct rig *rig, uint8_t *data, size_t size)
+{
+	int n;
+
+	assert_int_equal(ioctl(rig->reader, FIONREAD, &n), 0);
+	return n ? read(rig->reader, data, size) : 0;
+}
+
+/* The first byte goes at once, a line when it is whole, and what is none a little later. */
 static void test_output_is_gathered(void **state)
 {
 	struct rig *rig = *state;
 	uint8_t data[256];
-	ssize_t first;
 
 	open_stdio(rig, -1);
 	attach(rig);
-	for (size_t i = 0; i < 100; i++)
-		send_byte(rig, pattern(i));
-	first = read(rig->reader, data, sizeof(data));
-	assert_in_range(first, 1, 100);
-	if (first < 100)
-		assert_int_equal(read(rig->reader, data, sizeof(data)), 100 - first);
+	for (const char *c = "line\nprompt"; *c; c++) {
+		send_byte(rig, (uint8_t)*c);
+		if (*c == 'l')
+			assert_int_equal(read_now(rig, data, sizeof(data)), 1);
+		if (*c == '\n')
+			assert_int_equal(read_now(rig, data, sizeof(data)), 4);
+	}
+	assert_int_equal(read_now(rig, data, sizeof(data)), 0);
+	turn(rig, 20);
+	assert_int_equal(read_now(rig, data, sizeof(data)), 6);
+	assert_memory_equal(data, "prompt", 6);
+}
+
+/* However standard output can be written to, a reader that sleeps holds nobody. */
+static void check_no_waiting(struct rig *rig, enum console_out kind)
+{
+	struct reader reader;
+	size_t n;
+
+	assert_int_equal(rig->console->out_kind, kind);
+	attach(rig);
+	n = fill(rig);
+	turn(rig, 20);
+	assert_false(can_send(rig));
+	start_reader(rig, &reader, 0);
+	turn(rig, 500);
+	assert_true(can_send(rig));
+	send_byte(rig, pattern(n++));
+	close_console(rig);
+	finish_reader(&reader);
+	assert_int_equal(reader.n, n);
+	assert_int_equal(reader.n_wrong, 0);
+}
+
+static void test_socket_does_not_block(void **state)
+{
+	struct rig *rig = *state;
+	int ends[2];
+
+	open_stdio(rig, -1);
+	close_console(rig);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	dup2(ends[1], STDOUT_FILENO);
+	close(ends[1]);
+	close(rig->reader);
+	rig->reader = ends[0];
+	rig->console = console_open_stdio(&rig->diag);
+	assert_int_equal(rig->console->out_fd, STDOUT_FILENO);
+	check_no_waiting(rig, CONSOLE_OUT_SOCKET);
+}
+
+/* Where it cannot be opened once more, as when it is another user's terminal. */
+static void test_shared_output_does_not_block(void **state)
+{
+	struct rig *rig = *state;
+
+	open_stdio(rig, -1);
+	assert_int_equal(rig->console->out_kind, CONSOLE_OUT_NON_BLOCKING);
+	assert_int_not_equal(rig->console->out_fd, STDOUT_FILENO);
+	assert_false(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK);
+	close(rig->console->out_fd);
+	rig->console->owns_out = false;
+	rig->console->out_fd = STDOUT_FILENO;
+	rig->console->out_kind = CONSOLE_OUT_BLOCKING;
+	check_no_waiting(rig, CONSOLE_OUT_BLOCKING);
+}
+
+/* ptmx opened once more is another terminal. */
+static void test_terminal_end_is_not_opened_anew(void **state)
+{
+	struct rig *rig = *state;
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	assert_true(master >= 0);
+	dup2(master, STDOUT_FILENO);
+	rig->console = console_open_stdio(&rig->diag);
+	assert_int_equal(rig->console->out_kind, CONSOLE_OUT_BLOCKING);
+	assert_int_equal(rig->console->out_fd, STDOUT_FILENO);
+	close(master);
 }
 
 static void test_slow_reader_holds_nobody_and_loses_nothing(void **state)
@@ -189,15 +271,13 @@ static void test_silence_is_no_stall(void **state)
 	send_byte(rig, 'x');
 	assert_int_equal(read(rig->reader, &byte, 1), 1);
 	turn(rig, 20);
-	pthread_mutex_lock(&rig->console->lock);
 	assert_int_equal(rig->console->count, 0);
 	rig->console->progress_ns -= 10 * CONSOLE_STALL_MS * MS;
-	pthread_mutex_unlock(&rig->console->lock);
 	fill(rig); /* says stop, and drops nothing */
 	assert_int_equal(rig->console->n_dropped, 0);
 }
 
-/* Nor does it cost the end its patience: the writer is alive, and waits for more. */
+/* Nor does it cost the end its patience. */
 static void test_end_after_a_silence(void **state)
 {
 	struct rig *rig = *state;
@@ -209,9 +289,7 @@ static void test_end_after_a_silence(void **state)
 	send_byte(rig, 'x');
 	assert_int_equal(read(rig->reader, &byte, 1), 1);
 	turn(rig, 20);
-	pthread_mutex_lock(&rig->console->lock);
 	rig->console->progress_ns -= 10 * CONSOLE_STALL_MS * MS;
-	pthread_mutex_unlock(&rig->console->lock);
 	start = timeline_now();
 	close_console(rig);
 	assert_true(timeline_now() - start < 500 * MS);
@@ -247,7 +325,6 @@ static void test_null(void **state)
 	want_input(rig, 16);
 	turn(rig, 20);
 	assert_int_equal(rig->n_input, 0);
-	assert_false(rig->console->writer_started);
 }
 
 static void test_file(void **state)
@@ -298,6 +375,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_output),
 		TEST(test_output_is_gathered),
+		TEST(test_socket_does_not_block),
+		TEST(test_shared_output_does_not_block),
+		TEST(test_terminal_end_is_not_opened_anew),
 		TEST(test_slow_reader_holds_nobody_and_loses_nothing),
 		TEST(test_slow_reader_gets_all_at_the_end),
 		TEST(test_dead_reader),

@@ -5,7 +5,6 @@
 
 #include "dev/terminal.h"
 #include "util/log.h"
-#include "util/thread.h"
 #include "util/timeline.h"
 
 #include <errno.h>
@@ -13,14 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Between two writes output comes together this long: the first byte after a silence goes at once,
- * and a line costs two writes.
+/* Of output that is no whole line yet the first byte after a silence goes at once, the rest comes
+ * together this long: a line costs one write, or two.
  */
-#define GATHER_NS 500000
-#define STALL_NS  (CONSOLE_STALL_MS * 1000000ull)
+#define GATHER_MS  1
+#define SILENCE_NS 500000
+#define STALL_NS   (CONSOLE_STALL_MS * 1000000ull)
 /* One write: small, so that a slow reader's progress is seen. */
 #define WRITE_MAX 4096
 /* A pty's reader that has taken nothing for this many pauses is gone. */
@@ -29,182 +30,172 @@
 
 /* ---- output ---- */
 
-/* Blocks as long as the reader does.  Bytes written, or -errno. */
-static ssize_t write_some(int fd, const uint8_t *data, size_t size)
+/* Never blocks.  Bytes written; 0: not now; or -errno. */
+static ssize_t write_some(const struct console *console, const uint8_t *data, size_t size)
 {
-	for (;;) {
-		struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
-		ssize_t n = write(fd, data, size);
-
-		if (n >= 0)
-			return n;
-		if (errno == EAGAIN) /* whoever gave us this file made it non-blocking */
-			poll(&poll_fd, 1, -1);
-		else if (errno != EINTR)
-			return -errno;
-	}
-}
-
-/* With console->lock held; released while writing. */
-static void write_batch(struct console *console)
-{
-	size_t size = console->count;
+	struct pollfd ready = { .fd = console->out_fd, .events = POLLOUT };
 	ssize_t n;
 
-	if (size > CONSOLE_RING_SIZE - console->head)
-		size = CONSOLE_RING_SIZE - console->head;
-	if (size > WRITE_MAX)
-		size = WRITE_MAX;
-	pthread_mutex_unlock(&console->lock);
-	n = write_some(console->out_fd, console->ring + console->head, size);
-	pthread_mutex_lock(&console->lock);
-	if (n < 0) {
-		log_warn("console: cannot write: %s; further output is dropped", strerror((int)-n));
-		console->broken = true;
-		console->count = 0;
-	} else {
+	switch (console->out_kind) {
+	case CONSOLE_OUT_SOCKET:
+		n = send(console->out_fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		break;
+	case CONSOLE_OUT_BLOCKING:
+		/* What says that it is ready takes a byte, if not two. */
+		n = poll(&ready, 1, 0) > 0 ? write(console->out_fd, data, 1) : 0;
+		break;
+	default: n = write(console->out_fd, data, size); break;
+	}
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return n;
+}
+
+/* Write as much as can be written now. */
+static void flush(struct console *console)
+{
+	while (console->count) {
+		size_t size = console->count;
+		ssize_t n;
+
+		if (size > CONSOLE_RING_SIZE - console->head)
+			size = CONSOLE_RING_SIZE - console->head;
+		if (size > WRITE_MAX)
+			size = WRITE_MAX;
+		n = write_some(console, console->ring + console->head, size);
+		if (!n)
+			return;
+		if (n < 0) {
+			log_warn("console: cannot write: %s; further output is dropped",
+				strerror((int)-n));
+			console->broken = true;
+			console->count = 0;
+			return;
+		}
 		console->head = (console->head + (size_t)n) % CONSOLE_RING_SIZE;
 		console->count -= (size_t)n;
+		console->progress_ns = timeline_now();
 	}
-	console->progress_ns = timeline_now();
-	if (console->want_room && console->count <= CONSOLE_RING_SIZE / 2) {
-		console->want_room = false;
-		loop_counter_add(console->wake.fd);
-	}
-	pthread_cond_broadcast(&console->changed);
 }
 
-static struct timespec monotonic_time(uint64_t ns)
+static void tick_after(struct console *console, uint64_t ms)
 {
-	return (struct timespec){
-		.tv_sec = (time_t)(ns / 1000000000),
-		.tv_nsec = (long)(ns % 1000000000),
-	};
-}
-
-/* With console->lock held.  The end is not kept waiting. */
-static void gather(struct console *console)
-{
-	struct timespec until = monotonic_time(timeline_now() + GATHER_NS);
-
-	while (!console->closing &&
-		!pthread_cond_timedwait(&console->changed, &console->lock, &until))
-		;
-}
-
-static void *writer_thread(void *arg)
-{
-	struct console *console = arg;
-
-	pthread_mutex_lock(&console->lock);
-	for (;;) {
-		while (!console->count && !console->closing)
-			pthread_cond_wait(&console->changed, &console->lock);
-		if (!console->count)
-			break;
-		write_batch(console);
-		gather(console);
-	}
-	console->writer_done = true;
-	pthread_cond_broadcast(&console->changed);
-	pthread_mutex_unlock(&console->lock);
-	return NULL;
-}
-
-void console_start(struct console *console)
-{
-	if (console->writer_started || console->out_fd < 0)
+	if (console->ticking)
 		return;
-	pthread_mutex_lock(&console->lock);
-	console->writer_started = !thread_create(&console->writer, writer_thread, console);
-	if (!console->writer_started) {
-		log_warn("console: cannot start the thread that writes; output is dropped");
-		console->broken = true;
-	}
-	pthread_mutex_unlock(&console->lock);
+	console->ticking = true;
+	loop_timer_set(console->timer.fd, ms, 0);
 }
 
-/* With console->lock held.  A dead reader always has room: what it is sent is dropped. */
+/* Any thread; what is left goes when the reader has room. */
+static void flush_and_watch(struct console *console)
+{
+	flush(console);
+	if (!console->count || console->out_watched)
+		return;
+	console->out_watched = !loop_add(console->loop, &console->out, EPOLLOUT);
+	if (!console->out_watched) /* epoll does not take it */
+		tick_after(console, GATHER_MS);
+}
+
+/* A dead reader always has room: what it is sent is dropped. */
 static bool has_room(const struct console *console)
 {
 	return console->count <= CONSOLE_RING_SIZE - CONSOLE_RING_SLACK ||
 	       timeline_now() - console->progress_ns > STALL_NS;
 }
 
-/* With console->lock held. */
-static void ring_push(struct console *console, uint8_t byte)
+/* True if it ends a silence. */
+static bool ring_push(struct console *console, uint8_t byte)
 {
+	uint64_t since = console->progress_ns;
+
 	if (console->count == CONSOLE_RING_SIZE) {
 		console->n_dropped++;
-		return;
+		return false;
 	}
 	console->ring[(console->head + console->count++) % CONSOLE_RING_SIZE] = byte;
-	if (console->count == 1) {
-		console->progress_ns = timeline_now();
-		pthread_cond_broadcast(&console->changed);
-	}
+	if (console->count > 1)
+		return false;
+	console->progress_ns = timeline_now();
+	return console->progress_ns - since > SILENCE_NS;
 }
 
 bool console_send(struct console *console, uint8_t byte)
 {
-	bool room;
-
-	if (console->out_fd < 0)
+	if (console->out_fd < 0 || console->broken)
 		return true;
-	pthread_mutex_lock(&console->lock);
-	if (!console->broken)
-		ring_push(console, byte);
-	room = has_room(console);
-	if (!room && !console->want_room) {
-		console->want_room = true;
-		/* A reader that takes nothing wakes nobody. */
-		loop_timer_set(console->stall.fd, CONSOLE_STALL_MS, CONSOLE_STALL_MS);
+	if (ring_push(console, byte) || byte == '\n') {
+		if (!console->out_watched)
+			flush_and_watch(console);
+	} else if (!console->out_watched) {
+		tick_after(console, GATHER_MS);
 	}
-	pthread_mutex_unlock(&console->lock);
-	return room;
+	if (has_room(console))
+		return true;
+	console->want_room = true;
+	/* A reader that takes nothing wakes nobody. */
+	tick_after(console, CONSOLE_STALL_MS);
+	return false;
 }
 
 bool console_can_send(struct console *console)
 {
-	bool room;
-
-	pthread_mutex_lock(&console->lock);
-	room = has_room(console);
-	pthread_mutex_unlock(&console->lock);
-	return room;
+	return has_room(console);
 }
 
-/* With console->lock held: wait until the writer has written something, or has not for too long. */
-static bool wait_progress(struct console *console)
+static void tell_room(struct console *console)
 {
-	uint64_t since = console->progress_ns;
-	struct timespec until = monotonic_time(since + STALL_NS);
-
-	while (!console->writer_done && console->progress_ns == since)
-		if (pthread_cond_timedwait(&console->changed, &console->lock, &until))
-			return false;
-	return true;
+	if (!console->want_room)
+		return;
+	console->want_room = false;
+	console->ticking = false; /* with the patience for a dead reader, at most */
+	console->ops->output_room(console->ctx);
 }
 
-/* Wait for the writer as long as the reader takes something. */
+static void output_ready(void *ctx, uint32_t events)
+{
+	struct console *console = ctx;
+
+	flush(console);
+	if (!console->count) {
+		loop_remove(console->loop, &console->out);
+		console->out_watched = false;
+	}
+	if (console->count <= CONSOLE_RING_SIZE / 2)
+		tell_room(console);
+}
+
+static void ticked(void *ctx, uint32_t events)
+{
+	struct console *console = ctx;
+
+	loop_counter_read(console->timer.fd);
+	console->ticking = false;
+	if (!console->out_watched)
+		flush_and_watch(console);
+	if (has_room(console))
+		tell_room(console);
+	else
+		tick_after(console, CONSOLE_STALL_MS);
+}
+
+/* Wait for the reader as long as it takes something. */
 static void finish_output(struct console *console)
 {
-	if (!console->writer_started)
-		return;
-	pthread_mutex_lock(&console->lock);
-	console->closing = true;
-	/* Nothing is left: only the writer's own end is waited for, however long the silence. */
-	if (!console->count)
-		console->progress_ns = timeline_now();
-	pthread_cond_broadcast(&console->changed);
-	while (!console->writer_done && wait_progress(console))
-		;
-	if (!console->writer_done) {
-		console->n_dropped += console->count;
-		pthread_cancel(console->writer);
+	struct pollfd ready = { .fd = console->out_fd, .events = POLLOUT };
+
+	for (;;) {
+		uint64_t idle_ns = timeline_now() - console->progress_ns;
+
+		flush(console);
+		if (!console->count)
+			break;
+		if (idle_ns > STALL_NS) {
+			console->n_dropped += console->count;
+			break;
+		}
+		poll(&ready, 1, (int)((STALL_NS - idle_ns) / 1000000) + 1);
 	}
-	pthread_mutex_unlock(&console->lock);
-	pthread_join(console->writer, NULL);
 	if (console->n_dropped)
 		log_warn("console: nobody read the guest's output; %llu bytes were dropped",
 			(unsigned long long)console->n_dropped);
@@ -319,33 +310,16 @@ void console_want_input(struct console *console)
 		loop_counter_add(console->wake.fd);
 }
 
-/* Room for output or a wish for input, from the vCPUs' or the writer's thread. */
+/* A wish for input, from the vCPUs' threads. */
 static void woken(void *ctx, uint32_t events)
 {
 	struct console *console = ctx;
 
 	loop_counter_read(console->wake.fd);
-	if (console_can_send(console))
-		console->ops->output_room(console->ctx);
 	deliver(console);
 	watch_input(console, input_wanted(console, 1) > 0);
 	while (console->in_always_ready && input_wanted(console, 1))
 		read_input(console);
-}
-
-/* The reader may have died. */
-static void stalled(void *ctx, uint32_t events)
-{
-	struct console *console = ctx;
-
-	loop_counter_read(console->stall.fd);
-	if (!console_can_send(console))
-		return;
-	loop_timer_set(console->stall.fd, 0, 0);
-	pthread_mutex_lock(&console->lock);
-	console->want_room = false;
-	pthread_mutex_unlock(&console->lock);
-	console->ops->output_room(console->ctx);
 }
 
 /* ---- life ---- */
@@ -359,16 +333,15 @@ int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *
 	console->ops = ops;
 	console->ctx = ctx;
 	console->in = (struct loop_source){ console->in_fd, input_ready, console, lock };
-	/* Not their descriptors: the writer may be using them. */
-	console->wake.ready = woken;
-	console->stall.ready = stalled;
-	console->wake.ctx = console->stall.ctx = console;
-	console->wake.lock = console->stall.lock = lock;
+	console->out = (struct loop_source){ console->out_fd, output_ready, console, lock };
+	console->wake = (struct loop_source){ console->wake.fd, woken, console, lock };
+	console->timer = (struct loop_source){ console->timer.fd, ticked, console, lock };
 	ret = loop_add(loop, &console->wake, EPOLLIN);
 	if (!ret)
-		ret = loop_add(loop, &console->stall, EPOLLIN);
+		ret = loop_add(loop, &console->timer, EPOLLIN);
 	if (ret)
 		return diag_fail(diag, -ret, "console: epoll: %s", strerror(-ret));
+	flush_and_watch(console); /* what a former guest left */
 	if (!console->is_terminal)
 		return 0;
 	ret = terminal_set_raw(console->in_fd);
@@ -382,8 +355,12 @@ int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *
 void console_detach(struct console *console)
 {
 	watch_input(console, false);
+	if (console->out_watched)
+		loop_remove(console->loop, &console->out);
+	console->out_watched = false;
 	loop_remove(console->loop, &console->wake);
-	loop_remove(console->loop, &console->stall);
+	loop_remove(console->loop, &console->timer);
+	console->want_room = console->ticking = false;
 	console->n_ahead = 0;
 	terminal_restore();
 }
@@ -391,16 +368,14 @@ void console_detach(struct console *console)
 void console_destroy(struct console *console)
 {
 	finish_output(console);
-	if (console->extra_fd >= 0)
+	if (console->extra_fd >= 0) {
 		drain_pty(console->extra_fd);
-	if (console->owned) {
-		close(console->out_fd);
-		if (console->extra_fd >= 0)
-			close(console->extra_fd);
+		close(console->extra_fd);
+		close(console->in_fd);
 	}
-	close(console->stall.fd);
+	if (console->owns_out)
+		close(console->out_fd);
+	close(console->timer.fd);
 	close(console->wake.fd);
-	pthread_cond_destroy(&console->changed);
-	pthread_mutex_destroy(&console->lock);
 	free(console);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* console.h - the host's end of the guest's serial line
  *
- * Output goes through a ring to a thread that writes it in batches, so that a slow reader holds
- * neither a vCPU nor the loop.  When the ring is full the guest sees a busy line; when the reader
- * has taken nothing for CONSOLE_STALL_MS, further output is dropped and counted: a dead reader must
- * not hold a guest for ever.  Input is read only as the guest takes it, except from a terminal,
- * where the escape key must always work.
+ * Output is gathered in a ring and written a line at a time, without ever blocking: by the vCPU
+ * that completes the line, or by the loop when the reader was slow.  When the ring is full the
+ * guest sees a busy line; when the reader has taken nothing for CONSOLE_STALL_MS, further output is
+ * dropped and counted: a dead reader must not hold a guest for ever.  Input is read only as the
+ * guest takes it, except from a terminal, where the escape key must always work.
+ *
+ * While attached, everything here is guarded by the lock that console_attach() was given.
  */
 #ifndef DEV_CONSOLE_H
 #define DEV_CONSOLE_H
@@ -32,32 +34,37 @@ struct console_ops {
 	void (*escape)(void *ctx); /* the operator wants to quit */
 };
 
+/* How to write without waiting. */
+enum console_out {
+	CONSOLE_OUT_NON_BLOCKING, /* the file is so, or never blocks for long: a regular file */
+	CONSOLE_OUT_SOCKET,       /* each call says so */
+	CONSOLE_OUT_BLOCKING,     /* shared with others, who want it to block: byte by byte */
+};
+
 struct console {
 	int in_fd, out_fd; /* -1: none */
 	int extra_fd;      /* a pty's other end, kept open so that the line never hangs up */
-	bool owned;        /* close in_fd and out_fd */
-	bool is_terminal;  /* in_fd is a terminal in raw mode */
+	enum console_out out_kind;
+	bool owns_out;    /* close out_fd */
+	bool is_terminal; /* in_fd is a terminal in raw mode */
 
-	/* Output; guarded by lock. */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	pthread_t writer;
-	bool writer_started, writer_done, closing, broken, want_room;
+	const struct console_ops *ops;
+	void *ctx;
+	struct loop *loop;
+	struct loop_source in, out, wake, timer;
+
+	/* Output */
+	bool out_watched, ticking, broken, want_room;
 	size_t head, count;
 	uint64_t progress_ns; /* when the reader last took something, or had nothing to take */
 	uint64_t n_dropped;
 
-	/* Input; the loop's thread with the attached lock. */
-	const struct console_ops *ops;
-	void *ctx;
-	struct loop *loop;
-	struct loop_source in, wake, stall;
+	/* Input */
 	bool in_ended, in_watched, in_always_ready, escaped;
 	uint8_t ahead[CONSOLE_TYPE_AHEAD];
 	size_t n_ahead;
 
-	/* Of the output, with the rest of it above.  Last, and not set to zero: a page of it costs
-	 * nothing before it is used.
+	/* Of the output.  Last, and not set to zero: a page of it costs nothing before it is used.
 	 */
 	uint8_t ring[CONSOLE_RING_SIZE];
 };
@@ -71,15 +78,10 @@ struct console *console_open_null(struct diag *diag);
 /* Write out what is left (as long as somebody reads it), restore the terminal, free. */
 void console_destroy(struct console *console);
 
-/* Connect to a guest; `lock` guards its side.  0 or -errno and diag. */
+/* Connect to a guest; `lock` guards both sides.  0 or -errno and diag. */
 int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *lock,
 	const struct console_ops *ops, void *ctx, struct diag *diag);
 void console_detach(struct console *console);
-
-/* Start the thread that writes; until then output gathers in the ring.  Once is enough for all the
- * guests of a console.
- */
-void console_start(struct console *console);
 
 /* The guest's side to the host's, with the attached lock held; none blocks. */
 bool console_send(struct console *console, uint8_t byte); /* true: there is room for another */

@@ -3,14 +3,18 @@
 
 #include "dev/console.h"
 #include "dev/terminal.h"
+#include "util/bits.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <termios.h>
 #include <time.h>
@@ -19,7 +23,6 @@
 static struct console *console_create(int in_fd, int out_fd, struct diag *diag)
 {
 	struct console *console = malloc(sizeof(*console));
-	pthread_condattr_t monotonic;
 
 	if (!console) {
 		diag_fail(diag, ENOMEM, "out of memory");
@@ -31,25 +34,43 @@ static struct console *console_create(int in_fd, int out_fd, struct diag *diag)
 	console->extra_fd = -1;
 	console->in_ended = in_fd < 0;
 	console->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	console->stall.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (console->wake.fd < 0 || console->stall.fd < 0) {
-		diag_fail(diag, errno, "eventfd, timerfd: %s", strerror(errno));
-		goto err;
-	}
-	pthread_mutex_init(&console->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&console->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	return console;
-
-err:
+	console->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (console->wake.fd >= 0 && console->timer.fd >= 0)
+		return console;
+	diag_fail(diag, errno, "eventfd, timerfd: %s", strerror(errno));
 	if (console->wake.fd >= 0)
 		close(console->wake.fd);
-	if (console->stall.fd >= 0)
-		close(console->stall.fd);
+	if (console->timer.fd >= 0)
+		close(console->timer.fd);
 	free(console);
 	return NULL;
+}
+
+/* Standard output is shared with whoever gave it to us, so that O_NONBLOCK must not be set on it.
+ * To open the same pipe or terminal once more makes a description of our own.  Not for a regular
+ * file, whose position is shared too, nor for ptmx(4), which would make another terminal.
+ */
+static void own_output(struct console *console)
+{
+	const dev_t ptmx = makedev(TTYAUX_MAJOR, 2);
+	struct stat st;
+	int fd;
+
+	if (fstat(console->out_fd, &st) || S_ISREG(st.st_mode))
+		return;
+	if (S_ISSOCK(st.st_mode)) {
+		console->out_kind = CONSOLE_OUT_SOCKET;
+		return;
+	}
+	fd = S_ISCHR(st.st_mode) && st.st_rdev == ptmx
+	             ? -1
+	             : open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) {
+		console->out_kind = CONSOLE_OUT_BLOCKING;
+		return;
+	}
+	console->out_fd = fd;
+	console->owns_out = true;
 }
 
 struct console *console_open_stdio(struct diag *diag)
@@ -58,6 +79,7 @@ struct console *console_open_stdio(struct diag *diag)
 
 	if (!console)
 		return NULL;
+	own_output(console);
 	console->is_terminal = terminal_is_ours(STDIN_FILENO);
 	/* In the background, reading the terminal would stop the process. */
 	if (!console->is_terminal && isatty(STDIN_FILENO))
@@ -84,57 +106,54 @@ struct console *console_open_file(const char *path, struct diag *diag)
 	}
 	console = console_create(-1, fd, diag);
 	if (console)
-		console->owned = true;
+		console->owns_out = true;
 	else
 		close(fd);
 	return console;
 }
 
-static int pty_open(int *other, char *name, size_t size)
+/* The terminal's two ends, the first one twice: epoll takes a descriptor once.  0 or -errno. */
+static int pty_open(int fd[3], char *name, size_t size)
 {
 	struct termios raw;
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), err;
 
-	if (fd < 0)
+	fd[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (fd[0] < 0 || grantpt(fd[0]) || unlockpt(fd[0]))
 		return -errno;
-	if (grantpt(fd) || unlockpt(fd))
-		goto err;
-	errno = ptsname_r(fd, name, size);
+	fd[1] = fcntl(fd[0], F_DUPFD_CLOEXEC, 0);
+	if (fd[1] < 0)
+		return -errno;
+	errno = ptsname_r(fd[0], name, size);
 	if (errno)
-		goto err;
-	*other = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (*other < 0)
-		goto err;
-	if (!tcgetattr(*other, &raw)) {
+		return -errno;
+	fd[2] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd[2] < 0)
+		return -errno;
+	if (!tcgetattr(fd[2], &raw)) {
 		cfmakeraw(&raw);
-		tcsetattr(*other, TCSANOW, &raw);
+		tcsetattr(fd[2], TCSANOW, &raw);
 	}
-	return fd;
-
-err:
-	err = errno;
-	close(fd);
-	return -err;
+	return 0;
 }
 
 struct console *console_open_pty(struct diag *diag)
 {
 	char name[64];
-	int other = -1, fd = pty_open(&other, name, sizeof(name));
-	struct console *console;
+	int fd[3] = { -1, -1, -1 }, ret = pty_open(fd, name, sizeof(name));
+	struct console *console = NULL;
 
-	if (fd < 0) {
-		diag_fail(diag, -fd, "--console pty: %s", strerror(-fd));
-		return NULL;
-	}
-	console = console_create(fd, fd, diag);
+	if (ret)
+		diag_fail(diag, -ret, "--console pty: %s", strerror(-ret));
+	else
+		console = console_create(fd[0], fd[1], diag);
 	if (!console) {
-		close(other);
-		close(fd);
+		for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+			if (fd[i] >= 0)
+				close(fd[i]);
 		return NULL;
 	}
-	console->owned = true;
-	console->extra_fd = other;
+	console->owns_out = true;
+	console->extra_fd = fd[2];
 	fprintf(stderr, "pronto: the guest's console is %s\n", name);
 	return console;
 }
