@@ -50,15 +50,16 @@ def frame(kind, payload=b''):
 
 
 class Session:
-    """Runs ARGV on the other end of SOCK, in the caller's directory and environment."""
+    """Runs ARGV on the other end of SOCK, in the caller's directory and environment; ALONE: without any
+    input or terminal of the caller's."""
 
-    def __init__(self, sock, argv, out=None, deadline=None):
+    def __init__(self, sock, argv, out=None, deadline=None, alone=False):
         self._sock = sock
         self._argv, self._out, self._deadline = argv, out, deadline
         self._to_send = bytearray()
         self._received = bytearray()
         # A job in the background gets no input: to ask the terminal for any would stop it.
-        self._stdin_open = not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp()
+        self._stdin_open = not alone and (not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp())
         self._on_terminal = os.isatty(0) and os.isatty(1) and self._stdin_open
 
     def run(self):
