@@ -158,9 +158,11 @@ static int vm_create_vcpu(struct vm *vm, struct vcpu *vcpu, struct diag *diag)
 	int ret = boot ? vm_create(vm, diag) : vm_start_await(&vm->start, VM_STAGE_CREATED, diag);
 
 	if (!ret)
+		ret = vcpu_create(vcpu, &vm->kvm, &vm->kvm_vm, diag);
+	if (!ret)
 		ret = vm_start_await(&vm->start, VM_STAGE_CPUID, diag);
 	if (!ret)
-		ret = vcpu_init(vcpu, &vm->kvm, &vm->kvm_vm, vm->host->config->cpus, diag);
+		ret = vcpu_set_up(vcpu, &vm->kvm, vm->host->config->cpus, diag);
 	if (ret || !boot)
 		return ret;
 	timeline_record(vm->host->timeline, TIMELINE_VCPUS);
@@ -336,7 +338,7 @@ int vm_init(struct vm *vm, struct diag *diag)
 	vm_init_devices(vm);
 	ret = vm_start_vcpus(vm, diag);
 	if (!ret)
-		ret = kvm_query_cpuid(&vm->kvm, diag);
+		ret = kvm_query_cpuid(&vm->kvm, vm->host->config->use_cache, diag);
 	if (!ret)
 		ret = kvm_check_memory(&vm->kvm, &vm->mem, diag);
 	if (ret)

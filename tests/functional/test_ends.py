@@ -218,7 +218,7 @@ def test_shared_directories_stay_empty(box, kernel):
     script = """
         exec 8<"$0" 9<"$1"  # either may lie where a new directory will be
         for place in /tmp /var/tmp /dev/shm /run; do mount -t tmpfs none $place; done
-        /proc/self/fd/8 run /proc/self/fd/9 </dev/null >&2
+        /proc/self/fd/8 run --no-cache /proc/self/fd/9 </dev/null >&2
         find /tmp /var/tmp /dev/shm /run -mindepth 1"""
     result = vm.Vm(box, ["unshare", "-m", "sh", "-c", script, vm.PRONTO, vm.guest(kernel)]).wait()
     assert result.out == ""

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* cache.c - unpacked kernels, kept from one run to the next */
+/* cache.c - what takes long to find out, kept from one run to the next */
 
 #include "image/cache.h"
 
@@ -48,19 +48,37 @@ static bool find_dir(char *dir, size_t size)
 	return n > 0 && (size_t)n < size;
 }
 
-bool cache_locate(struct cache *cache, const struct stat *source)
+static bool locate(struct cache *cache)
 {
 	memset(cache, 0, sizeof(*cache));
 	cache->dir_fd = -1;
 	cache->new_fd = -1;
+	return find_dir(cache->dir, sizeof(cache->dir));
+}
+
+bool cache_locate(struct cache *cache, const struct stat *source)
+{
+	if (!locate(cache))
+		return false;
 	cache->mtime = source->st_mtim;
 	cache->ctime = source->st_ctim;
-	snprintf(cache->entry, sizeof(cache->entry), "%x-%jx-%jx-%jx-%jx.%lx-%jx.%lx" EVICT_SUFFIX,
+	snprintf(cache->entry, sizeof(cache->entry), "%x-%jx-%jx-%jx-%jx.%lx-%jx.%lx" EVICT_KERNEL,
 		FORMAT, (uintmax_t)source->st_dev, (uintmax_t)source->st_ino,
 		(uintmax_t)source->st_size, (uintmax_t)source->st_mtim.tv_sec,
 		(unsigned long)source->st_mtim.tv_nsec, (uintmax_t)source->st_ctim.tv_sec,
 		(unsigned long)source->st_ctim.tv_nsec);
-	return find_dir(cache->dir, sizeof(cache->dir));
+	return true;
+}
+
+bool cache_locate_cpuid(struct cache *cache, const char *host)
+{
+	int n;
+
+	if (!locate(cache))
+		return false;
+	cache->never_wait = true;
+	n = snprintf(cache->entry, sizeof(cache->entry), "%x-%s" EVICT_CPUID, FORMAT, host);
+	return n > 0 && (size_t)n < sizeof(cache->entry);
 }
 
 /* ---- find ---- */
@@ -119,8 +137,8 @@ void cache_drop(const struct cache *cache)
 int cache_explain(const struct cache *cache, int err, struct diag *diag)
 {
 	return diag_fail(diag, -err,
-		"the unpacked kernel cannot be kept in %.300s: %s (--no-cache goes without it)",
-		cache->dir, strerror(-err));
+		"nothing can be kept in %.300s: %s (--no-cache goes without it)", cache->dir,
+		strerror(-err));
 }
 
 bool cache_parse_size(const char *text, uint64_t *size)
@@ -240,6 +258,8 @@ int cache_begin(struct cache *cache, struct diag *diag)
 		cache_end(cache);
 		return ret;
 	}
+	if (cache->never_wait)
+		return 0;
 	lock_dir(cache);
 	settle(cache);
 	return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* evict.c - keep the cache of unpacked kernels within its size */
+/* evict.c - keep the cache within its size */
 
 #include "image/evict.h"
 
@@ -29,10 +29,10 @@ struct listing {
 
 static bool is_entry(const char *name)
 {
-	size_t n = strlen(name), n_suffix = sizeof(EVICT_SUFFIX) - 1;
+	const char *suffix = strrchr(name, '.');
 
-	return n > n_suffix && !strcmp(name + n - n_suffix, EVICT_SUFFIX) &&
-	       strspn(name, "0123456789abcdef-.") >= n - n_suffix;
+	return suffix && (!strcmp(suffix, EVICT_KERNEL) || !strcmp(suffix, EVICT_CPUID)) &&
+	       strspn(name, "0123456789abcdef-.") >= (size_t)(suffix - name);
 }
 
 static void sweep_temp(int dir_fd, const char *name, const struct stat *st)

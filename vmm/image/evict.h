@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* evict.h - keep the cache of unpacked kernels within its size
+/* evict.h - keep the cache within its size
  *
  * Inside image/ only.
  */
@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 /* How the cache's files are told from what else may lie there, which is never touched. */
-#define EVICT_SUFFIX      ".elf"
+#define EVICT_KERNEL      ".elf"
+#define EVICT_CPUID       ".cpuid"
 #define EVICT_TEMP_PREFIX ".new-"
 
 /* Remove entries, those unused for longest first, until `size` more bytes fit within max_size, and

@@ -3,7 +3,9 @@
 
 #include "kvm/kvm.h"
 
+#include "kvm/cpuid_cache.h"
 #include "util/bits.h"
+#include "util/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,22 +126,33 @@ void kvm_fini(struct kvm *kvm)
 	close(kvm->fd);
 }
 
-int kvm_query_cpuid(struct kvm *kvm, struct diag *diag)
+static int ask_cpuid(struct kvm *kvm, struct diag *diag)
 {
-	struct kvm_cpuid2 *cpuid = calloc(
-		1, sizeof(*cpuid) + KVM_CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
-	int err;
-
-	if (!cpuid)
-		return diag_fail(diag, ENOMEM, "out of memory");
-	cpuid->nent = KVM_CPUID_MAX_ENTRIES;
-	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-		kvm->supported = cpuid;
+	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
+	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
 		return 0;
-	}
-	err = errno;
-	free(cpuid);
-	return diag_fail(diag, err, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE, strerror(err));
+	return diag_fail(
+		diag, errno, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE, strerror(errno));
+}
+
+int kvm_query_cpuid(struct kvm *kvm, bool use_cache, struct diag *diag)
+{
+	struct cache cache;
+	struct diag why;
+	int ret;
+
+	kvm->supported = malloc(
+		sizeof(*kvm->supported) + KVM_CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	if (!kvm->supported)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	use_cache = use_cache && cpuid_cache_locate(&cache);
+	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
+	if (use_cache && cpuid_cache_read(&cache, kvm->supported))
+		return 0;
+	ret = ask_cpuid(kvm, diag);
+	if (!ret && use_cache && cpuid_cache_write(&cache, kvm->supported, &why))
+		log_info("the host's CPUID: %s", why.text);
+	return ret;
 }
 
 /* Bits of a guest-physical address: CPUID 0x80000008, EAX 7:0 (Intel SDM vol. 2; AMD APM vol. 3).

@@ -80,20 +80,20 @@ int64_t kvm_probe_speed(struct diag *diag)
 	speed = kvm_init(&kvm, diag);
 	if (speed)
 		goto out_mem;
-	speed = kvm_query_cpuid(&kvm, diag);
+	speed = kvm_query_cpuid(&kvm, false, diag);
 	if (speed)
 		goto out_kvm;
 	speed = kvm_vm_init(&vm, &kvm, &mem, 1, PROBE_RESERVED, diag);
 	if (speed)
 		goto out_kvm;
-	speed = vcpu_init(&vcpu, &kvm, &vm, 1, diag);
-	if (speed)
-		goto out_vm;
-	speed = vcpu_set_pvh_entry(&vcpu, PROBE_ENTRY, 0, diag);
+	speed = vcpu_create(&vcpu, &kvm, &vm, diag);
+	if (!speed)
+		speed = vcpu_set_up(&vcpu, &kvm, 1, diag);
+	if (!speed)
+		speed = vcpu_set_pvh_entry(&vcpu, PROBE_ENTRY, 0, diag);
 	if (!speed)
 		speed = probe_measure(&vcpu, diag);
 	vcpu_fini(&vcpu);
-out_vm:
 	kvm_vm_fini(&vm);
 out_kvm:
 	kvm_fini(&kvm);

@@ -40,34 +40,29 @@ void vcpu_install_kick_handler(void)
 	BUG_ON(sigaction(KICK_SIGNAL, &action, NULL));
 }
 
-int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm,
-	unsigned int n_vcpus, struct diag *diag)
+int vcpu_create(
+	struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm, struct diag *diag)
 {
 	int ret;
 
 	vcpu->run_size = kvm->run_size;
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, vcpu->id);
 	if (vcpu->fd < 0)
-		return diag_fail(diag, errno, "KVM_CREATE_VCPU %u of %u: %s", vcpu->id, n_vcpus,
-			strerror(errno));
+		return diag_fail(diag, errno, "KVM_CREATE_VCPU %u: %s", vcpu->id, strerror(errno));
 	vcpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
-	if (vcpu->run == MAP_FAILED) {
-		ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", vcpu->id, strerror(errno));
-		goto err_fd;
-	}
-	ret = cpu_state_set_cpuid(vcpu, kvm, n_vcpus, diag);
-	if (!ret)
-		ret = cpu_state_set_msrs(vcpu, diag);
-	if (ret)
-		goto err_run;
-	return 0;
-
-err_run:
-	munmap(vcpu->run, vcpu->run_size);
-err_fd:
+	if (vcpu->run != MAP_FAILED)
+		return 0;
+	ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", vcpu->id, strerror(errno));
 	close(vcpu->fd);
 	vcpu->fd = -1;
 	return ret;
+}
+
+int vcpu_set_up(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag)
+{
+	int ret = cpu_state_set_cpuid(vcpu, kvm, n_vcpus, diag);
+
+	return ret ? ret : cpu_state_set_msrs(vcpu, diag);
 }
 
 void vcpu_fini(struct vcpu *vcpu)
@@ -189,6 +184,7 @@ static void *vcpu_thread(void *arg)
 		break;
 	}
 	kick_run = NULL;
+	atomic_store_explicit(&vcpu->left, true, memory_order_release);
 	return NULL;
 }
 
@@ -209,7 +205,7 @@ int vcpu_start(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, v
 void vcpu_stop(struct vcpu *vcpu)
 {
 	atomic_store_explicit(&vcpu->stop, true, memory_order_release);
-	if (vcpu->started)
+	if (vcpu->started && !atomic_load_explicit(&vcpu->left, memory_order_acquire))
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 

@@ -29,7 +29,7 @@ struct vcpu_ops {
 	void (*pio_write)(void *ctx, uint16_t port, unsigned int size, uint64_t value);
 	uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned int size);
 	void (*mmio_write)(void *ctx, uint64_t gpa, unsigned int size, uint64_t value);
-	/* Once, first of all: to vcpu_init() this vCPU.  False: it is not to run. */
+	/* Once, first of all: to create this vCPU.  False: it is not to run. */
 	bool (*starting)(void *ctx, struct vcpu *vcpu);
 	/* This vCPU cannot go on; the reason and its registers have been logged. */
 	void (*ended)(void *ctx, enum vcpu_end end);
@@ -37,7 +37,7 @@ struct vcpu_ops {
 
 struct vcpu {
 	unsigned int id; /* also its APIC id */
-	int fd;          /* -1: vcpu_init() was not called, or failed */
+	int fd;          /* -1: vcpu_create() was not called, or failed */
 	struct kvm_run *run;
 	size_t run_size;
 	const struct vcpu_ops *ops;
@@ -45,14 +45,17 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	atomic_bool stop;
+	atomic_bool left; /* by its thread: no further KVM_RUN */
 	uint64_t n_exits; /* to user space; read after vcpu_join() */
 };
 
-/* Create this vCPU, one of n_vcpus: CPUID with the topology of one socket, MSRs as firmware leaves
- * them.  -errno and diag.  vcpu_fini() may be called in any case.
+/* Create this vCPU.  -errno and diag.  vcpu_fini() may be called in any case. */
+int vcpu_create(
+	struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm, struct diag *diag);
+/* Tell it what it is, one of n_vcpus: CPUID with the topology of one socket, MSRs as firmware
+ * leaves them.  After kvm_query_cpuid().  -errno and diag.
  */
-int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, const struct kvm_vm *vm,
-	unsigned int n_vcpus, struct diag *diag);
+int vcpu_set_up(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag);
 void vcpu_fini(struct vcpu *vcpu);
 
 /* Put the boot CPU at the PVH entry: 32-bit protected mode, flat segments, paging off, %ebx =
