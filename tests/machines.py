@@ -8,6 +8,7 @@ import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAB_TIMEOUT = 124
+TRIES = 3
 
 
 def why_no_kvm():
@@ -26,7 +27,7 @@ def in_lab(*argv, stdin=b"", seconds=80, lab=(), **kwargs):
     """
     outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab,
              "timeout", "--foreground", "-s", "KILL", str(seconds), *map(str, argv)]
-    for _ in range(2):
+    for _ in range(TRIES):
         done = subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, **kwargs)
         if done.returncode != LAB_TIMEOUT:
             break
