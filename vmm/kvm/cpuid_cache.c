@@ -18,6 +18,9 @@
 #define BOOT_ID      "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_SIZE 36
 
+/* Leaf 1: the host is itself a virtual machine. */
+#define ECX1_HYPERVISOR (1u << 31)
+
 /* Not the APIC id in EBX: it is another on each processor. */
 #define MAX_NAME (BOOT_ID_SIZE + 17 + 3 * 9 + 1)
 
@@ -51,9 +54,12 @@ bool cpuid_cache_locate(struct cache *cache)
 {
 	char boot_id[BOOT_ID_SIZE + 1], host[MAX_NAME];
 	unsigned int eax, ebx, ecx, edx;
-	uintmax_t module = module_inode();
+	uintmax_t module;
 
-	if (!module || !read_boot_id(boot_id) || !__get_cpuid(1, &eax, &ebx, &ecx, &edx))
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & ECX1_HYPERVISOR))
+		return false;
+	module = module_inode();
+	if (!module || !read_boot_id(boot_id))
 		return false;
 	snprintf(host, sizeof(host), "%s-%jx-%x-%x-%x", boot_id, module, eax, ecx, edx);
 	return cache_locate_cpuid(cache, host);

@@ -2,9 +2,10 @@
 /* cpuid_cache.h - what KVM said of this host's CPUID, kept from one run to the next
  *
  * KVM_GET_SUPPORTED_CPUID executes CPUID a hundred times.  Where the host is itself a virtual
- * machine each of them is an exit, and all together a sixth of a start.  The answer changes when
- * the host boots, when KVM's module is loaded anew, with other parameters perhaps, and when the
- * host is moved to another processor: all these are in the name under which it is kept.
+ * machine each of them is an exit, and all together a sixth of a start; on bare metal it is quicker
+ * to ask.  The answer changes when the host boots, when KVM's module is loaded anew, with other
+ * parameters perhaps, and when the host is moved to another processor: all these are in the name
+ * under which it is kept.
  */
 #ifndef KVM_CPUID_CACHE_H
 #define KVM_CPUID_CACHE_H
@@ -15,7 +16,9 @@
 
 struct kvm_cpuid2;
 
-/* Where this host's answer is kept.  False: nowhere, as the host cannot be told from others. */
+/* Where this host's answer is kept.  False: nowhere, as the host is no virtual machine, or cannot
+ * be told from others.
+ */
 bool cpuid_cache_locate(struct cache *cache);
 
 /* Read it into `cpuid`, which has room for cpuid->nent entries.  False: there is none. */
