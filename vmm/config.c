@@ -174,6 +174,19 @@ static int set_no_shim(struct config *config, const char *value, struct diag *di
 	return set_shim(config, "never", diag);
 }
 
+static int set_merge(struct config *config, const char *value, struct diag *diag)
+{
+	if (!strcmp(value, "none"))
+		config->merge = MERGE_NONE;
+	else if (!strcmp(value, "kernel"))
+		config->merge = MERGE_KERNEL;
+	else if (!strcmp(value, "all"))
+		config->merge = MERGE_ALL;
+	else
+		return diag_fail(diag, EINVAL, "'%.40s' is not none, kernel or all", value);
+	return 0;
+}
+
 static int set_grace(struct config *config, const char *value, struct diag *diag)
 {
 	return set_number(&config->grace_s, value, 0, CONFIG_MAX_GRACE_S, diag);
@@ -246,6 +259,9 @@ const struct setting config_settings[CONFIG_N_SETTINGS] = {
 		"boot through pvh-shim: if need be, or always (KASLR), or never (default: auto)",
 		set_shim },
 	{ "no-shim", 0, KIND_FLAG, IN_ARGS, NULL, "the same as --shim never", set_no_shim },
+	{ "merge", 0, KIND_STRING, EVERYWHERE, "none|kernel|all",
+		"which pages the host may merge with equal ones of other VMs (default: none)",
+		set_merge },
 	{ "grace", 0, KIND_NUMBER, EVERYWHERE, "SECONDS",
 		"time for the guest to power off after SIGTERM (default: 10)", set_grace },
 	{ "no-cache", 0, KIND_FLAG, EVERYWHERE, NULL,

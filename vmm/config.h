@@ -25,6 +25,7 @@
 
 enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_NULL };
 enum shim_use { SHIM_AUTO, SHIM_ALWAYS, SHIM_NEVER };
+enum merge { MERGE_NONE, MERGE_KERNEL, MERGE_ALL };
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
 struct config {
@@ -37,6 +38,7 @@ struct config {
 	char *console_path; /* CONSOLE_FILE; else NULL */
 	enum on_reboot on_reboot;
 	enum shim_use shim;
+	enum merge merge;
 	uint32_t grace_s; /* seconds from the power button to the VM's forced end */
 	bool use_cache;
 	bool dry_run;
@@ -46,7 +48,8 @@ struct config {
 	enum log_level log_level;
 };
 
-/* Defaults: 256M, 1 CPU, stdio, exit on reboot, 10 s of grace, cache on, warnings. */
+/* Defaults: 256M, 1 CPU, stdio, exit on reboot, nothing merged, 10 s of grace, cache on, warnings.
+ */
 void config_init(struct config *config);
 void config_fini(struct config *config);
 

@@ -6,6 +6,7 @@
 #include "bus/platform.h"
 #include "util/log.h"
 #include "vm_control.h"
+#include "vm_merge.h"
 
 #include <errno.h>
 #include <string.h>
@@ -235,6 +236,9 @@ int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag)
 
 	if (ret)
 		return diag_fail(diag, -ret, "%s: %s", vm->host->config->kernel, reason.text);
+	ret = vm_merge(vm, params, diag);
+	if (ret)
+		return ret;
 	timeline_record(vm->host->timeline, TIMELINE_LOADED);
 	vm_start_reach(&vm->start, VM_STAGE_LOADED);
 	return 0;

@@ -75,7 +75,7 @@ void vm_release(struct vm *vm);
 int vm_init(struct vm *vm, struct diag *diag);
 void vm_fini(struct vm *vm);
 
-/* The diag names the kernel. */
+/* The diag names the kernel, or the option that is in the way. */
 int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag);
 
 /* The console must be there. */

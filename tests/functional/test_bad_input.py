@@ -203,7 +203,7 @@ def test_no_address_space_for_memory(run):
     (["--no-such-option"], "--no-such-option"), (["-Z"], "-Z"), (["--dry-run=yes"], "--dry-run"),
     (["--console", "tape"], "--console"), (["--console", "file:"], "--console"),
     (["--console", "file:/no/such/place"], "/no/such/place"), (["--console", "file:/"], "/"),
-    (["--on-reboot", "perhaps"], "--on-reboot"), (["--grace", "-1"], "--grace"), (["--grace", "1000000"], "--grace"),
+    (["--on-reboot", "perhaps"], "--on-reboot"), (["--merge", "some"], "--merge"), (["--grace", "-1"], "--grace"), (["--grace", "1000000"], "--grace"),
     (["--log-level", "loud"], "--log-level"), (["another-kernel"], "kernel"), (["--config", "/no/such/file"], "/no/such/file"),
     (["--initrd", ""], "--initrd"),
 ])

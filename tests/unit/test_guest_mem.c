@@ -271,6 +271,35 @@ static void test_advice(void **state)
 	guest_mem_fini(&mem);
 }
 
+/* Whole pages inside the range, on both sides of the hole. */
+static void test_merge(void **state)
+{
+	static const struct {
+		uint64_t gpa;
+		bool merge;
+	} row[] = { { MIB(8) + KIB(4) - 1, false }, { MIB(8) + KIB(4), true },
+		{ MIB(8) + KIB(12) - 1, true }, { MIB(8) + KIB(12), false }, { GIB(4), true } };
+	struct guest_mem mem = make(GIB(4));
+
+	assert_int_equal(guest_mem_merge(&mem, MIB(8), GIB(3)), -EFAULT);
+	if (access("/sys/kernel/mm/ksm", F_OK)) {
+		assert_int_equal(guest_mem_merge(&mem, GIB(4), GIB(1)), -EINVAL);
+		guest_mem_fini(&mem);
+		skip();
+	}
+	assert_int_equal(guest_mem_merge(&mem, MIB(8) + 1, KIB(16) - 2), 0);
+	assert_int_equal(guest_mem_merge(&mem, MIB(16) + 1, KIB(8) - 2), 0);
+	assert_int_equal(guest_mem_merge(&mem, MIB(24) + 1, 1), 0);
+	assert_int_equal(guest_mem_merge(&mem, GIB(4), GIB(1)), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		char flags[512];
+
+		flags_of(guest_mem_at(&mem, row[i].gpa, 1), flags, sizeof(flags));
+		assert_int_equal(strstr(flags, " mg") != NULL, row[i].merge);
+	}
+	guest_mem_fini(&mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_read_file_with_holes),
 		cmocka_unit_test(test_map_file),
 		cmocka_unit_test(test_advice),
+		cmocka_unit_test(test_merge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

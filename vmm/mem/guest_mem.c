@@ -183,3 +183,16 @@ int guest_mem_map_file(
 	madvise(hva, size, MADV_DONTDUMP);
 	return 0;
 }
+
+int guest_mem_merge(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
+{
+	uint8_t *hva = guest_mem_at(mem, gpa, size);
+	uint64_t head = ALIGN_UP(gpa, PAGE) - gpa;
+
+	if (!hva)
+		return -EFAULT;
+	size = size > head ? ALIGN_DOWN(size - head, PAGE) : 0;
+	if (size && madvise(hva + head, size, MADV_MERGEABLE))
+		return -errno;
+	return 0;
+}

@@ -65,4 +65,10 @@ int guest_mem_read_file(
 int guest_mem_map_file(
 	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
 
+/* Let the host's KSM merge the whole pages of [gpa, gpa + size) with equal ones of any process that
+ * allows it too.  What is mapped there later is left out.  -EFAULT: not RAM; -EINVAL: the host's
+ * kernel has no KSM.
+ */
+int guest_mem_merge(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
+
 #endif
