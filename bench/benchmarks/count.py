@@ -6,8 +6,8 @@ from . import start
 NAME = 'count'
 TITLE = 'Start and boot by counted instructions (1 ms is a million)'
 ROUNDS = 3  # more say the same again
-CASES = (('cloud', 256, linux.CMDLINE), ('cloud', 256, linux.PLAIN), ('cloud', 256, ''),
-         ('cloud-6.12', 256, linux.CMDLINE))
+CASES = [(name, memory, cmdline) for name, memory in (('cloud', 256), ('cloud-6.12', 256), (linux.MINIMAL, 64))
+         for cmdline in (linux.CMDLINE, linux.PLAIN, linux.SILENT, '')]
 
 
 def why_not(_given):
@@ -17,7 +17,7 @@ def why_not(_given):
 def run(given):
     cases = CASES[:1] if given.quick else CASES
     n_rounds = min(given.rounds, ROUNDS)
-    guests = {name: linux.debian(name) for name in sorted({case[0] for case in cases})}
+    guests = linux.guests(name for name, _, _ in cases)
     with place.Lab(icount=True, seconds=7200) as where:
         linux.warm(given, where, guests.values())
         result = [start.compete(given, where, 128, 1, n_rounds)]

@@ -171,6 +171,14 @@ def vmlinux(kind):
     return directory / "vmlinux"
 
 
+def bzimage(kind):
+    """The same kernel packed, as boot loaders take it."""
+    directory = configure(kind)
+    make(directory, "bzImage")
+    return directory / "arch" / "x86" / "boot" / "bzImage"
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or KINDS:
-        print(vmlinux(name))
+    build, kinds = (bzimage, sys.argv[2:]) if sys.argv[1:2] == ["--bzimage"] else (vmlinux, sys.argv[1:])
+    for name in kinds or KINDS:
+        print(build(name))
