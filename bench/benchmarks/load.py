@@ -54,11 +54,12 @@ def _find_note(notes):
     return None
 
 
-def make_kernels(given):
-    """The two forms of the kernel with the tiny guest's code in it: paths of the ELF file and the bzImage."""
+def make_kernels(given, end='halt'):
+    """The two forms of the kernel with the tiny guest's code in it, which halts or powers off: paths of the ELF
+    file and the bzImage."""
     with open(images.vmlinux('cloud'), 'rb') as file:
         elf = bytearray(file.read())
-    with open(os.path.join(given.build, 'bench', 'first-halt.bin'), 'rb') as file:
+    with open(os.path.join(given.build, 'bench', f'first-{end}.bin'), 'rb') as file:
         code = file.read()
     at = entry_offset(elf)
     elf[at:at + len(code)] = code
