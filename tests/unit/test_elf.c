@@ -12,6 +12,7 @@
 #include "kernels.h"
 
 #include <elf.h>
+#include <sys/mman.h>
 
 #define BASE 0x100000
 
@@ -160,6 +161,135 @@ static void test_read_error(void **state)
 	close(fd);
 }
 
+/* ---- where code is ---- */
+
+#define N_HEADERS 40
+#define FILE_SIZE (N_HEADERS * sizeof(Elf64_Shdr) + 4096)
+
+struct kernel {
+	Elf64_Ehdr header;
+	Elf64_Phdr segment[2];
+	Elf64_Shdr section[N_HEADERS];
+};
+
+/* Two segments, the first of them code; n sections, all of them data. */
+static struct kernel make_kernel(Elf64_Half n)
+{
+	struct kernel kernel = {
+		.header = {
+			.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+			.e_type = ET_EXEC,
+			.e_machine = EM_X86_64,
+			.e_version = EV_CURRENT,
+			.e_phoff = offsetof(struct kernel, segment),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 2,
+			.e_shoff = offsetof(struct kernel, section),
+			.e_shentsize = sizeof(Elf64_Shdr),
+			.e_shnum = n,
+		},
+	};
+
+	for (unsigned int i = 0; i < 2; i++)
+		kernel.segment[i] = (Elf64_Phdr){ .p_type = PT_LOAD,
+			.p_flags = i ? PF_R : PF_R | PF_X,
+			.p_offset = 1024 * i,
+			.p_paddr = BASE + 4096 * i,
+			.p_filesz = 1000,
+			.p_memsz = 1000 };
+	for (unsigned int i = 0; i < n; i++)
+		kernel.section[i] = (Elf64_Shdr){ .sh_type = SHT_PROGBITS,
+			.sh_flags = SHF_ALLOC,
+			.sh_offset = 64 * i,
+			.sh_size = 10 };
+	return kernel;
+}
+
+static struct elf_image parse_kernel(const struct kernel *kernel)
+{
+	struct elf_image elf;
+	struct diag diag = { "" };
+	int fd = memfd_create("kernel", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, kernel, sizeof(*kernel)), sizeof(*kernel));
+	assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
+	if (elf_parse(&elf, fd, FILE_SIZE, &diag))
+		fail_msg("%s", diag.text);
+	close(fd);
+	return elf;
+}
+
+static void test_code_by_sections(void **state)
+{
+	struct kernel kernel = make_kernel(3);
+	struct elf_image elf;
+
+	kernel.section[1].sh_flags |= SHF_EXECINSTR;
+	kernel.section[2].sh_flags |= SHF_EXECINSTR;
+	kernel.section[2].sh_type = SHT_NOBITS;
+	elf = parse_kernel(&kernel);
+	assert_int_equal(elf.n_code, 1);
+	assert_false(elf_has_code(&elf, 0, 64));
+	assert_true(elf_has_code(&elf, 0, 65));
+	assert_true(elf_has_code(&elf, 73, 1));
+	assert_false(elf_has_code(&elf, 74, 4000));
+	assert_true(elf_has_code(&elf, 70, 1));
+}
+
+static void assert_by_segments(const struct kernel *kernel)
+{
+	struct elf_image elf = parse_kernel(kernel);
+
+	assert_int_equal(elf.n_code, 1);
+	assert_int_equal(elf.code[0].offset, 0);
+	assert_int_equal(elf.code[0].size, 1000);
+}
+
+/* Headers that are missing, name no code, or make no sense. */
+static void test_code_by_segments(void **state)
+{
+	struct kernel kernel = make_kernel(0);
+
+	assert_by_segments(&kernel);
+	kernel = make_kernel(3);
+	assert_by_segments(&kernel);
+	kernel.section[0].sh_flags |= SHF_EXECINSTR;
+	assert_int_equal(parse_kernel(&kernel).code[0].size, 10);
+	kernel.header.e_shentsize++;
+	assert_by_segments(&kernel);
+	kernel.header.e_shentsize--;
+	kernel.header.e_shnum = 2000;
+	assert_by_segments(&kernel);
+	kernel.header.e_shnum = 200; /* up to behind the file's end */
+	assert_by_segments(&kernel);
+	kernel.header.e_shnum = 3;
+	kernel.section[2].sh_flags |= SHF_EXECINSTR;
+	kernel.section[2].sh_offset = UINT64_MAX - 4;
+	assert_by_segments(&kernel);
+	kernel.header.e_shoff = UINT64_MAX - 4;
+	assert_by_segments(&kernel);
+}
+
+/* More code than there is room for: what is between counts as code, too. */
+static void test_code_in_many_sections(void **state)
+{
+	struct kernel kernel = make_kernel(N_HEADERS);
+	struct elf_image elf;
+
+	for (unsigned int i = 0; i < N_HEADERS; i += 2)
+		kernel.section[i].sh_flags |= SHF_EXECINSTR;
+	kernel.section[N_HEADERS - 2].sh_offset = 64 * 21;
+	elf = parse_kernel(&kernel);
+	assert_int_equal(elf.n_code, ELF_MAX_CODE);
+	for (unsigned int i = 0; i < N_HEADERS - 2; i += 2)
+		assert_true(elf_has_code(&elf, 64 * i, 10));
+	for (unsigned int i = 1; i < 21; i += 2)
+		assert_false(elf_has_code(&elf, 64 * i, 10));
+	assert_true(elf_has_code(&elf, 64 * 21, 10));
+	assert_true(elf_has_code(&elf, 64 * 33, 10));
+	assert_false(elf_has_code(&elf, 64 * (N_HEADERS - 3), 10));
+}
+
 static int setup(void **state)
 {
 	return kernels_make(names);
@@ -176,7 +306,8 @@ int main(void)
 		cmocka_unit_test(test_class_32), cmocka_unit_test(test_class_64),
 		cmocka_unit_test(test_segments), cmocka_unit_test(test_reloc),
 		cmocka_unit_test(test_notes), cmocka_unit_test(test_require_entry),
-		cmocka_unit_test(test_read_error),
+		cmocka_unit_test(test_code_by_sections), cmocka_unit_test(test_code_by_segments),
+		cmocka_unit_test(test_code_in_many_sections), cmocka_unit_test(test_read_error),
 		cmocka_unit_test(test_cut_meanwhile), /* last: it cuts a file */
 	};
 

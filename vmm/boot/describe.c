@@ -55,6 +55,18 @@ static void describe_file(FILE *out, const struct image *image)
 		fprintf(out, "version: %s\n", image->version);
 }
 
+static uint64_t mapped_size(const struct image *image, const struct elf_segment *segment, gpa_t gpa)
+{
+	struct load_piece piece;
+	uint64_t size = 0;
+
+	for (uint64_t done = 0; done < segment->file_size; done += piece.size) {
+		piece = load_next(image, segment, gpa, done);
+		size += piece.mapped ? piece.size : 0;
+	}
+	return size;
+}
+
 static void describe_image(FILE *out, const struct image *image, const struct handover *handover)
 {
 	const struct elf_image *elf = &image->elf;
@@ -66,15 +78,15 @@ static void describe_image(FILE *out, const struct image *image, const struct ha
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 		gpa_t gpa = place_segment_gpa(segment, handover->load_offset);
-		struct load_plan plan = load_plan_segment(image, segment, gpa);
+		uint64_t mapped = mapped_size(image, segment, gpa);
 
 		print_range(out, gpa, segment->mem_size);
 		fprintf(out,
 			"%c%c%c  file offset %#" PRIx64 ", mapped %" PRIu64 ", read %" PRIu64
 			", zero %" PRIu64 "\n",
 			segment->flags & PF_R ? 'r' : '-', segment->flags & PF_W ? 'w' : '-',
-			segment->flags & PF_X ? 'x' : '-', segment->offset, plan.mapped,
-			segment->file_size - plan.mapped, segment->mem_size - segment->file_size);
+			segment->flags & PF_X ? 'x' : '-', segment->offset, mapped,
+			segment->file_size - mapped, segment->mem_size - segment->file_size);
 	}
 }
 

@@ -7,44 +7,53 @@
 
 #define PAGE 4096u
 
-/* Below this, one system call to read is cheaper than a mapping and its faults. */
-#define MAP_MIN KIB(64)
+/* What the host can map at once.  Such a block of RAM is the file's or the guest's own: a mixed one
+ * would come in by pages of 4 KiB, each by a fault.
+ */
+#define BLOCK MIB(2)
 
-struct load_plan load_plan_segment(
-	const struct image *image, const struct elf_segment *segment, gpa_t gpa)
+/* The guest only reads it, as far as can be told.  Code is not such: Linux rewrites nearly each
+ * page of its own while it boots, and a page that is written costs less when it is read beforehand,
+ * with 511 others, than mapped and copied at the first write.
+ */
+static bool is_constant(
+	const struct image *image, const struct elf_segment *segment, uint64_t at, uint64_t size)
 {
-	struct load_plan plan = { .head = ALIGN_UP(gpa, PAGE) - gpa };
+	return !(segment->flags & PF_W) && range_within(at, size, 0, segment->file_size) &&
+	       !elf_has_code(&image->elf, segment->offset + at, size);
+}
+
+struct load_piece load_next(
+	const struct image *image, const struct elf_segment *segment, gpa_t gpa, uint64_t done)
+{
+	uint64_t left = segment->file_size - done;
+	uint64_t at = ALIGN_UP(gpa + done, BLOCK) - gpa;
+	bool mapped = at == done && is_constant(image, segment, at, BLOCK);
 
 	/* A file of somebody else's may be rewritten in place, and a mapping would show it to the
-	 * running guest.  And what the guest writes is better read, into huge pages, than mapped
-	 * and copied page by page at the first write.
+	 * running guest.
 	 */
-	if (!image->owned_file || (segment->flags & PF_W) || segment->file_size < MAP_MIN ||
-		(segment->offset - gpa) % PAGE)
-		return (struct load_plan){ 0 };
-	/* Only pages full of the segment's own bytes: a mapped partial page would bring in what
-	 * follows in the file, where zeros or another segment belong.
-	 */
-	plan.mapped = ALIGN_DOWN(segment->file_size - plan.head, PAGE);
-	return plan;
+	if (!image->owned_file || (segment->offset - gpa) % PAGE)
+		return (struct load_piece){ left, false };
+	while (at < segment->file_size && is_constant(image, segment, at, BLOCK) == mapped)
+		at += BLOCK;
+	return (struct load_piece){ at - done < left ? at - done : left, mapped };
 }
 
 int load_segment(const struct guest_mem *mem, const struct image *image,
 	const struct elf_segment *segment, gpa_t gpa)
 {
-	struct load_plan plan = load_plan_segment(image, segment, gpa);
-	uint64_t done = plan.head + plan.mapped;
-	int ret;
+	struct load_piece piece;
+	int ret = 0;
 
-	ret = guest_mem_read_file(mem, gpa, image->fd, segment->offset, plan.head);
-	if (ret < 0)
-		return ret;
-	if (plan.mapped) {
-		ret = guest_mem_map_file(
-			mem, gpa + plan.head, image->fd, segment->offset + plan.head, plan.mapped);
-		if (ret < 0)
-			return ret;
+	for (uint64_t done = 0; done < segment->file_size && !ret; done += piece.size) {
+		uint64_t offset = segment->offset + done;
+
+		piece = load_next(image, segment, gpa, done);
+		if (piece.mapped)
+			ret = guest_mem_map_file(mem, gpa + done, image->fd, offset, piece.size);
+		else
+			ret = guest_mem_read_file(mem, gpa + done, image->fd, offset, piece.size);
 	}
-	return guest_mem_read_file(
-		mem, gpa + done, image->fd, segment->offset + done, segment->file_size - done);
+	return ret;
 }

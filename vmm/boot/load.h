@@ -6,18 +6,17 @@
 #include "image/image.h"
 #include "mem/guest_mem.h"
 
-/* How the file_size bytes of a segment get in: `head` bytes are read, then `mapped` bytes (whole
- * pages) mapped, the rest read.
- */
-struct load_plan {
-	uint64_t head;
-	uint64_t mapped;
+/* So many bytes are read, or mapped (whole blocks of 2 MiB). */
+struct load_piece {
+	uint64_t size; /* > 0 */
+	bool mapped;
 };
 
-struct load_plan load_plan_segment(
-	const struct image *image, const struct elf_segment *segment, gpa_t gpa);
+/* How a segment that goes to `gpa` is to get in from its byte `done` < file_size on. */
+struct load_piece load_next(
+	const struct image *image, const struct elf_segment *segment, gpa_t gpa, uint64_t done);
 
-/* Do it.  What follows the file's bytes up to mem_size is left as it is: zero, in fresh RAM.
+/* Do it all.  What follows the file's bytes up to mem_size is left as it is: zero, in fresh RAM.
  * Errors as those of guest_mem_read_file().
  */
 int load_segment(const struct guest_mem *mem, const struct image *image,

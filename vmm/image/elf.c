@@ -5,6 +5,7 @@
 
 #include "image/elf_file.h"
 #include "image/note.h"
+#include "image/section.h"
 #include "util/bits.h"
 
 #include <errno.h>
@@ -122,10 +123,20 @@ int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag)
 	if (ret < 0)
 		return ret;
 	note_find_all(elf, &file);
+	section_find_code(elf, &file);
 	if (file.window.err)
 		return diag_fail(
 			diag, -file.window.err, "cannot be read: %s", strerror(-file.window.err));
 	return 0;
+}
+
+bool elf_has_code(const struct elf_image *elf, uint64_t offset, uint64_t size)
+{
+	for (size_t i = 0; i < elf->n_code; i++)
+		if (elf->code[i].offset < offset + size &&
+			offset < elf->code[i].offset + elf->code[i].size)
+			return true;
+	return false;
 }
 
 static bool any_entry_note(const struct elf_image *elf)

@@ -15,6 +15,7 @@
 
 #define ELF_MAX_SEGMENTS  64
 #define ELF_MAX_XEN_NOTES 32
+#define ELF_MAX_CODE      16
 
 struct elf_segment {
 	uint64_t offset;    /* in the file */
@@ -23,6 +24,10 @@ struct elf_segment {
 	uint64_t mem_size;  /* > 0 */
 	uint64_t align;     /* p_align as it stands; may be nonsense */
 	uint32_t flags;     /* PF_R | PF_W | PF_X */
+};
+
+struct elf_extent {
+	uint64_t offset, size; /* in the file */
 };
 
 struct elf_xen_note {
@@ -49,6 +54,11 @@ struct elf_image {
 	uint64_t file_end;   /* of program headers and segments: what follows is not for loading */
 	size_t n_segments;   /* > 0 */
 	struct elf_segment segment[ELF_MAX_SEGMENTS]; /* by gpa, disjoint, none wraps */
+	/* All instructions are in these: the sections' word, or else the segments'.  A hint, as the
+	 * file may lie: a guest can execute, or write, what else there is.
+	 */
+	size_t n_code;
+	struct elf_extent code[ELF_MAX_CODE];
 	size_t n_notes;
 	struct elf_xen_note note[ELF_MAX_XEN_NOTES]; /* the first ones, in file order */
 	const char *note_fault; /* what is wrong with a damaged note segment, or NULL; static */
@@ -58,6 +68,9 @@ struct elf_image {
  * A kernel without a PVH entry parses: has_pvh_entry is false.
  */
 int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag);
+
+/* Whether any of these bytes of the file, which are in a segment, are instructions. */
+bool elf_has_code(const struct elf_image *elf, uint64_t offset, uint64_t size);
 
 /* It has no PVH entry and was not meant to have one: no note of it is damaged. */
 bool elf_lacks_pvh_entry(const struct elf_image *elf);
