@@ -258,16 +258,21 @@ static void test_advice(void **state)
 	struct guest_mem mem = make(GIB(4));
 	bool thp = !access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK);
 	static const uint64_t where[] = { 0, MIB(2) - 1, MIB(2), GIB(3) - 1, GIB(4), GIB(5) - 1 };
+	int fd = make_file(3);
+	char flags[512];
 
 	for (size_t i = 0; i < ARRAY_SIZE(where); i++) {
-		char flags[512];
-
 		flags_of(guest_mem_at(&mem, where[i], 1), flags, sizeof(flags));
 		assert_non_null(strstr(flags, " dd"));
 		assert_non_null(strstr(flags, " nr"));
 		if (thp)
 			assert_int_equal(strstr(flags, " hg") != NULL, where[i] >= MIB(2));
 	}
+	assert_int_equal(guest_mem_map_file(&mem, MIB(1), fd, 0, 8192), 0);
+	close(fd);
+	flags_of(guest_mem_at(&mem, MIB(1), 1), flags, sizeof(flags));
+	assert_non_null(strstr(flags, " dd"));
+	assert_int_equal(strstr(flags, " hg") != NULL, thp);
 	guest_mem_fini(&mem);
 }
 

@@ -23,7 +23,7 @@ struct unpack_io {
 	const uint8_t *next; /* in `in`, n_in bytes */
 	size_t n_in;
 	uint8_t in[64 << 10];
-	uint8_t out[256 << 10];
+	uint8_t out[2 << 20]; /* one write: where a file system can, it keeps that as a huge page */
 };
 
 /* Copy up to n bytes of input: the count (less only at the end), or -errno. */

@@ -180,7 +180,9 @@ int guest_mem_map_file(
 	if (mmap(hva, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
 		    (off_t)offset) == MAP_FAILED)
 		return -errno;
+	/* Advice.  Where files can have huge pages, they are then read from disk as such. */
 	madvise(hva, size, MADV_DONTDUMP);
+	madvise(hva, size, MADV_HUGEPAGE);
 	return 0;
 }
 
