@@ -4,6 +4,7 @@
 #include "image/cache.h"
 
 #include "image/evict.h"
+#include "image/gather.h"
 #include "util/bits.h"
 
 #include <errno.h>
@@ -317,6 +318,7 @@ int cache_publish(struct cache *cache, uint64_t size, struct diag *diag)
 		remove_temp(cache);
 		return 0;
 	}
+	gather_pages(cache->new_fd, size);
 	if (fchmod(cache->new_fd, 0400) || futimens(cache->new_fd, times))
 		ret = -errno;
 	else if (link_new(cache) && errno != EEXIST)
