@@ -47,10 +47,11 @@ def _plot(title, unit, rows, bottom, share):
               f'set title {_quoted(title)}', 'set style fill solid 0.85 noborder', 'set grid xtics',
               f'set xlabel {_quoted(unit + (", logarithmic" if wide else ""))}', 'set border 3', 'set tics nomirror',
               f'set yrange [-0.6:{len(rows) - 0.4:.1f}]',
-              'set logscale x' if wide else 'unset logscale', f'set xrange [{low:g}:{max(values) * 1.15:g}]']
+              'set logscale x' if wide else 'unset logscale', f'set xrange [{low:g}:{max(values) * 1.15 or 1:g}]']
     ticks = ', '.join(f'{_quoted(who)} {len(rows) - 1 - i}' for i, (who, *_) in enumerate(rows))
     script += [f'set ytics ({ticks})', '$data << EOD']
     for i, (who, median, q1, q3) in enumerate(rows):
+        median, q1, q3 = (max(value, low) for value in (median, q1, q3))  # zero has no logarithm
         color = {'pronto': '0x2a6fb0', 'floor': '0x777777'}.get(who, '0xc9a25a')
         script.append(f'{median:g} {len(rows) - 1 - i} {low:g} {q1:g} {q3:g} {color}')
     return script + [

@@ -15,11 +15,9 @@ def parse(lines):
     return [tuple(mapping) for mapping in result]
 
 
-def split(mappings, ram_mib):
-    """(rss beside RAM, pss beside it, rss of RAM, pss of RAM) in KiB.
-
-    RAM is the smallest run of neighbouring mappings that has room for it: a kernel's file mapped into it
-    makes several of one.
+def ram(mappings, ram_mib):
+    """The mappings that are guest RAM: the smallest run of neighbouring ones that has room for it.  A kernel's
+    file mapped into it makes several of one.
     """
     runs = []
     for mapping in sorted(mappings):
@@ -30,11 +28,14 @@ def split(mappings, ram_mib):
     fitting = [run for run in runs if run[-1][1] - run[0][0] >= ram_mib << 20]
     if not fitting:
         raise ValueError(f'no mapping of {ram_mib} MiB')
-    run = min(fitting, key=lambda run: run[-1][1] - run[0][0])
-    # A neighbour that only happens to lie beside it is not RAM: take the mappings from the largest on.
-    ram = _narrow(run, ram_mib << 20)
-    beside = [m for m in mappings if m not in ram]
-    return (*_sums(beside), *_sums(ram))
+    # A neighbour that only happens to lie beside it is not RAM.
+    return _narrow(min(fitting, key=lambda run: run[-1][1] - run[0][0]), ram_mib << 20)
+
+
+def split(mappings, ram_mib):
+    """(rss beside RAM, pss beside it, rss of RAM, pss of RAM) in KiB."""
+    inside = ram(mappings, ram_mib)
+    return (*_sums(m for m in mappings if m not in inside), *_sums(inside))
 
 
 def _narrow(run, size):
@@ -45,4 +46,5 @@ def _narrow(run, size):
 
 
 def _sums(mappings):
+    mappings = list(mappings)
     return sum(m[2] for m in mappings), sum(m[3] for m in mappings)

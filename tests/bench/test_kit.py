@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The arithmetic of the benchmarks, and the order of a race.  Needs no /dev/kvm."""
+import struct
+
 import pytest
 
-from benchkit import picture, report, rounds, smaps, stats
+from benchkit import frames, picture, report, rounds, smaps, stats
 from benchkit.place import Failed
 
 
@@ -110,6 +112,55 @@ def test_memory_beside_the_ram():
     assert smaps.split(smaps.parse(lines), 64) == (630, 580, 6000, 4020)
     with pytest.raises(ValueError):
         smaps.split(smaps.parse(lines), 128)
+
+
+def test_ram_begins_where_its_first_page_lies():
+    lines = [*mapping(1, 2, 100, 50), *mapping(10, 16, 1000, 1000), *mapping(26, 48, 2000, 20), *mapping(74, 1, 30, 30)]
+    assert [m[:2] for m in smaps.ram(smaps.parse(lines), 64)] == [(10 << 20, 26 << 20), (26 << 20, 74 << 20)]
+
+
+def entry(frame):
+    """Of pagemap, with a bit above the frame's that is not part of it."""
+    return 1 << 63 | 1 << 56 | frame if frame is not None else 0
+
+
+def test_frames():
+    assert frames.frames(map(entry, [7, None, 9, 0])) == {0: 7, 2: 9, 3: 0}
+    assert frames.frames([0, 0]) == {}
+    with pytest.raises(ValueError):
+        frames.frames(map(entry, [0, 0]))  # what anybody but root is shown
+
+
+def test_a_shared_frame_counts_once():
+    """Pages 0 and 1 are not asked for.  Of the others the guests share some, and one has a page that others lack."""
+    first = frames.frames(map(entry, [1, 2, 10, 11, 12, 13]))
+    second = frames.frames(map(entry, [3, 4, 10, 11, 22, 23]))
+    third = frames.frames(map(entry, [5, 6, 10, None, 32, 12]))
+    assert frames.growth([first], [(2, 6)]) == (4, None)
+    assert frames.growth([first, second], [(2, 6)]) == (4, 2)
+    assert frames.growth([first, second, third], [(2, 6)]) == (4, 1.5)
+    assert frames.growth([first, second], [(2, 4), (5, 6)]) == (3, 1)
+    assert frames.growth([first, first], [(0, 6)]) == (6, 0)
+
+
+def test_code_and_constants_of_a_kernel():
+    """Of whole pages only; neither what is written nor what is no segment."""
+    def header(kind, flags, address, room):
+        return struct.pack("<IIQQQQQQ", kind, flags, 0, 0, address, 0, room, 4096)
+    table = [header(1, 5, 0x1000800, 0x2900), header(1, 6, 0x2000000, 0x5000), header(4, 4, 0x1000000, 0x9000),
+             header(1, 4, 0x3000000, 0x2000), header(1, 4, 0x4000010, 0x10)]
+    elf = bytes(0x20) + struct.pack("<Q14xHH", 0x40, 56, len(table)) + bytes(0x40 - 0x3a) + b"".join(table)
+    assert frames.constant_ranges(elf) == [(0x1001, 0x1003), (0x3000, 0x3002)]
+
+
+def test_picture_of_zeros(tmp_path):
+    case = rounds.Case("2 VMs", {"more": ("one VM more", "MiB"), "wide": ("memory", "MiB")})
+    rounds.race(case, {"a": lambda: {"more": 0, "wide": 0}, "b": lambda: {"more": 0, "wide": 1},
+                       "c": lambda: {"more": 0, "wide": 1000}}, 1)
+    why = picture.draw({"cases": [case.as_json()]}, str(tmp_path / "p.svg"))
+    if why and "install" in why:
+        pytest.skip(why)
+    assert why is None
 
 
 def test_picture(tmp_path):

@@ -203,3 +203,25 @@ def test_sanitized_vmm(guests):
            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99"}
     done = boot(guest.vmlinuz, "-c", "2", initrd=guest.initramfs, do="report", env=env, pronto=PRONTO_ASAN)
     check_report(done, 2, 256)
+
+
+@pytest.mark.parametrize("what,low,high", [("kernel", 2400, 6200), ("all", 9000, 24576)])
+def test_merge(guests, what, low, high):
+    """Pages that are saved when the host merges two guests' of the same kernel: at least those that each boot writes
+    in the same way into code; with all memory, most of the others that are alike, and the empty ones."""
+    guest = guests["cloud"]
+    started = "".join(shlex.join(command(guest.vmlinuz, "-m", "96M", "--merge", what, "--console",
+                                         f"file:/tmp/console{i}", initrd=guest.initramfs, do="idle")) + " &\n"
+                      for i in (1, 2))
+    done = in_lab("sh", "-c", started + """
+        for i in 1 2; do until grep -q '^@@ ready idle' /tmp/console$i; do sleep 0.1; done; done
+        cd /sys/kernel/mm/ksm
+        echo 20000 > pages_to_scan
+        echo 1 > run
+        i=0
+        until [ $(cat full_scans) -gt 5 ] || [ $i = 100 ]; do sleep 0.1; i=$((i + 1)); done
+        echo "merged $(cat pages_sharing)"
+        kill -KILL $(jobs -p)""", seconds=120)
+    merged = re.findall(rb"^merged (\d+)$", done.stdout, re.M)
+    assert len(merged) == 1, done
+    assert low <= int(merged[0]) <= high
