@@ -164,9 +164,13 @@ static int vm_create_vcpu(struct vm *vm, struct vcpu *vcpu, struct diag *diag)
 		ret = vm_start_await(&vm->start, VM_STAGE_CPUID, diag);
 	if (!ret)
 		ret = vcpu_set_up(vcpu, &vm->kvm, vm->host->config->cpus, diag);
-	if (ret || !boot)
+	if (ret)
 		return ret;
-	timeline_record(vm->host->timeline, TIMELINE_VCPUS);
+	if (boot)
+		timeline_record(vm->host->timeline, TIMELINE_VCPUS);
+	readers_help(&vm->readers);
+	if (!boot)
+		return 0;
 	ret = vm_start_await(&vm->start, VM_STAGE_LOADED, diag);
 	if (ret)
 		return ret;
@@ -219,6 +223,7 @@ int vm_reserve(struct vm *vm, const struct vm_host *host, struct diag *diag)
 	if (ret)
 		return diag_fail(diag, -ret, "--memory: the host has no room for %llu MiB: %s",
 			(unsigned long long)(size >> 20), strerror(-ret));
+	readers_init(&vm->readers, &vm->mem);
 	vm_start_init(&vm->start, host->config->cpus);
 	return 0;
 }
@@ -226,13 +231,14 @@ int vm_reserve(struct vm *vm, const struct vm_host *host, struct diag *diag)
 void vm_release(struct vm *vm)
 {
 	vm_start_fini(&vm->start);
+	readers_fini(&vm->readers);
 	guest_mem_fini(&vm->mem);
 }
 
 int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag)
 {
 	struct diag reason;
-	int ret = boot_load(&vm->mem, params, &vm->handover, &reason);
+	int ret = boot_load(&vm->readers, params, &vm->handover, &reason);
 
 	if (ret)
 		return diag_fail(diag, -ret, "%s: %s", vm->host->config->kernel, reason.text);
@@ -241,6 +247,7 @@ int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag)
 		return ret;
 	timeline_record(vm->host->timeline, TIMELINE_LOADED);
 	vm_start_reach(&vm->start, VM_STAGE_LOADED);
+	readers_dismiss(&vm->readers);
 	return 0;
 }
 
@@ -294,6 +301,7 @@ static void vm_fini_vcpus(struct vm *vm)
 	static const struct diag given_up = { "given up" };
 
 	vm_start_fail(&vm->start, -ECANCELED, &given_up);
+	readers_dismiss(&vm->readers);
 	vm_stop_vcpus(vm);
 	for (; vm->n_vcpus; vm->n_vcpus--)
 		vcpu_fini(&vm->vcpu[vm->n_vcpus - 1]);

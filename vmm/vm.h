@@ -27,6 +27,7 @@
 #include "kvm/vcpu.h"
 #include "loop/loop.h"
 #include "mem/guest_mem.h"
+#include "mem/readers.h"
 #include "util/timeline.h"
 #include "vm_start.h"
 
@@ -43,6 +44,7 @@ struct vm {
 	const struct vm_host *host; /* not owned */
 	struct loop loop;
 	struct guest_mem mem;
+	struct readers readers; /* main, and the vCPUs' threads before they run guest code */
 	struct handover handover;
 	struct kvm kvm;
 	struct kvm_vm kvm_vm;

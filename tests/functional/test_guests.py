@@ -55,11 +55,12 @@ def test_default_command_line(run):
     assert int(remarks["cmdline"][0][0]) > 0
 
 
-@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 70001])
+# The last is read by several threads.
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 70001, 4194305])
 def test_initrd_arrives_whole(run, tmp_path, size):
     data = bytes((i * 37 + i // 251) & 0xff for i in range(size))
     (tmp_path / "initrd").write_bytes(data)
-    remarks = check(run("startinfo", "-i", tmp_path / "initrd"))
+    remarks = check(run("startinfo", "-c", "2", "-i", tmp_path / "initrd"))
     assert remarks["module"] == [[str(size), hex(vm.checksum(data))]]
 
 

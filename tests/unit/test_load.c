@@ -129,11 +129,13 @@ static void test_contents(void **state)
 		.mem_size = MIB(11),
 		.flags = PF_R | PF_X };
 	struct guest_mem mem;
+	struct readers readers;
 	uint8_t *ram, byte;
 
 	assert_int_equal(guest_mem_init(&mem, MIB(64)), 0);
+	readers_init(&readers, &mem);
 	assert_string_equal(pieces(&image, &s), "r1048571 m2097152 r2097152 m4194304 r1048581 ");
-	assert_int_equal(load_segment(&mem, &image, &s, s.gpa), 0);
+	assert_int_equal(load_segment(&readers, &image, &s, s.gpa), 0);
 	ram = guest_mem_at(&mem, s.gpa - 5, s.mem_size + 5);
 	for (uint64_t i = 0; i < s.mem_size + 5; i++)
 		if (ram[i] != (i < 5 || i >= s.file_size + 5 ? 0 : file_byte(4096 + i)))
@@ -144,6 +146,7 @@ static void test_contents(void **state)
 		assert_int_equal(byte, file_byte(offset));
 	}
 	close(image.fd);
+	readers_fini(&readers);
 	guest_mem_fini(&mem);
 }
 

@@ -36,7 +36,7 @@ static int check_cmdline(const struct boot_params *params, struct diag *diag)
 	return 0;
 }
 
-static int load_kernel(const struct guest_mem *mem, const struct boot_params *params,
+static int load_kernel(struct readers *readers, const struct boot_params *params,
 	struct handover *handover, struct diag *diag)
 {
 	const struct elf_image *elf = &params->image->elf;
@@ -49,7 +49,7 @@ static int load_kernel(const struct guest_mem *mem, const struct boot_params *pa
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 
-		ret = load_segment(mem, params->image, segment,
+		ret = load_segment(readers, params->image, segment,
 			place_segment_gpa(segment, handover->load_offset));
 		if (ret < 0)
 			return diag_fail(diag, -ret,
@@ -81,8 +81,8 @@ struct module {
 };
 
 /* One more behind those that are in `taken`. */
-static int load_module(const struct guest_mem *mem, const struct memmap *map,
-	struct place_taken *taken, const struct module *module, struct diag *diag)
+static int load_module(struct readers *readers, const struct memmap *map, struct place_taken *taken,
+	const struct module *module, struct diag *diag)
 {
 	struct hvm_modlist_entry *entry = &taken->module[taken->n_modules];
 	int ret;
@@ -93,7 +93,7 @@ static int load_module(const struct guest_mem *mem, const struct memmap *map,
 		return ret;
 	entry->size = module->size;
 	taken->n_modules++;
-	ret = guest_mem_read_file(mem, entry->paddr, module->fd, 0, module->size);
+	ret = readers_read_file(readers, entry->paddr, module->fd, 0, module->size);
 	if (ret == -ENODATA)
 		return diag_fail(diag, ENODATA,
 			"the %s became shorter than its %" PRIu64 " bytes while it was read",
@@ -107,7 +107,7 @@ static int load_module(const struct guest_mem *mem, const struct memmap *map,
 /* What pvh-shim is to boot, and the initrd.  Linux entered by PVH takes a 32-bit address for its
  * initrd; entered by pvh-shim it takes any.
  */
-static int load_modules(const struct guest_mem *mem, const struct boot_params *params,
+static int load_modules(struct readers *readers, const struct boot_params *params,
 	struct handover *handover, struct diag *diag)
 {
 	const struct image *kernel = params->kernel;
@@ -121,7 +121,7 @@ static int load_modules(const struct guest_mem *mem, const struct boot_params *p
 		ret = check_room(&handover->memmap, kernel, diag);
 		if (ret < 0)
 			return ret;
-		ret = load_module(mem, &handover->memmap, &handover->taken,
+		ret = load_module(readers, &handover->memmap, &handover->taken,
 			&(struct module){ "kernel", kernel->fd, kernel->size, false }, diag);
 	}
 	if (ret < 0 || params->initrd_fd < 0)
@@ -129,7 +129,7 @@ static int load_modules(const struct guest_mem *mem, const struct boot_params *p
 	if (!params->initrd_size)
 		return diag_fail(diag, EINVAL,
 			"the initrd is empty: give a file with contents, or no initrd");
-	return load_module(mem, &handover->memmap, &handover->taken,
+	return load_module(readers, &handover->memmap, &handover->taken,
 		&(struct module){ "initrd", params->initrd_fd, params->initrd_size, kernel }, diag);
 }
 
@@ -186,13 +186,14 @@ static void write_reset_vector(const struct guest_mem *mem)
 	put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
 }
 
-int boot_load(const struct guest_mem *mem, const struct boot_params *params,
-	struct handover *handover, struct diag *diag)
+int boot_load(struct readers *readers, const struct boot_params *params, struct handover *handover,
+	struct diag *diag)
 {
 	const struct acpi_config acpi = {
 		.n_cpus = params->n_cpus,
 		.n_virtio_slots = params->n_virtio_slots,
 	};
+	const struct guest_mem *mem = readers->mem;
 	int ret;
 
 	*handover = (struct handover){ .start_info = LAYOUT_START_INFO };
@@ -206,10 +207,10 @@ int boot_load(const struct guest_mem *mem, const struct boot_params *params,
 	if (ret < 0)
 		return ret;
 	memmap_build(&handover->memmap, mem);
-	ret = load_kernel(mem, params, handover, diag);
+	ret = load_kernel(readers, params, handover, diag);
 	if (ret < 0)
 		return ret;
-	ret = load_modules(mem, params, handover, diag);
+	ret = load_modules(readers, params, handover, diag);
 	if (ret < 0)
 		return ret;
 	ret = acpi_build(mem, &acpi, &handover->acpi);

@@ -4,7 +4,7 @@
 #define BOOT_LOAD_H
 
 #include "image/image.h"
-#include "mem/guest_mem.h"
+#include "mem/readers.h"
 
 /* So many bytes are read, or mapped (whole blocks of 2 MiB). */
 struct load_piece {
@@ -19,7 +19,7 @@ struct load_piece load_next(
 /* Do it all.  What follows the file's bytes up to mem_size is left as it is: zero, in fresh RAM.
  * Errors as those of guest_mem_read_file().
  */
-int load_segment(const struct guest_mem *mem, const struct image *image,
+int load_segment(struct readers *readers, const struct image *image,
 	const struct elf_segment *segment, gpa_t gpa);
 
 #endif
