@@ -190,6 +190,9 @@ static bool vcpu_starting(void *ctx, struct vcpu *vcpu)
 		return false;
 	}
 	vm_start_reach(&vm->start, VM_STAGE_GO);
+	/* The others wait in KVM, for the boot CPU's INIT and SIPI. */
+	if (vcpu->id)
+		return true;
 	if (vm_start_await(&vm->start, VM_STAGE_GO, &diag))
 		return false;
 	timeline_record(vm->host->timeline, TIMELINE_GUEST);

@@ -32,8 +32,8 @@ struct readers {
 void readers_init(struct readers *readers, const struct guest_mem *mem);
 void readers_fini(struct readers *readers);
 
-/* guest_mem_read_file(), with whoever helps; one call at a time.  What can be shared is more than
- * waking a thread costs.  After an error what was read is undefined.
+/* guest_mem_read_file(), with whoever helps; one call at a time.  A read so small that nobody need
+ * be woken for it is done alone.  After an error what was read is undefined.
  */
 int readers_read_file(struct readers *readers, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
 
