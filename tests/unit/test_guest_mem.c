@@ -158,56 +158,6 @@ static void test_copy(void **state)
 	guest_mem_fini(&mem);
 }
 
-static void test_read_file(void **state)
-{
-	struct guest_mem mem = make(KIB(64));
-	int fd = make_file(3);
-	uint8_t *ram = mem.region[0].hva;
-
-	assert_int_equal(guest_mem_read_file(&mem, 0x100, fd, 4095, 4098), 0);
-	assert_int_equal(ram[0xff], 0);
-	assert_int_equal(ram[0x100], 1);
-	assert_int_equal(ram[0x101], 2);
-	assert_int_equal(ram[0x1100], 2);
-	assert_int_equal(ram[0x1101], 3);
-	assert_int_equal(ram[0x1102], 0);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 8192, 4096), 0);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 8192, 4097), -ENODATA);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, UINT64_MAX, 1), -ENODATA);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 1, INT64_MAX), -EFAULT);
-	assert_int_equal(guest_mem_read_file(&mem, KIB(64) - 1, fd, 0, 2), -EFAULT);
-	assert_int_equal(guest_mem_read_file(&mem, 0, -1, 0, 1), -EBADF);
-	close(fd);
-	guest_mem_fini(&mem);
-}
-
-/* Holes leave RAM as it is: at the start, between, and at the end, which is the file's or not. */
-static void test_read_file_with_holes(void **state)
-{
-	struct guest_mem mem = make(MIB(1));
-	uint8_t *ram = mem.region[0].hva;
-	int fd = memfd_create("holes", MFD_CLOEXEC);
-
-	assert_int_equal(pwrite(fd, "abc", 3, KIB(128) + 1), 3);
-	assert_int_equal(pwrite(fd, "d", 1, KIB(256)), 1);
-	assert_int_equal(ftruncate(fd, KIB(512)), 0);
-	memset(ram, 7, MIB(1));
-	assert_int_equal(guest_mem_read_file(&mem, KIB(4), fd, 1, KIB(512) - 1), 0);
-	assert_memory_equal(ram + KIB(4) + KIB(128), "abc", 3);
-	assert_int_equal(ram[KIB(4) + KIB(256) - 1], 'd');
-	assert_int_equal(ram[KIB(4)], 7);
-	assert_int_equal(ram[KIB(4) + KIB(64)], 7);
-	assert_int_equal(ram[KIB(4) + KIB(512) - 2], 7);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, KIB(300), KIB(212)), 0);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, KIB(300), KIB(212) + 1), -ENODATA);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, 0, KIB(512) + 1), -ENODATA);
-	assert_int_equal(guest_mem_read_file(&mem, 0, fd, KIB(128) + 2, 1), 0);
-	assert_int_equal(ram[0], 'b');
-	assert_int_equal(ram[1], 7);
-	close(fd);
-	guest_mem_fini(&mem);
-}
-
 static void test_map_file(void **state)
 {
 	struct guest_mem mem = make(MIB(4));
@@ -314,8 +264,6 @@ int main(void)
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_does_not_wrap),
 		cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_read_file),
-		cmocka_unit_test(test_read_file_with_holes),
 		cmocka_unit_test(test_map_file),
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_merge),

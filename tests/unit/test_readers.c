@@ -11,6 +11,7 @@
 #include "mem/readers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -122,12 +123,93 @@ static void test_helpers_take_part(void **state)
 
 	init(&f, N_HELPERS);
 	pthread_mutex_lock(&f.readers.lock);
-	f.readers.left = (struct reading){ MIB(3), f.fd, 1, FILE_SIZE - 1 };
+	f.readers.left =
+		(struct reading){ guest_mem_at(&f.mem, MIB(3), FILE_SIZE), f.fd, 1, FILE_SIZE - 1 };
 	pthread_cond_broadcast(&f.readers.changed);
 	while (f.readers.left.size || f.readers.n_busy)
 		pthread_cond_wait(&f.readers.changed, &f.readers.lock);
 	pthread_mutex_unlock(&f.readers.lock);
 	check_bytes(&f, MIB(3), 1, FILE_SIZE - 1);
+	fini(&f, N_HELPERS);
+}
+
+/* Three pages; every byte is its page's number plus one. */
+static void test_small(void **state)
+{
+	struct fixture f;
+	uint8_t *ram;
+	int fd = memfd_create("test", 0);
+
+	init(&f, 0);
+	ram = f.mem.region[0].hva;
+	for (int i = 1; i <= 3; i++) {
+		uint8_t page[4096];
+
+		memset(page, i, sizeof(page));
+		assert_int_equal(write(fd, page, sizeof(page)), sizeof(page));
+	}
+	assert_int_equal(readers_read_file(&f.readers, 0x100, fd, 4095, 4098), 0);
+	assert_int_equal(ram[0xff], 0);
+	assert_int_equal(ram[0x100], 1);
+	assert_int_equal(ram[0x101], 2);
+	assert_int_equal(ram[0x1100], 2);
+	assert_int_equal(ram[0x1101], 3);
+	assert_int_equal(ram[0x1102], 0);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, 8192, 4096), 0);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, 8192, 4097), -ENODATA);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, UINT64_MAX, 1), -ENODATA);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, 1, INT64_MAX), -EFAULT);
+	assert_int_equal(readers_read_file(&f.readers, MIB(64) - 1, fd, 0, 2), -EFAULT);
+	assert_int_equal(readers_read_file(&f.readers, 0, -1, 0, 1), -EBADF);
+	close(fd);
+	fini(&f, 0);
+}
+
+/* Holes leave RAM as it is: at the start, between, and at the end, which is the file's or not. */
+static void test_holes(void **state)
+{
+	struct fixture f;
+	uint8_t *ram;
+	int fd = memfd_create("holes", MFD_CLOEXEC);
+
+	init(&f, 0);
+	ram = f.mem.region[0].hva;
+	assert_int_equal(pwrite(fd, "abc", 3, KIB(128) + 1), 3);
+	assert_int_equal(pwrite(fd, "d", 1, KIB(256)), 1);
+	assert_int_equal(ftruncate(fd, KIB(512)), 0);
+	memset(ram, 7, MIB(1));
+	assert_int_equal(readers_read_file(&f.readers, KIB(4), fd, 1, KIB(512) - 1), 0);
+	assert_memory_equal(ram + KIB(4) + KIB(128), "abc", 3);
+	assert_int_equal(ram[KIB(4) + KIB(256) - 1], 'd');
+	assert_int_equal(ram[KIB(4)], 7);
+	assert_int_equal(ram[KIB(4) + KIB(64)], 7);
+	assert_int_equal(ram[KIB(4) + KIB(512) - 2], 7);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, KIB(300), KIB(212)), 0);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, KIB(300), KIB(212) + 1), -ENODATA);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, 0, KIB(512) + 1), -ENODATA);
+	assert_int_equal(readers_read_file(&f.readers, 0, fd, KIB(128) + 2, 1), 0);
+	assert_int_equal(ram[0], 'b');
+	assert_int_equal(ram[1], 7);
+	close(fd);
+	fini(&f, 0);
+}
+
+/* A hole between two runs that are each shared. */
+static void test_hole_between(void **state)
+{
+	struct fixture f;
+
+	init(&f, N_HELPERS);
+	assert_int_equal(
+		fallocate(f.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MIB(11), MIB(6)), 0);
+	memset(guest_mem_at(&f.mem, MIB(12), MIB(8)), 7, MIB(8));
+	assert_int_equal(readers_read_file(&f.readers, MIB(2), f.fd, 0, FILE_SIZE), 0);
+	for (uint64_t i = 0; i < FILE_SIZE; i++) {
+		const uint8_t *byte = guest_mem_at(&f.mem, MIB(2) + i, 1);
+
+		if (*byte != (range_within(i, 1, MIB(11), MIB(6)) ? 7 : file_byte(i)))
+			fail_msg("wrong byte at %llu", (unsigned long long)i);
+	}
 	fini(&f, N_HELPERS);
 }
 
@@ -155,6 +237,9 @@ int main(void)
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_with_helpers),
 		cmocka_unit_test(test_helpers_take_part),
+		cmocka_unit_test(test_small),
+		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_hole_between),
 		cmocka_unit_test(test_errors),
 	};
 

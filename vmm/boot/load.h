@@ -17,7 +17,7 @@ struct load_piece load_next(
 	const struct image *image, const struct elf_segment *segment, gpa_t gpa, uint64_t done);
 
 /* Do it all.  What follows the file's bytes up to mem_size is left as it is: zero, in fresh RAM.
- * Errors as those of guest_mem_read_file().
+ * Errors as those of readers_read_file().
  */
 int load_segment(struct readers *readers, const struct image *image,
 	const struct elf_segment *segment, gpa_t gpa);

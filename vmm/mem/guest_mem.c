@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* guest_mem.c - guest RAM: reservation, copying in and out, files */
+/* guest_mem.c - guest RAM: reservation, copying in and out, mapping */
 
 #include "mem/guest_mem.h"
-
-#include "util/file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,59 +105,6 @@ int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t 
 	if (!hva)
 		return -EFAULT;
 	memcpy(data, hva, size);
-	return 0;
-}
-
-/* The next data of the file in [offset, end), as *data and its size.  What a file system that knows
- * no holes says is taken for data.  0: there is only a hole; its end is the file's, or beyond
- * `end`.
- */
-static uint64_t next_data(int fd, uint64_t offset, uint64_t end, uint64_t *data)
-{
-	off_t from = lseek(fd, (off_t)offset, SEEK_DATA), to;
-
-	if (from < 0 && errno == ENXIO)
-		return 0;
-	*data = from < (off_t)offset ? offset : (uint64_t)from;
-	if (*data >= end)
-		return 0;
-	to = lseek(fd, (off_t)*data, SEEK_HOLE);
-	return (to <= (off_t)*data || (uint64_t)to > end ? end : (uint64_t)to) - *data;
-}
-
-static int check_size(int fd, uint64_t end)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return (uint64_t)st.st_size < end ? -ENODATA : 0;
-}
-
-int guest_mem_read_file(
-	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size)
-{
-	uint8_t *hva = guest_mem_at(mem, gpa, size);
-	uint64_t end = offset + size, n;
-	int ret;
-
-	if (!hva)
-		return -EFAULT;
-	if (!range_within(offset, size, 0, INT64_MAX))
-		return -ENODATA;
-	while (offset < end) {
-		uint64_t data;
-
-		n = next_data(fd, offset, end, &data);
-		if (!n)
-			return check_size(fd, end);
-		hva += data - offset;
-		ret = file_read_at(fd, hva, n, data);
-		if (ret)
-			return ret;
-		hva += n;
-		offset = data + n;
-	}
 	return 0;
 }
 

@@ -51,16 +51,9 @@ static inline void *guest_mem_at(const struct guest_mem *mem, gpa_t gpa, uint64_
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size);
 int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t size);
 
-/* Read exactly `size` bytes of fd from `offset` into RAM that nobody has written yet: where the
- * file has a hole, it stays as it is, zero.  Moves fd's file position.  -EFAULT: not RAM; -ENODATA:
- * the file is shorter; else read's own error.
- */
-int guest_mem_read_file(
-	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
-
-/* The same by mapping the file's pages privately (copy on write): gpa, offset and size are
- * multiples of 4096 (the caller reads a partial tail).  Only for files nobody else rewrites or
- * cuts.
+/* Map a file's pages there, privately (copy on write); readers.h has the other way in.  gpa, offset
+ * and size are multiples of 4096.  Only for files nobody else rewrites or cuts.  -EFAULT: not RAM;
+ * -ENODATA: the file is shorter; else mmap's own error.
  */
 int guest_mem_map_file(
 	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);

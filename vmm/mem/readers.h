@@ -14,7 +14,7 @@
 
 /* What is left of a read. */
 struct reading {
-	gpa_t gpa;
+	uint8_t *hva;
 	int fd;
 	uint64_t offset, size;
 };
@@ -32,8 +32,10 @@ struct readers {
 void readers_init(struct readers *readers, const struct guest_mem *mem);
 void readers_fini(struct readers *readers);
 
-/* guest_mem_read_file(), with whoever helps; one call at a time.  A read so small that nobody need
- * be woken for it is done alone.  After an error what was read is undefined.
+/* Read exactly `size` bytes of fd from `offset` into RAM that nobody has written yet: where the
+ * file has a hole, it stays as it is, zero.  Whoever helps takes part, unless it is so little that
+ * nobody need be woken for it.  One call at a time.  Moves fd's file position.  -EFAULT: not RAM;
+ * -ENODATA: the file is shorter; else read's own error; then what was read is undefined.
  */
 int readers_read_file(struct readers *readers, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
 
