@@ -274,20 +274,26 @@ static void vm_fini_devices(struct vm *vm)
 	ioapic_fini(&vm->ioapic);
 }
 
-static int vm_start_vcpus(struct vm *vm, struct diag *diag)
+/* Until there are n. */
+static int vm_start_vcpus(struct vm *vm, unsigned int n, struct diag *diag)
+{
+	for (; vm->n_vcpus < n; vm->n_vcpus++) {
+		int ret = vcpu_start(&vm->vcpu[vm->n_vcpus], vm->n_vcpus, &vcpu_ops, vm, diag);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int vm_check_cpus(const struct vm *vm, struct diag *diag)
 {
 	unsigned int n = vm->host->config->cpus;
-	int ret, max = kvm_max_vcpus(vm->kvm.fd);
+	int max = kvm_max_vcpus(vm->kvm.fd);
 
 	if ((int)n > max)
 		return diag_fail(
 			diag, E2BIG, "--cpus %u: this host's KVM offers at most %d", n, max);
-	vcpu_install_kick_handler();
-	for (; vm->n_vcpus < n; vm->n_vcpus++) {
-		ret = vcpu_start(&vm->vcpu[vm->n_vcpus], vm->n_vcpus, &vcpu_ops, vm, diag);
-		if (ret)
-			return ret;
-	}
 	return 0;
 }
 
@@ -351,7 +357,10 @@ int vm_init(struct vm *vm, struct diag *diag)
 		goto err_kvm;
 	vm->kvm_vm.fd = -1;
 	vm_init_devices(vm);
-	ret = vm_start_vcpus(vm, diag);
+	vcpu_install_kick_handler();
+	ret = vm_check_cpus(vm, diag);
+	if (!ret)
+		ret = vm_start_vcpus(vm, 1, diag);
 	if (!ret)
 		ret = kvm_query_cpuid(&vm->kvm, vm->host->config->use_cache, diag);
 	if (!ret)
@@ -360,6 +369,10 @@ int vm_init(struct vm *vm, struct diag *diag)
 		goto err_vcpus;
 	timeline_record(vm->host->timeline, TIMELINE_KVM);
 	vm_start_reach(&vm->start, VM_STAGE_CPUID);
+	/* Started with the boot CPU's they would wait for the VM, all of them. */
+	ret = vm_start_vcpus(vm, vm->host->config->cpus, diag);
+	if (ret)
+		goto err_vcpus;
 	return 0;
 
 err_vcpus:

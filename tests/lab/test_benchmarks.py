@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""The benchmarks that need whole Linux guests: the smallest case of each, once."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import warnings
+
+import pytest
+
+from machines import ROOT, TRIES
+
+BUILD = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).resolve().parent
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
+                                reason="there is no QEMU: install qemu-system-x86")
+
+
+def contenders(name, out):
+    """{who: {metric: median}} of the benchmark's last case.  If the lab stands still, it is tried again."""
+    for _ in range(TRIES):
+        done = subprocess.run([ROOT / "bench" / "bench", name, "--quick", "--rounds", "1", "--build", BUILD, "--out", out,
+                               "--only", "pronto"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=250, check=False)
+        case = json.loads((out / f"{name}.json").read_text())["benchmark"]["cases"][-1]
+        if not set(case["absent"]) & {"pronto", "pronto-cached"}:
+            break
+        warnings.warn(f"a monitor failed: {case['absent']}")
+    assert done.returncode == 0, done
+    assert list(case["contenders"]) == ["pronto", "pronto-cached"], case["absent"]
+    return {who: {metric: entry["median"] for metric, entry in answers.items()}
+            for who, answers in case["contenders"].items()}
+
+
+def test_boot(tmp_path):
+    for answers in contenders("boot", tmp_path).values():
+        assert 100 < answers["user_cpu_ms"] < 60000
+        assert 100 < answers["exits"] < 20000
+        assert answers["user_io"] + answers["user_mmio"] <= answers["user_exits"] < 1000
+        assert 50 < answers["npf"] < 20000
+
+
+def test_count(tmp_path):
+    """A millisecond is a million instructions: of this kernel it takes some four hundred."""
+    for answers in contenders("count", tmp_path).values():
+        assert 200 < answers["user_cpu_ms"] < 800
+
+
+def test_memory(tmp_path):
+    """The monitor's own, and that of a kernel whose code and constants have 24 MiB."""
+    for answers in contenders("memory", tmp_path).values():
+        assert 0.2 < answers["rss_beside"] < 1.5
+        assert 15 < answers["constant_first"] < 30
+        assert answers["constant_first"] < answers["rss_ram"] < 96
