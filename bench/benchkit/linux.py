@@ -48,19 +48,29 @@ class Guest:
         return [] if self.why_not else [self.elf, self.bzimage, self.initrd]
 
 
-def initramfs(pad_mib=0):
-    """The path of an initramfs with pid 1 alone, and a file of PAD_MIB without any regularity in it."""
+def initramfs():
+    """The path of an initramfs with pid 1 alone."""
     init = images.static_program('bench-init', [os.path.join(place.TOP, 'bench', 'init.c')])
-    result = cache.path('initramfs', f'bench-{cache.digest(init, pad_mib)}.cpio')
+    result = cache.path('initramfs', f'bench-{cache.digest(init)}.cpio')
     if not os.path.exists(result):
         archive = Archive()
         archive.add_dir('dev')
         archive.add_char_device('dev/console', 5, 1)
         archive.add_file('init', init, 0o755)
-        if pad_mib:
-            archive.add_file('pad', os.urandom(1 << 20) * pad_mib)
         cache.write_file(result, archive.finish())
     return result
+
+
+def padded(initrd, directory, mib):
+    """INITRD, with a file of MIB in it that has no regularity; made in DIRECTORY."""
+    path = os.path.join(directory, f'padded-{mib}.cpio')
+    if mib and not os.path.exists(path):
+        archive = Archive()
+        archive.add_file('pad', os.urandom(1 << 20) * mib)
+        with open(initrd, 'rb') as first, open(path, 'wb') as file:
+            file.write(first.read())  # Linux takes several archives, one behind the other
+            file.write(archive.finish())
+    return path if mib else initrd
 
 
 def debian(name):

@@ -141,7 +141,7 @@ class Lab:
     def warm(self, files):
         """To change a file's times copies it into the lab's memory, where all else comes through
         the emulated machine's file sharing."""
-        self._files = list(files)
+        self._files = sorted({*self._files, *files})
         self.run(['touch', '-c', *files], seconds=300)
 
 

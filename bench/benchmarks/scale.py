@@ -1,24 +1,38 @@
 # SPDX-License-Identifier: MIT
-"""scale: the start as a function of the size of memory, the number of CPUs, the size of the initrd."""
+"""scale: the start, and a boot, as functions of the size of memory, the number of CPUs, the size of the initrd."""
 import os
 
-from benchkit import place, rounds, setup, stats
+from benchkit import linux, place, rounds, setup, stats
 
 NAME = 'scale'
-TITLE = 'How the start grows with memory, CPUs and initrd'
-SLOW = ('qemu-q35',)
+TITLE = 'How start and boot grow with memory, CPUs and initrd'
+SLOW = {'qemu-q35': 'goes through a BIOS; see start'}
+SLOW_BOOTS = {**SLOW, 'qemu-microvm': 'as qemu-microvm-best, with more devices; see boot'}
+BOOT_ROUNDS = 3
+
+
+def memory(*sizes):
+    return ('memory', 'GiB', [(f'{mib >> 10 or mib}{"G" if mib >> 10 else "M"}', mib / 1024, mib, 1, 0) for mib in sizes])
+
+
+def cpus(mib):
+    return ('CPUs', 'CPU', [(f'{n}', n, mib, n, 0) for n in (1, 2, 4, 8)])
+
+
+def initrd(mib):
+    return ('initrd', 'MiB', [(f'{size}M', size, mib, 1, size) for size in (1, 64, 256, 1024)])
+
+
 # name, what one more is, points (each: label, x, memory in MiB, CPUs, initrd in MiB)
-MEMORY = ('memory', 'GiB', [(f'{mib >> 10 or mib}{"G" if mib >> 10 else "M"}', mib / 1024, mib, 1, 0)
-                            for mib in (128, 1024, 4096, 16384, 65536)])
-CPUS = ('CPUs', 'CPU', [(f'{n}', n, 256, n, 0) for n in (1, 2, 4, 8)])
-INITRD = ('initrd', 'MiB', [(f'{mib}M', mib, 2048, 1, mib) for mib in (1, 64, 256, 1024)])
+STARTS = (memory(128, 1024, 4096, 16384, 65536), cpus(256), initrd(2048))
+BOOTS = (memory(256, 1024, 4096, 16384, 65536), cpus(256), initrd(4096))  # it is unpacked beside itself
 
 
 def why_not(_given):
     return setup.why_no_kvm()
 
 
-def make_initrd(given, mib):
+def filler(given, mib):
     path = os.path.join(given.scratch, f'initrd-{mib}')
     if mib and not os.path.exists(path):
         block = os.urandom(1 << 20)
@@ -28,19 +42,18 @@ def make_initrd(given, mib):
     return path if mib else None
 
 
-def measure(given, where, case, monitor, points):
-    """All points of one contender; the slopes are this round's."""
+def measure(case, monitor, points, start):
+    """All points of one contender; the slopes are this round's.  START: the stopwatch's report for a point."""
     def turn():
         wall, cpu, result = [], [], {}
-        for label, x, memory, cpus, initrd in points:
-            argv = monitor.argv(given.tiny('halt'), memory, cpus, make_initrd(given, initrd))
+        for label, x, *size in points:
             try:
-                told, = place.watch(where, given.build, argv, until='!', kill=True)
+                up = start(*size)['up']
             except place.Failed as err:
-                case.absent[f'{monitor.name}, {label}'] = str(err)
+                case.absent[f'{monitor}, {label}'] = str(err)
                 continue
-            cpu.append((x, told['up']['cpu_ns'] / 1e6))
-            wall.append((x, told['up']['wall_ns'] / 1e6))
+            cpu.append((x, up['cpu_ns'] / 1e6))
+            wall.append((x, up['wall_ns'] / 1e6))
             result[label] = cpu[-1][1]
         if len(cpu) < 2:
             raise place.Failed('fewer than two sizes work')
@@ -49,18 +62,55 @@ def measure(given, where, case, monitor, points):
     return turn
 
 
+def new_case(what, growth, until):
+    name, unit, points = growth
+    metrics = {label: (f'start to {until} with {label}', 'ms of CPU') for label, *_ in points}
+    metrics['cpu_slope'] = (f'slope, CPU per {unit}', 'us')
+    metrics['wall_slope'] = (f'slope, time per {unit}', 'us')
+    return rounds.Case(f'{what}: growth with {name}', metrics)
+
+
+def start_case(given, growth):
+    case, where = new_case('start', growth, 'first byte'), place.Host()
+    case.absent.update(SLOW)
+    if growth[0] == 'initrd':
+        case.absent['floor'] = 'loads nothing'
+
+    def start_of(monitor):
+        return lambda mib, n, initrd_mib: place.watch(
+            where, given.build, monitor.argv(given.tiny('halt'), mib, n, filler(given, initrd_mib)), until='!',
+            kill=True)[0]
+
+    turns = {m.name: measure(case, m.name, growth[2], start_of(m)) for m in given.able(case)
+             if m.name not in case.absent}
+    return rounds.race(case, turns, given.rounds, given.tell)
+
+
+def boot_case(given, where, guest, growth):
+    case = new_case('boot', growth, 'first user instruction')
+    case.absent.update(SLOW_BOOTS)
+    initrds = {size: linux.padded(guest.initrd, given.scratch, size) for *_, size in growth[2]}
+    where.warm([*guest.files(), *initrds.values()])
+
+    def boot_of(monitor, kernel):
+        return lambda mib, n, size: place.watch(
+            where, given.build, monitor.argv(kernel, mib, n, initrds[size], linux.CMDLINE), until=linux.USER_SPACE,
+            kill=True, seconds=linux.BOOT_SECONDS)[0]
+
+    turns = {name: measure(case, name, growth[2], boot_of(monitor, guest.bzimage if bzimage else guest.elf))
+             for name, monitor, bzimage in linux.contenders(given, case) if name not in case.absent}
+    return rounds.race(case, turns, min(given.rounds, BOOT_ROUNDS), given.tell, warm_up=False)
+
+
 def run(given):
-    where, cases = place.Host(), []
-    for name, unit, points in (MEMORY,) if given.quick else (MEMORY, CPUS, INITRD):
-        points = points[:2] if given.quick else points
-        metrics = {label: (f'start to first byte with {label}', 'ms of CPU') for label, *_ in points}
-        metrics['cpu_slope'] = (f'slope, CPU per {unit}', 'us')
-        metrics['wall_slope'] = (f'slope, time per {unit}', 'us')
-        case = rounds.Case(f'growth with {name}', metrics)
-        able = [m for m in given.able(case) if m.name not in SLOW and not (name == 'initrd' and m.name == 'floor')]
-        case.absent.update(dict.fromkeys(SLOW, 'goes through a BIOS; see start'))
-        if name == 'initrd':
-            case.absent['floor'] = 'loads nothing'
-        turns = {m.name: measure(given, where, case, m, points) for m in able}
-        cases.append(rounds.race(case, turns, given.rounds, given.tell))
-    return cases
+    starts, boots = STARTS, BOOTS
+    if given.quick:
+        starts, boots = (memory(128, 1024),), (memory(256, 1024),)
+    cases = [start_case(given, growth) for growth in starts]
+    if linux.why_not():
+        cases[0].absent['boot'] = linux.why_not()
+        return cases
+    guest = linux.debian('cloud')
+    with place.Lab(memory='10G', seconds=7200) as where:
+        linux.warm(given, where, [guest])
+        return cases + [boot_case(given, where, guest, growth) for growth in boots]

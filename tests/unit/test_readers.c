@@ -100,8 +100,8 @@ static void check_reads(unsigned int n_helpers)
 	check(&f, MIB(2), 0, FILE_SIZE);
 	check(&f, MIB(3) + 5, 0, FILE_SIZE);
 	check(&f, MIB(17) - 1, 12345, FILE_SIZE - 12345);
-	check(&f, MIB(2) + 1, 1, MIB(4));
-	check(&f, MIB(2), 0, MIB(4) - 1);
+	check(&f, MIB(2) + 1, 1, MIB(8));
+	check(&f, MIB(2), 0, MIB(8) - 1);
 	check(&f, 100, 1, 1);
 	fini(&f, n_helpers);
 }
@@ -223,9 +223,9 @@ static void test_errors(void **state)
 		assert_int_equal(
 			readers_read_file(&f.readers, 0, f.fd, FILE_SIZE, MIB(32)), -ENODATA);
 	}
-	assert_int_equal(readers_read_file(&f.readers, 0, -1, 0, MIB(8)), -EBADF);
-	assert_int_equal(readers_read_file(&f.readers, MIB(60), f.fd, 0, MIB(8)), -EFAULT);
-	assert_int_equal(readers_read_file(&f.readers, 0, f.fd, UINT64_MAX, MIB(8)), -ENODATA);
+	assert_int_equal(readers_read_file(&f.readers, 0, -1, 0, MIB(9)), -EBADF);
+	assert_int_equal(readers_read_file(&f.readers, MIB(60), f.fd, 0, MIB(9)), -EFAULT);
+	assert_int_equal(readers_read_file(&f.readers, 0, f.fd, UINT64_MAX, MIB(9)), -ENODATA);
 	memset(f.mem.region[0].hva, 0, f.mem.region[0].size);
 	check(&f, MIB(2), 0, FILE_SIZE);
 	fini(&f, N_HELPERS);

@@ -13,7 +13,7 @@
 #define PIECE MIB(2)
 
 /* What is read in less time than it takes to wake a thread and to wait for it. */
-#define TOO_SMALL (2 * PIECE)
+#define TOO_SMALL (4 * PIECE)
 
 void readers_init(struct readers *readers, const struct guest_mem *mem)
 {
