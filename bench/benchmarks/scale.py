@@ -99,7 +99,7 @@ def boot_case(given, where, guest, growth):
 
     turns = {name: measure(case, name, growth[2], boot_of(monitor, guest.bzimage if bzimage else guest.elf))
              for name, monitor, bzimage in linux.contenders(given, case) if name not in case.absent}
-    return rounds.race(case, turns, min(given.rounds, BOOT_ROUNDS), given.tell, warm_up=False)
+    return rounds.race(case, turns, min(given.rounds, BOOT_ROUNDS), given.tell)
 
 
 def run(given):
