@@ -86,6 +86,7 @@ static int run_open_files(struct run *run)
 		.image = &run->image,
 		.initrd_fd = -1,
 		.cmdline = config->cmdline ? config->cmdline : BOOT_DEFAULT_CMDLINE,
+		.map = config->map_kernel,
 		.n_cpus = config->cpus,
 	};
 	if (run_open_kernel(run)) {

@@ -174,6 +174,19 @@ static int set_no_shim(struct config *config, const char *value, struct diag *di
 	return set_shim(config, "never", diag);
 }
 
+static int set_map_kernel(struct config *config, const char *value, struct diag *diag)
+{
+	if (!strcmp(value, "constants"))
+		config->map_kernel = LOAD_MAP_CONSTANTS;
+	else if (!strcmp(value, "all"))
+		config->map_kernel = LOAD_MAP_ALL;
+	else if (!strcmp(value, "none"))
+		config->map_kernel = LOAD_MAP_NONE;
+	else
+		return diag_fail(diag, EINVAL, "'%.40s' is not constants, all or none", value);
+	return 0;
+}
+
 static int set_merge(struct config *config, const char *value, struct diag *diag)
 {
 	if (!strcmp(value, "none"))
@@ -259,6 +272,9 @@ const struct setting config_settings[CONFIG_N_SETTINGS] = {
 		"boot through pvh-shim: if need be, or always (KASLR), or never (default: auto)",
 		set_shim },
 	{ "no-shim", 0, KIND_FLAG, IN_ARGS, NULL, "the same as --shim never", set_no_shim },
+	{ "map-kernel", 0, KIND_STRING, EVERYWHERE, "constants|all|none",
+		"what of an unpacked kernel is mapped, and so shared (default: constants)",
+		set_map_kernel },
 	{ "merge", 0, KIND_STRING, EVERYWHERE, "none|kernel|all",
 		"which pages the host may merge with equal ones of other VMs (default: none)",
 		set_merge },

@@ -8,6 +8,7 @@
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include "boot/load.h"
 #include "util/bits.h"
 #include "util/diag.h"
 #include "util/log.h"
@@ -38,6 +39,7 @@ struct config {
 	char *console_path; /* CONSOLE_FILE; else NULL */
 	enum on_reboot on_reboot;
 	enum shim_use shim;
+	enum load_map map_kernel;
 	enum merge merge;
 	uint32_t grace_s; /* seconds from the power button to the VM's forced end */
 	bool use_cache;
@@ -48,7 +50,8 @@ struct config {
 	enum log_level log_level;
 };
 
-/* Defaults: 256M, 1 CPU, stdio, exit on reboot, nothing merged, 10 s of grace, cache on, warnings.
+/* Defaults: 256M, 1 CPU, stdio, exit on reboot, constants mapped, nothing merged, 10 s of grace,
+ * cache on, warnings.
  */
 void config_init(struct config *config);
 void config_fini(struct config *config);

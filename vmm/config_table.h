@@ -38,7 +38,7 @@ struct setting {
 	int (*set)(struct config *config, const char *value, struct diag *diag);
 };
 
-#define CONFIG_N_SETTINGS 18
+#define CONFIG_N_SETTINGS 19
 extern const struct setting config_settings[CONFIG_N_SETTINGS];
 
 /* The name most like `name` among the settings in `place`, or NULL if none is close. */

@@ -8,7 +8,7 @@ import os
 import struct
 import subprocess
 
-from benchkit import linux, place, rounds, setup
+from benchkit import linux, monitors, place, rounds, setup
 from labkit import images, packages
 from labkit.kernel import Kernel
 
@@ -101,6 +101,9 @@ def run(given):
             cache = os.path.join(given.scratch, 'cache')
             turns['pronto, bzImage cached'] = measure(given, where, monitor, bzimage,
                                                       {'XDG_CACHE_HOME': cache})
+            turns['pronto, bzImage cached and mapped'] = measure(
+                given, where, monitors.Pronto(monitor.name, monitor.program, '--map-kernel', 'all'), bzimage,
+                {'XDG_CACHE_HOME': cache})
             turns['pronto, bzImage unpacked'] = first_time(given, where, monitor, bzimage)
     return [rounds.race(case, turns, given.rounds, given.tell)]
 

@@ -205,6 +205,17 @@ def test_sanitized_vmm(guests):
     check_report(done, 2, 256)
 
 
+@pytest.mark.parametrize("what, share", [("constants", (0.1, 0.5)), ("all", (0.99, 1)), ("none", (0, 0))])
+def test_map_kernel(guests, what, share):
+    """However a kernel comes in, it boots; and the option decides how it does."""
+    guest = guests["cloud"]
+    told = subprocess.run([PRONTO, "run", "--dry-run", "--map-kernel", what, guest.vmlinuz], capture_output=True,
+                          timeout=60, check=True).stdout
+    mapped, read = (sum(map(int, re.findall(rb"%s (\d+)" % word, told))) for word in (b"mapped", b"read"))
+    assert share[0] <= mapped / (mapped + read) <= share[1]
+    check_report(boot(guest.vmlinuz, "--map-kernel", what, initrd=guest.initramfs, do="report"), 1, 256)
+
+
 @pytest.mark.parametrize("what,low,high", [("kernel", 2400, 6200), ("all", 9000, 24576)])
 def test_merge(guests, what, low, high):
     """Pages that are saved when the host merges two guests' of the same kernel: at least those that each boot writes

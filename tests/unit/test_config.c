@@ -62,6 +62,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.on_reboot, ON_REBOOT_EXIT);
 	assert_int_equal(config.grace_s, 10);
 	assert_int_equal(config.shim, SHIM_AUTO);
+	assert_int_equal(config.map_kernel, LOAD_MAP_CONSTANTS);
 	assert_int_equal(config.merge, MERGE_NONE);
 	assert_true(config.use_cache);
 	assert_false(config.dry_run);
@@ -79,7 +80,7 @@ static void test_every_option(void **state)
 	assert_int_equal(
 		parse(&config,
 			"-i rd --memory=3g k -c4 --console file:log --on-reboot restart --grace 0"
-			" --shim always --merge kernel --no-cache --dry-run --timeline -- a b",
+			" --shim always --map-kernel none --merge kernel --no-cache --dry-run --timeline -- a b",
 			&diag),
 		0);
 	assert_string_equal(config.kernel, "k");
@@ -92,6 +93,7 @@ static void test_every_option(void **state)
 	assert_int_equal(config.on_reboot, ON_REBOOT_RESTART);
 	assert_int_equal(config.grace_s, 0);
 	assert_int_equal(config.shim, SHIM_ALWAYS);
+	assert_int_equal(config.map_kernel, LOAD_MAP_NONE);
 	assert_int_equal(config.merge, MERGE_KERNEL);
 	assert_false(config.use_cache);
 	assert_true(config.dry_run);
@@ -262,6 +264,8 @@ static void test_bad_values(void **state)
 	expect_refusal(
 		"k --on-reboot halt", "option --on-reboot: 'halt' is neither exit nor restart");
 	expect_refusal("k --shim yes", "option --shim: 'yes' is not auto, always or never");
+	expect_refusal(
+		"k --map-kernel code", "option --map-kernel: 'code' is not constants, all or none");
 	expect_refusal("k --merge yes", "option --merge: 'yes' is not none, kernel or all");
 	expect_refusal(
 		"k --log-level 3", "option --log-level: '3' is not error, warn, info or debug");
@@ -292,7 +296,7 @@ static void test_json_sets_all(void **state)
 {
 	static const char text[] =
 		"{ \"kernel\": \"k\", \"initrd\": \"rd\", \"cmdline\": \"a b\", \"memory\": \"1G\","
-		" \"cpus\": 2, \"console\": \"null\", \"on-reboot\": \"restart\", \"grace\": 3, \"merge\": \"all\","
+		" \"cpus\": 2, \"console\": \"null\", \"on-reboot\": \"restart\", \"grace\": 3, \"map-kernel\": \"all\", \"merge\": \"all\","
 		" \"no-cache\": true, \"dry-run\": true, \"timeline\": true, \"log-level\": \"debug\" }";
 	struct config config;
 	struct diag diag;
@@ -307,6 +311,7 @@ static void test_json_sets_all(void **state)
 	assert_int_equal(config.console, CONSOLE_NULL);
 	assert_int_equal(config.on_reboot, ON_REBOOT_RESTART);
 	assert_int_equal(config.grace_s, 3);
+	assert_int_equal(config.map_kernel, LOAD_MAP_ALL);
 	assert_int_equal(config.merge, MERGE_ALL);
 	assert_false(config.use_cache);
 	assert_true(config.dry_run);

@@ -49,7 +49,7 @@ static int load_kernel(struct readers *readers, const struct boot_params *params
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 
-		ret = load_segment(readers, params->image, segment,
+		ret = load_segment(readers, params->image, segment, params->map,
 			place_segment_gpa(segment, handover->load_offset));
 		if (ret < 0)
 			return diag_fail(diag, -ret,

@@ -7,6 +7,7 @@
 #define BOOT_BOOT_H
 
 #include "boot/acpi.h"
+#include "boot/load.h"
 #include "boot/memmap.h"
 #include "boot/place.h"
 #include "image/image.h"
@@ -29,6 +30,7 @@ struct boot_params {
 	int initrd_fd;              /* regular file, or -1 */
 	uint64_t initrd_size;       /* bytes; 0 with initrd_fd >= 0 is refused by the caller */
 	const char *cmdline;        /* NUL-terminated, handed over as it is */
+	enum load_map map;
 	uint32_t n_cpus;
 	uint32_t n_virtio_slots;
 };

@@ -55,20 +55,23 @@ static void describe_file(FILE *out, const struct image *image)
 		fprintf(out, "version: %s\n", image->version);
 }
 
-static uint64_t mapped_size(const struct image *image, const struct elf_segment *segment, gpa_t gpa)
+static uint64_t mapped_size(
+	const struct image *image, const struct elf_segment *segment, enum load_map map, gpa_t gpa)
 {
 	struct load_piece piece;
 	uint64_t size = 0;
 
 	for (uint64_t done = 0; done < segment->file_size; done += piece.size) {
-		piece = load_next(image, segment, gpa, done);
+		piece = load_next(image, segment, map, gpa, done);
 		size += piece.mapped ? piece.size : 0;
 	}
 	return size;
 }
 
-static void describe_image(FILE *out, const struct image *image, const struct handover *handover)
+static void describe_image(
+	FILE *out, const struct boot_params *params, const struct handover *handover)
 {
+	const struct image *image = params->image;
 	const struct elf_image *elf = &image->elf;
 
 	fprintf(out, "entry: %#" PRIx32, handover->entry);
@@ -78,7 +81,7 @@ static void describe_image(FILE *out, const struct image *image, const struct ha
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 		gpa_t gpa = place_segment_gpa(segment, handover->load_offset);
-		uint64_t mapped = mapped_size(image, segment, gpa);
+		uint64_t mapped = mapped_size(image, segment, params->map, gpa);
 
 		print_range(out, gpa, segment->mem_size);
 		fprintf(out,
@@ -184,7 +187,7 @@ void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_par
 	describe_file(out, params->kernel ? params->kernel : params->image);
 	if (params->kernel)
 		fprintf(out, "through: pvh-shim\n");
-	describe_image(out, params->image, handover);
+	describe_image(out, params, handover);
 	describe_start_info(out, handover->start_info, info);
 	describe_memmap(out, mem, info);
 	describe_modules(out, mem, info, params->kernel);

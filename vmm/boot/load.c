@@ -7,8 +7,8 @@
 
 #define PAGE 4096u
 
-/* What the host can map at once.  Such a block of RAM is the file's or the guest's own: a mixed one
- * would come in by pages of 4 KiB, each by a fault.
+/* What the host can map at once.  Unless all is to be mapped, such a block of RAM is the file's or
+ * the guest's own: a mixed one would come in by pages of 4 KiB, each by a fault.
  */
 #define BLOCK MIB(2)
 
@@ -23,25 +23,37 @@ static bool is_constant(
 	       !elf_has_code(&image->elf, segment->offset + at, size);
 }
 
-struct load_piece load_next(
-	const struct image *image, const struct elf_segment *segment, gpa_t gpa, uint64_t done)
+static bool is_mapped(const struct image *image, const struct elf_segment *segment,
+	enum load_map map, uint64_t at, uint64_t size)
 {
+	switch (map) {
+	case LOAD_MAP_CONSTANTS: return is_constant(image, segment, at, size);
+	case LOAD_MAP_ALL: return range_within(at, size, 0, segment->file_size);
+	case LOAD_MAP_NONE: return false;
+	}
+	return false;
+}
+
+struct load_piece load_next(const struct image *image, const struct elf_segment *segment,
+	enum load_map map, gpa_t gpa, uint64_t done)
+{
+	uint64_t unit = map == LOAD_MAP_ALL ? PAGE : BLOCK;
 	uint64_t left = segment->file_size - done;
-	uint64_t at = ALIGN_UP(gpa + done, BLOCK) - gpa;
-	bool mapped = at == done && is_constant(image, segment, at, BLOCK);
+	uint64_t at = ALIGN_UP(gpa + done, unit) - gpa;
+	bool mapped = at == done && is_mapped(image, segment, map, at, unit);
 
 	/* A file of somebody else's may be rewritten in place, and a mapping would show it to the
 	 * running guest.
 	 */
 	if (!image->owned_file || (segment->offset - gpa) % PAGE)
 		return (struct load_piece){ left, false };
-	while (at < segment->file_size && is_constant(image, segment, at, BLOCK) == mapped)
-		at += BLOCK;
+	while (at < segment->file_size && is_mapped(image, segment, map, at, unit) == mapped)
+		at += unit;
 	return (struct load_piece){ at - done < left ? at - done : left, mapped };
 }
 
 int load_segment(struct readers *readers, const struct image *image,
-	const struct elf_segment *segment, gpa_t gpa)
+	const struct elf_segment *segment, enum load_map map, gpa_t gpa)
 {
 	struct load_piece piece;
 	int ret = 0;
@@ -49,7 +61,7 @@ int load_segment(struct readers *readers, const struct image *image,
 	for (uint64_t done = 0; done < segment->file_size && !ret; done += piece.size) {
 		uint64_t offset = segment->offset + done;
 
-		piece = load_next(image, segment, gpa, done);
+		piece = load_next(image, segment, map, gpa, done);
 		if (piece.mapped)
 			ret = guest_mem_map_file(
 				readers->mem, gpa + done, image->fd, offset, piece.size);

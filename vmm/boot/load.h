@@ -6,20 +6,27 @@
 #include "image/image.h"
 #include "mem/readers.h"
 
-/* So many bytes are read, or mapped (whole blocks of 2 MiB). */
+/* What of a kernel's file is mapped where that is safe; all else is read. */
+enum load_map {
+	LOAD_MAP_CONSTANTS, /* blocks of 2 MiB of what will not be written, as far as can be told */
+	LOAD_MAP_ALL,       /* every whole page */
+	LOAD_MAP_NONE,
+};
+
+/* So many bytes are read, or mapped (whole pages). */
 struct load_piece {
 	uint64_t size; /* > 0 */
 	bool mapped;
 };
 
 /* How a segment that goes to `gpa` is to get in from its byte `done` < file_size on. */
-struct load_piece load_next(
-	const struct image *image, const struct elf_segment *segment, gpa_t gpa, uint64_t done);
+struct load_piece load_next(const struct image *image, const struct elf_segment *segment,
+	enum load_map map, gpa_t gpa, uint64_t done);
 
 /* Do it all.  What follows the file's bytes up to mem_size is left as it is: zero, in fresh RAM.
  * Errors as those of readers_read_file().
  */
 int load_segment(struct readers *readers, const struct image *image,
-	const struct elf_segment *segment, gpa_t gpa);
+	const struct elf_segment *segment, enum load_map map, gpa_t gpa);
 
 #endif
