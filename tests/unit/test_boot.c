@@ -11,6 +11,7 @@
 #include "boot/boot.h"
 #include "boot/layout.h"
 #include "boot/place.h"
+#include "known_file.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -31,26 +32,6 @@ struct fixture {
 	struct handover handover;
 	struct diag diag;
 };
-
-/* Never zero, so that missing and superfluous bytes both show. */
-static uint8_t file_byte(uint64_t offset)
-{
-	return (uint8_t)(offset % 251 + 1);
-}
-
-static int make_file(uint64_t size)
-{
-	uint8_t *data = malloc(size);
-	int fd = memfd_create("kernel", 0);
-
-	assert_non_null(data);
-	assert_true(fd >= 0);
-	for (uint64_t i = 0; i < size; i++)
-		data[i] = file_byte(i);
-	assert_int_equal(write(fd, data, size), size);
-	free(data);
-	return fd;
-}
 
 static void add_segment(
 	struct elf_image *elf, uint64_t gpa, uint64_t offset, uint64_t file_size, uint64_t mem_size)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "boot/load.h"
+#include "known_file.h"
 
 #include <elf.h>
 #include <inttypes.h>
@@ -19,25 +20,6 @@
 #include <unistd.h>
 
 #define FILE_SIZE MIB(12)
-
-/* Never zero, so that missing and superfluous bytes both show. */
-static uint8_t file_byte(uint64_t offset)
-{
-	return (uint8_t)(offset % 251 + 1);
-}
-
-static int make_file(void)
-{
-	uint8_t *data = malloc(FILE_SIZE);
-	int fd = memfd_create("kernel", MFD_CLOEXEC);
-
-	assert_non_null(data);
-	for (uint64_t i = 0; i < FILE_SIZE; i++)
-		data[i] = file_byte(i);
-	assert_int_equal(write(fd, data, FILE_SIZE), FILE_SIZE);
-	free(data);
-	return fd;
-}
 
 /* The pieces of the segment at its own address, as text: "r4096 m2097152 ". */
 static const char *pieces_of(
@@ -150,7 +132,7 @@ static void test_all_or_nothing_is_mapped(void **state)
 static void check_contents(enum load_map map, const char *expected)
 {
 	struct image image = {
-		.fd = make_file(),
+		.fd = make_file(FILE_SIZE),
 		.size = FILE_SIZE,
 		.owned_file = true,
 		.elf = { .n_code = 1, .code = { { MIB(4), 4096 } } },

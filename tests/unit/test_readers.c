@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "known_file.h"
 #include "mem/readers.h"
 
 #include <errno.h>
@@ -19,26 +20,6 @@
 
 #define FILE_SIZE (MIB(32) + 77)
 #define N_HELPERS 3
-
-/* Never zero, so that missing bytes show. */
-static uint8_t file_byte(uint64_t offset)
-{
-	return (uint8_t)(offset % 251 + 1);
-}
-
-static int make_file(void)
-{
-	int fd = memfd_create("test", 0);
-	uint8_t *bytes = malloc(FILE_SIZE);
-
-	assert_true(fd >= 0);
-	assert_non_null(bytes);
-	for (uint64_t i = 0; i < FILE_SIZE; i++)
-		bytes[i] = file_byte(i);
-	assert_int_equal(write(fd, bytes, FILE_SIZE), FILE_SIZE);
-	free(bytes);
-	return fd;
-}
 
 struct fixture {
 	struct guest_mem mem;
@@ -59,7 +40,7 @@ static void init(struct fixture *f, unsigned int n_helpers)
 	readers_init(&f->readers, &f->mem);
 	for (unsigned int i = 0; i < n_helpers; i++)
 		assert_int_equal(pthread_create(&f->helper[i], NULL, help, &f->readers), 0);
-	f->fd = make_file();
+	f->fd = make_file(FILE_SIZE);
 }
 
 static void fini(struct fixture *f, unsigned int n_helpers)
