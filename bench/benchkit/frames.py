@@ -6,27 +6,10 @@ Run as a program, by root and where the guests are, it prints "frames" and one J
 """
 import array
 import json
-import struct
 import sys
 
 PAGE = 4096
 PRESENT, FRAME = 1 << 63, (1 << 55) - 1  # of an entry of pagemap: Documentation/admin-guide/mm/pagemap.rst
-PT_LOAD, PF_W = 1, 2
-
-
-def constant_ranges(elf):
-    """[(first page, end), ...] of what an ELF64 kernel says it will not write: its code and constants.
-
-    Pages are counted from guest-physical address 0; those at the edges, which hold other things too, are left out.
-    """
-    at, size, count = (struct.unpack_from('<Q', elf, 0x20)[0], *struct.unpack_from('<HH', elf, 0x36))
-    result = []
-    for i in range(count):
-        kind, flags, _, _, address, _, room = struct.unpack_from('<IIQQQQQ', elf, at + i * size)
-        first, end = -(-address // PAGE), (address + room) // PAGE
-        if kind == PT_LOAD and not flags & PF_W and first < end:
-            result.append((first, end))
-    return result
 
 
 def frames(entries):

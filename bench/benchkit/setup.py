@@ -31,9 +31,11 @@ class Setup:
         return os.path.join(self.build, 'bench', f'first-{end}.elf')
 
     def able(self, case, bzimage=False):
-        """The monitors that can take part; the others are noted in CASE."""
+        """The monitors that can take part; the others are noted in CASE, where the caller may have noted some."""
         result = []
         for monitor in self.monitors:
+            if monitor.name in case.absent:
+                continue
             why = monitor.why_not()
             if not why and monitor.bzimage_only and not bzimage:
                 why = 'boots no ELF file, only bzImages'

@@ -35,7 +35,7 @@ def ram(mappings, ram_mib):
 def split(mappings, ram_mib):
     """(rss beside RAM, pss beside it, rss of RAM, pss of RAM) in KiB."""
     inside = ram(mappings, ram_mib)
-    return (*_sums(m for m in mappings if m not in inside), *_sums(inside))
+    return (*_sums([m for m in mappings if m not in inside]), *_sums(inside))
 
 
 def _narrow(run, size):
@@ -46,5 +46,4 @@ def _narrow(run, size):
 
 
 def _sums(mappings):
-    mappings = list(mappings)
     return sum(m[2] for m in mappings), sum(m[3] for m in mappings)

@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 
+from benchkit.elf import PT_LOAD, PT_NOTE, program_headers
 from benchkit import linux, monitors, place, rounds, setup
 from labkit import images, packages
 from labkit.kernel import Kernel
@@ -21,7 +22,7 @@ METRICS = {
     'beyond_cpu_ms': ('beyond the tiny guest', 'ms of CPU'),
     'minflt': ('page faults of the process', 'faults'),
 }
-SLOW = ('qemu-q35',)
+SLOW = {'qemu-q35': 'goes through a BIOS; see start'}
 
 
 def why_not(given):
@@ -30,16 +31,14 @@ def why_not(given):
 
 def entry_offset(elf):
     """Where in the ELF file the code at its PVH entry lies."""
-    phoff, = struct.unpack_from('<Q', elf, 32)
-    size, count = struct.unpack_from('<HH', elf, 54)
-    headers = [struct.unpack_from('<IIQQQQ', elf, phoff + i * size) for i in range(count)]
+    headers = program_headers(elf)
     entry = None
-    for kind, _, offset, _, _, filesz in headers:
-        if kind == 4:  # PT_NOTE
-            entry = entry or _find_note(elf[offset:offset + filesz])
-    for kind, _, offset, _, paddr, filesz in headers:
-        if kind == 1 and entry and paddr <= entry < paddr + filesz:  # PT_LOAD
-            return offset + entry - paddr
+    for header in headers:
+        if header.kind == PT_NOTE:
+            entry = entry or _find_note(elf[header.offset:header.offset + header.filesz])
+    for header in headers:
+        if header.kind == PT_LOAD and entry and header.paddr <= entry < header.paddr + header.filesz:
+            return header.offset + entry - header.paddr
     raise place.Failed('the kernel has no PVH entry')
 
 
@@ -90,10 +89,9 @@ def run(given):
     elf, bzimage = make_kernels(given)
     case = rounds.Case('256M, 1 CPU', METRICS, 'floor: without a kernel, for comparison')
     turns = {}
+    case.absent.update(SLOW)
     for monitor in given.able(case):
-        if monitor.name in SLOW:
-            case.absent[monitor.name] = 'goes through a BIOS; see start'
-        elif monitor.name == 'floor':
+        if monitor.name == 'floor':
             turns['floor'] = measure(given, where, monitor, given.tiny('halt'))
         else:
             turns[monitor.name] = measure(given, where, monitor, elf)

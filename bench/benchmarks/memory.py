@@ -3,7 +3,7 @@
 import json
 import os
 
-from benchkit import frames, linux, place, rounds
+from benchkit import elf, frames, linux, place, rounds
 
 NAME = 'memory'
 TITLE = 'Memory of booted guests of one kernel, in the lab'
@@ -67,10 +67,9 @@ def measure(given, where, argv, ranges, count, merge=False):
 def contenders(given, case, guest, merge):
     """{name: command line}.  Where pages are merged, pronto takes part once for each way to allow it."""
     result = {}
+    case.absent.update(dict.fromkeys(('qemu-microvm', 'qemu-q35'), 'as qemu-microvm-best, with more devices'))
     for name, monitor, bzimage in linux.contenders(given, case):
-        if name in ('qemu-microvm', 'qemu-q35'):
-            case.absent[name] = 'as qemu-microvm-best, with more devices'
-        elif monitor.bzimage_only:
+        if monitor.bzimage_only:
             case.absent[name] = 'its kernel unpacks itself, who knows where to'
         else:
             result[name] = monitor.argv(guest.bzimage if bzimage else guest.elf, RAM_MIB, 1, guest.initrd,
@@ -85,7 +84,7 @@ def contenders(given, case, guest, merge):
 def run(given):
     guest = linux.debian('cloud')
     with open(guest.elf, 'rb') as file:
-        ranges = frames.constant_ranges(file.read())
+        ranges = elf.constant_ranges(file.read(), frames.PAGE)
     cases = []
     with place.Lab(memory='8G', seconds=7200) as where:
         linux.warm(given, where, [guest])

@@ -81,8 +81,7 @@ def start_case(given, growth):
             where, given.build, monitor.argv(given.tiny('halt'), mib, n, filler(given, initrd_mib)), until='!',
             kill=True)[0]
 
-    turns = {m.name: measure(case, m.name, growth[2], start_of(m)) for m in given.able(case)
-             if m.name not in case.absent}
+    turns = {m.name: measure(case, m.name, growth[2], start_of(m)) for m in given.able(case)}
     return rounds.race(case, turns, given.rounds, given.tell)
 
 
@@ -90,7 +89,7 @@ def boot_case(given, where, guest, growth):
     case = new_case('boot', growth, 'first user instruction')
     case.absent.update(SLOW_BOOTS)
     initrds = {size: linux.padded(guest.initrd, given.scratch, size) for *_, size in growth[2]}
-    where.warm([*guest.files(), *initrds.values()])
+    where.warm(initrds.values())
 
     def boot_of(monitor, kernel):
         return lambda mib, n, size: place.watch(
@@ -98,7 +97,7 @@ def boot_case(given, where, guest, growth):
             kill=True, seconds=linux.BOOT_SECONDS)[0]
 
     turns = {name: measure(case, name, growth[2], boot_of(monitor, guest.bzimage if bzimage else guest.elf))
-             for name, monitor, bzimage in linux.contenders(given, case) if name not in case.absent}
+             for name, monitor, bzimage in linux.contenders(given, case)}
     return rounds.race(case, turns, min(given.rounds, BOOT_ROUNDS), given.tell)
 
 

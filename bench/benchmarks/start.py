@@ -75,10 +75,8 @@ def measure(given, where, monitor, memory, cpus):
 
 def compete(given, where, memory, cpus, n_rounds, without=()):
     case = rounds.Case(f'{memory}M, {cpus} CPU{"s" if cpus > 1 else ""}', METRICS)
-    able = [m for m in given.able(case) if m.name not in without]
-    able = [each for m in able for each in ([m, FirstStart(m)] if m.name == 'pronto' else [m])]
-    for name in without:
-        case.absent[name] = 'measured with the smallest machine only'
+    case.absent.update(dict.fromkeys(without, 'measured with the smallest machine only'))
+    able = [each for m in given.able(case) for each in ([m, FirstStart(m)] if m.name == 'pronto' else [m])]
     return rounds.race(case, {m.name: measure(given, where, m, memory, cpus) for m in able}, n_rounds,
                        given.tell)
 

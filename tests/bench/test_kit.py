@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from benchkit import elf as elf_file
 from benchkit import frames, picture, report, rounds, smaps, stats
 from benchkit.place import Failed
 
@@ -150,7 +151,7 @@ def test_code_and_constants_of_a_kernel():
     table = [header(1, 5, 0x1000800, 0x2900), header(1, 6, 0x2000000, 0x5000), header(4, 4, 0x1000000, 0x9000),
              header(1, 4, 0x3000000, 0x2000), header(1, 4, 0x4000010, 0x10)]
     elf = bytes(0x20) + struct.pack("<Q14xHH", 0x40, 56, len(table)) + bytes(0x40 - 0x3a) + b"".join(table)
-    assert frames.constant_ranges(elf) == [(0x1001, 0x1003), (0x3000, 0x3002)]
+    assert elf_file.constant_ranges(elf, 4096) == [(0x1001, 0x1003), (0x3000, 0x3002)]
 
 
 def test_picture_of_zeros(tmp_path):
