@@ -139,8 +139,9 @@ void readers_help(struct readers *readers)
 {
 	pthread_mutex_lock(&readers->lock);
 	while (!readers->dismissed) {
-		read_pieces(readers);
-		if (!readers->dismissed)
+		if (readers->left.size)
+			read_pieces(readers);
+		else
 			pthread_cond_wait(&readers->changed, &readers->lock);
 	}
 	pthread_mutex_unlock(&readers->lock);
