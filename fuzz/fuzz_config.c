@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* fuzz_config.c - settings: JSON, or after "run\n" arguments, one on each line */
 
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "boot/memmap.h"
 #include "boot/place.h"
 #include "cmd.h"
-#include "config.h"
+#include "config/config.h"
 #include "exit_codes.h"
 #include "image/image.h"
 #include "util/bits.h"

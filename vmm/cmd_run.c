@@ -2,12 +2,12 @@
 /* cmd_run.c - pronto run: start a VM and see it through */
 
 #include "cmd.h"
-#include "config.h"
+#include "config/config.h"
 #include "image/image.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/timeline.h"
-#include "vm.h"
+#include "vm/vm.h"
 
 #include <errno.h>
 #include <fcntl.h>

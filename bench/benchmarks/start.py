@@ -20,19 +20,6 @@ SLOW = ('qemu-q35',)  # goes through a BIOS: in the first shape only, it takes s
 FIRST_BYTE = '!'
 
 
-class FirstStart:
-    """pronto on a host that it has not seen before: what is kept from one run to the next is not there."""
-
-    name = 'pronto-no-cache'
-
-    def __init__(self, pronto):
-        self.pronto = pronto
-
-    def argv(self, *args):
-        program, command, *rest = self.pronto.argv(*args)
-        return [program, command, '--no-cache', *rest]
-
-
 def why_not(_given):
     return setup.why_no_kvm()
 
@@ -76,8 +63,7 @@ def measure(given, where, monitor, memory, cpus):
 def compete(given, where, memory, cpus, n_rounds, without=()):
     case = rounds.Case(f'{memory}M, {cpus} CPU{"s" if cpus > 1 else ""}', METRICS)
     case.absent.update(dict.fromkeys(without, 'measured with the smallest machine only'))
-    able = [each for m in given.able(case) for each in ([m, FirstStart(m)] if m.name == 'pronto' else [m])]
-    return rounds.race(case, {m.name: measure(given, where, m, memory, cpus) for m in able}, n_rounds,
+    return rounds.race(case, {m.name: measure(given, where, m, memory, cpus) for m in given.able(case)}, n_rounds,
                        given.tell)
 
 

@@ -4,7 +4,6 @@
 import os
 import pathlib
 import re
-import struct
 import time
 import xml.etree.ElementTree
 
@@ -79,36 +78,6 @@ def test_cpu(run):
     remarks = check(run("cpu"))
     # KVM's wall clock says when the machine began: now, as far as seconds go.
     assert abs(int(remarks["boot"][0][1]) - time.time()) < 60
-
-
-def without_clock(table):
-    """A table of CPUID as it is kept, less KVM's clock."""
-    for at in range(8, len(table), 40):
-        function, eax = struct.unpack_from("<I8xI", table, at)
-        if function == 0x40000001:
-            struct.pack_into("<I", table, at + 12, eax & ~8)
-    return table
-
-
-def test_cpuid_is_asked_once(run, box):
-    """What is kept of it is what the next guest is told; and --no-cache asks again."""
-    check(run("cpu"))
-    kept = list(box.path.glob("cache/pronto/*.cpuid"))
-    with open("/proc/cpuinfo", encoding="ascii") as file:
-        virtual = " hypervisor " in file.read()
-    if not virtual or not any(os.path.exists(f"/sys/module/kvm_{name}") for name in ("amd", "intel", "pvm")):
-        assert not kept
-        pytest.skip("this host is no virtual machine, or its KVM cannot be told from others")
-    path, = kept
-    path.chmod(0o600)
-    path.write_bytes(without_clock(bytearray(path.read_bytes())))
-    assert "not ok" not in run("cpu").out  # written to since it was kept: not believed
-    path, = box.path.glob("cache/pronto/*.cpuid")
-    path.chmod(0o600)
-    path.write_bytes(without_clock(bytearray(path.read_bytes())))
-    os.utime(path, (0, 0))
-    assert re.search("not ok .*KVM offers its clock", run("cpu").out)
-    check(run("cpu", "--no-cache"))
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])

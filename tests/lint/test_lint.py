@@ -44,7 +44,7 @@ BAD = [
     ('includes', 'vmm/dev/a_part.c', '#include "dev/b.h"\n', 'another device'),
     ('includes', 'vmm/boot/a.c', '#include "bus/bus.h"\n', 'not for boot'),
     ('includes', 'vmm/boot/a.c', '#include "kvm/kvm.h"\n', 'not for boot'),
-    ('includes', 'vmm/vm.c', '#include "cmd.h"\n', 'points right'),
+    ('includes', 'vmm/vm/vm.c', '#include "cmd.h"\n', 'points right'),
     ('includes', 'vmm/dev/a.c', '#include <linux/kvm.h>\n', 'for vmm/kvm only'),
     ('includes', 'vmm/new/a.c', '#include "util/bits.h"\n', 'no known module'),
     ('includes', 'guest/pvh/a.c', '#include "util/bits.h"\n', 'of the host side'),

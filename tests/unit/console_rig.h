@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "dev/console.h"
+#include "host/console.h"
 #include "util/timeline.h"
 
 #include <fcntl.h>

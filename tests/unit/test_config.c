@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "config_table.h"
+#include "config/table.h"
 #include "util/timeline.h"
 
 #include <errno.h>

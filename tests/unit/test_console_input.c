@@ -3,7 +3,7 @@
 
 #include "console_rig.h"
 
-#include "dev/terminal.h"
+#include "host/terminal.h"
 
 #include <sys/ioctl.h>
 #include <termios.h>

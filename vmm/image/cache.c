@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* cache.c - what takes long to find out, kept from one run to the next */
+/* cache.c - unpacked kernels, kept from one run to the next */
 
 #include "image/cache.h"
 
@@ -49,17 +49,12 @@ static bool find_dir(char *dir, size_t size)
 	return n > 0 && (size_t)n < size;
 }
 
-static bool locate(struct cache *cache)
+bool cache_locate(struct cache *cache, const struct stat *source)
 {
 	memset(cache, 0, sizeof(*cache));
 	cache->dir_fd = -1;
 	cache->new_fd = -1;
-	return find_dir(cache->dir, sizeof(cache->dir));
-}
-
-bool cache_locate(struct cache *cache, const struct stat *source)
-{
-	if (!locate(cache))
+	if (!find_dir(cache->dir, sizeof(cache->dir)))
 		return false;
 	cache->mtime = source->st_mtim;
 	cache->ctime = source->st_ctim;
@@ -69,17 +64,6 @@ bool cache_locate(struct cache *cache, const struct stat *source)
 		(unsigned long)source->st_mtim.tv_nsec, (uintmax_t)source->st_ctim.tv_sec,
 		(unsigned long)source->st_ctim.tv_nsec);
 	return true;
-}
-
-bool cache_locate_cpuid(struct cache *cache, const char *host)
-{
-	int n;
-
-	if (!locate(cache))
-		return false;
-	cache->never_wait = true;
-	n = snprintf(cache->entry, sizeof(cache->entry), "%x-%s" EVICT_CPUID, FORMAT, host);
-	return n > 0 && (size_t)n < sizeof(cache->entry);
 }
 
 /* ---- find ---- */
@@ -259,8 +243,6 @@ int cache_begin(struct cache *cache, struct diag *diag)
 		cache_end(cache);
 		return ret;
 	}
-	if (cache->never_wait)
-		return 0;
 	lock_dir(cache);
 	settle(cache);
 	return 0;

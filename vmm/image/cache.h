@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* cache.h - what takes long to find out, kept from one run to the next
+/* cache.h - unpacked kernels, kept from one run to the next
  *
- * A private directory of plain files.  An unpacked kernel's name is the identity of the file it was
- * unpacked from (device, inode, size, mtime, ctime), so a hit hashes and reads nothing.  A finished
- * entry has its source's mtime: any write to it or cut of it afterwards shows.  Entries appear by a
- * link of a complete file; whoever has one open keeps it whatever happens to the name.
+ * A private directory of plain files.  An entry's name is the identity of the file it was unpacked
+ * from (device, inode, size, mtime, ctime), so a hit hashes and reads nothing.  A finished entry
+ * has its source's mtime: any write to it or cut of it afterwards shows.  Entries appear by a link
+ * of a complete file; whoever has one open keeps it whatever happens to the name.
  */
 #ifndef IMAGE_CACHE_H
 #define IMAGE_CACHE_H
@@ -24,7 +24,6 @@ struct cache {
 	int dir_fd;       /* held, and locked if it could be, from cache_begin to cache_end */
 	int new_fd;       /* of cache_create, or -1; owned until it is taken over */
 	char temp[32];    /* its name, where unnamed files do not exist; else "" */
-	bool never_wait;  /* for the lock: what is to be made is made sooner than waited for */
 	bool always_name; /* make no unnamed files: for tests */
 };
 
@@ -32,11 +31,6 @@ struct cache {
  * directory (neither XDG_CACHE_HOME nor HOME), so there is no cache.
  */
 bool cache_locate(struct cache *cache, const struct stat *source);
-
-/* The same for what KVM says of this host's CPUID.  `host` tells it from every other one: letters,
- * a to f, digits, and hyphens.
- */
-bool cache_locate_cpuid(struct cache *cache, const char *host);
 
 /* An open, sound entry and its size, or -1: not there, damaged, or not ours.  The contents have
  * still to be checked as any ELF; cache_drop() throws an entry away that fails this.

@@ -31,7 +31,7 @@ static bool is_entry(const char *name)
 {
 	const char *suffix = strrchr(name, '.');
 
-	return suffix && (!strcmp(suffix, EVICT_KERNEL) || !strcmp(suffix, EVICT_CPUID)) &&
+	return suffix && !strcmp(suffix, EVICT_KERNEL) &&
 	       strspn(name, "0123456789abcdef-.") >= (size_t)(suffix - name);
 }
 

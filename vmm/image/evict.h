@@ -11,7 +11,6 @@
 
 /* How the cache's files are told from what else may lie there, which is never touched. */
 #define EVICT_KERNEL      ".elf"
-#define EVICT_CPUID       ".cpuid"
 #define EVICT_TEMP_PREFIX ".new-"
 
 /* Remove entries, those unused for longest first, until `size` more bytes fit within max_size, and

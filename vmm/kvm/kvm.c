@@ -3,7 +3,6 @@
 
 #include "kvm/kvm.h"
 
-#include "kvm/cpuid_cache.h"
 #include "util/bits.h"
 #include "util/log.h"
 
@@ -126,33 +125,17 @@ void kvm_fini(struct kvm *kvm)
 	close(kvm->fd);
 }
 
-static int ask_cpuid(struct kvm *kvm, struct diag *diag)
+int kvm_query_cpuid(struct kvm *kvm, struct diag *diag)
 {
+	kvm->supported = malloc(
+		sizeof(*kvm->supported) + KVM_CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	if (!kvm->supported)
+		return diag_fail(diag, ENOMEM, "out of memory");
 	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
 	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
 		return 0;
 	return diag_fail(
 		diag, errno, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE, strerror(errno));
-}
-
-int kvm_query_cpuid(struct kvm *kvm, bool use_cache, struct diag *diag)
-{
-	struct cache cache;
-	struct diag why;
-	int ret;
-
-	kvm->supported = malloc(
-		sizeof(*kvm->supported) + KVM_CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
-	if (!kvm->supported)
-		return diag_fail(diag, ENOMEM, "out of memory");
-	use_cache = use_cache && cpuid_cache_locate(&cache);
-	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
-	if (use_cache && cpuid_cache_read(&cache, kvm->supported))
-		return 0;
-	ret = ask_cpuid(kvm, diag);
-	if (!ret && use_cache && cpuid_cache_write(&cache, kvm->supported, &why))
-		log_info("the host's CPUID: %s", why.text);
-	return ret;
 }
 
 /* Bits of a guest-physical address: CPUID 0x80000008, EAX 7:0 (Intel SDM vol. 2; AMD APM vol. 3).

@@ -48,10 +48,9 @@ int kvm_init(struct kvm *kvm, struct diag *diag);
 void kvm_fini(struct kvm *kvm);
 
 /* Find out what CPUID can say here: what vcpu_set_up() and kvm_check_memory() go by.  To ask KVM
- * takes as long as to create a VM, and may be done meanwhile on another thread.  With use_cache, an
- * answer that was kept is taken, and else KVM's kept.  -errno and diag.
+ * takes as long as to create a VM, and may be done meanwhile on another thread.  -errno and diag.
  */
-int kvm_query_cpuid(struct kvm *kvm, bool use_cache, struct diag *diag);
+int kvm_query_cpuid(struct kvm *kvm, struct diag *diag);
 
 /* Whether the processor addresses all of `mem`: 0, or -E2BIG and diag. */
 int kvm_check_memory(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);

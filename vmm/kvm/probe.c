@@ -80,7 +80,7 @@ int64_t kvm_probe_speed(struct diag *diag)
 	speed = kvm_init(&kvm, diag);
 	if (speed)
 		goto out_mem;
-	speed = kvm_query_cpuid(&kvm, false, diag);
+	speed = kvm_query_cpuid(&kvm, diag);
 	if (speed)
 		goto out_kvm;
 	speed = kvm_vm_init(&vm, &kvm, &mem, 1, PROBE_RESERVED, diag);

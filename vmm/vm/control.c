@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* vm_control.c - how the operator ends a VM */
+/* control.c - how the operator ends a VM */
 
-#include "vm_control.h"
+#include "vm/control.h"
 
 #include "util/log.h"
 

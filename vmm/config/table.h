@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* config_table.h - the table of settings, for the three files that make up config.h's module
+/* table.h - the table of settings, for the three files that make up config.h's module
  *
- * config.c holds the table and what each setting accepts; config_args.c reads the command line,
- * config_json.c a JSON text.
+ * config.c holds the table and what each setting accepts; args.c reads the command line,
+ * json.c a JSON text.
  */
 #ifndef CONFIG_TABLE_H
 #define CONFIG_TABLE_H
 
-#include "config.h"
+#include "config/config.h"
 
 /* What JSON calls the value; set() always gets its text. */
 enum kind {

@@ -17,19 +17,19 @@
 
 #include "boot/boot.h"
 #include "bus/bus.h"
-#include "config.h"
-#include "dev/console.h"
+#include "config/config.h"
 #include "dev/ioapic.h"
 #include "dev/power.h"
 #include "dev/serial.h"
 #include "exit_codes.h"
+#include "host/console.h"
 #include "kvm/kvm.h"
 #include "kvm/vcpu.h"
 #include "loop/loop.h"
 #include "mem/guest_mem.h"
 #include "mem/readers.h"
 #include "util/timeline.h"
-#include "vm_start.h"
+#include "vm/start.h"
 
 #include <stdatomic.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* terminal.h - the operator's terminal in raw mode, and back on every way out */
-#ifndef DEV_TERMINAL_H
-#define DEV_TERMINAL_H
+#ifndef HOST_TERMINAL_H
+#define HOST_TERMINAL_H
 
 #include <stdbool.h>
 

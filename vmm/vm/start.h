@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vm_start.h - the stages of a machine's start
+/* start.h - the stages of a machine's start
  *
  * While the main thread loads the kernel, the boot CPU's thread makes KVM's part, and each vCPU's
  * thread its vCPU.  Here they meet.  Who comes last to the last stage goes on without having slept:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* config_json.c - settings from a JSON text or file */
+/* json.c - settings from a JSON text or file */
 
-#include "config_table.h"
+#include "config/table.h"
 #include "util/file.h"
 
 #include <errno.h>

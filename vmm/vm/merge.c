@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* vm_merge.c - let the host merge equal pages of guests (KSM), as far as --merge says */
+/* merge.c - let the host merge equal pages of guests (KSM), as far as --merge says */
 
-#include "vm_merge.h"
+#include "vm/merge.h"
 
 #include "boot/place.h"
 #include "util/log.h"

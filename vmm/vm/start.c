@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* vm_start.c - the stages of a machine's start */
+/* start.c - the stages of a machine's start */
 
-#include "vm_start.h"
+#include "vm/start.h"
 
 #include "util/bits.h"
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* vm.c - one virtual machine: assembly and life cycle */
 
-#include "vm.h"
+#include "vm/vm.h"
 
 #include "bus/platform.h"
 #include "util/log.h"
-#include "vm_control.h"
-#include "vm_merge.h"
+#include "vm/control.h"
+#include "vm/merge.h"
 
 #include <errno.h>
 #include <string.h>
@@ -362,7 +362,7 @@ int vm_init(struct vm *vm, struct diag *diag)
 	if (!ret)
 		ret = vm_start_vcpus(vm, 1, diag);
 	if (!ret)
-		ret = kvm_query_cpuid(&vm->kvm, vm->host->config->use_cache, diag);
+		ret = kvm_query_cpuid(&vm->kvm, diag);
 	if (!ret)
 		ret = kvm_check_memory(&vm->kvm, &vm->mem, diag);
 	if (ret)

@@ -2,7 +2,7 @@
 /* config.c - the table of settings, and what each accepts */
 
 #include "boot/boot.h"
-#include "config_table.h"
+#include "config/table.h"
 #include "util/timeline.h"
 
 #include <errno.h>
@@ -281,8 +281,7 @@ const struct setting config_settings[CONFIG_N_SETTINGS] = {
 	{ "grace", 0, KIND_NUMBER, EVERYWHERE, "SECONDS",
 		"time for the guest to power off after SIGTERM (default: 10)", set_grace },
 	{ "no-cache", 0, KIND_FLAG, EVERYWHERE, NULL,
-		"neither read nor write the cache: unpacked kernels, the host's CPUID",
-		set_no_cache },
+		"neither read nor write the cache of unpacked kernels", set_no_cache },
 	{ "dry-run", 0, KIND_FLAG, EVERYWHERE, NULL,
 		"print all that the guest would be handed, and end without KVM", set_dry_run },
 	{ "timeline", 0, KIND_FLAG_OR_STRING, EVERYWHERE, "[=FILE]",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* console_open.c - what the host's end of the serial line can be */
 
-#include "dev/console.h"
-#include "dev/terminal.h"
+#include "host/console.h"
+#include "host/terminal.h"
 #include "util/bits.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* config_args.c - settings from the arguments of `pronto run` */
+/* args.c - settings from the arguments of `pronto run` */
 
-#include "config_table.h"
+#include "config/table.h"
 
 #include <errno.h>
 #include <getopt.h>

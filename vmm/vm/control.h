@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vm_control.h - how the operator ends a VM: signals, the power button, the grace period */
+/* control.h - how the operator ends a VM: signals, the power button, the grace period */
 #ifndef VM_CONTROL_H
 #define VM_CONTROL_H
 
-#include "vm.h"
+#include "vm/vm.h"
 
 #define VM_RUNNING (-1)
 

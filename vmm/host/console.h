@@ -9,8 +9,8 @@
  *
  * While attached, everything here is guarded by the lock that console_attach() was given.
  */
-#ifndef DEV_CONSOLE_H
-#define DEV_CONSOLE_H
+#ifndef HOST_CONSOLE_H
+#define HOST_CONSOLE_H
 
 #include "loop/loop.h"
 #include "util/diag.h"

@@ -5,7 +5,7 @@
  * the kick's thread-local): a fatal signal's handler has nothing else to find them by.
  */
 
-#include "dev/terminal.h"
+#include "host/terminal.h"
 
 #include "util/bits.h"
 #include "util/log.h"

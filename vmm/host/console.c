@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* console.c - the host's end of the guest's serial line */
 
-#include "dev/console.h"
+#include "host/console.h"
 
-#include "dev/terminal.h"
+#include "host/terminal.h"
 #include "util/log.h"
 #include "util/timeline.h"
 
