@@ -20,7 +20,7 @@ struct run {
 	struct config config;
 	struct image image;  /* what is entered */
 	struct image kernel; /* what pvh-shim is given, if that is entered */
-	struct boot_params params;
+	struct boot_spec spec;
 	struct timeline timeline;
 	FILE *timeline_file; /* where it goes; NULL if none is wanted */
 	struct vm vm;
@@ -29,9 +29,9 @@ struct run {
 
 static void run_close_files(struct run *run)
 {
-	if (run->params.initrd_fd >= 0)
-		close(run->params.initrd_fd);
-	if (run->params.kernel)
+	if (run->spec.initrd_fd >= 0)
+		close(run->spec.initrd_fd);
+	if (run->spec.kernel)
 		image_close(&run->kernel);
 	image_close(&run->image);
 }
@@ -60,18 +60,18 @@ static int run_open_kernel(struct run *run)
 	if (ret)
 		image_close(&run->kernel);
 	else
-		run->params.kernel = &run->kernel;
+		run->spec.kernel = &run->kernel;
 	return ret;
 }
 
 static void run_say_kernel(const struct run *run)
 {
-	const struct image *image = run->params.kernel ? run->params.kernel : &run->image;
+	const struct image *image = run->spec.kernel ? run->spec.kernel : &run->image;
 
 	log_info("%s: %s%s%s%s", run->config.kernel, image_container_name(image->container),
 		image->from_cache ? ", found unpacked in the cache" : "",
 		image->owned_file ? "" : ", read in place",
-		!run->params.kernel ? ""
+		!run->spec.kernel ? ""
 		: run->config.shim == SHIM_ALWAYS
 			? ", booted through pvh-shim as asked for"
 			: ", booted through pvh-shim as it has no PVH entry");
@@ -82,7 +82,7 @@ static int run_open_files(struct run *run)
 	const struct config *config = &run->config;
 	struct stat st;
 
-	run->params = (struct boot_params){
+	run->spec = (struct boot_spec){
 		.image = &run->image,
 		.initrd_fd = -1,
 		.cmdline = config->cmdline ? config->cmdline : BOOT_DEFAULT_CMDLINE,
@@ -99,13 +99,13 @@ static int run_open_files(struct run *run)
 	run_say_kernel(run);
 	if (!config->initrd)
 		return 0;
-	run->params.initrd_fd = file_open_regular(config->initrd, &st, &run->diag);
-	if (run->params.initrd_fd < 0) {
+	run->spec.initrd_fd = file_open_regular(config->initrd, &st, &run->diag);
+	if (run->spec.initrd_fd < 0) {
 		log_error("%s: %s", config->initrd, run->diag.text);
 		run_close_files(run);
 		return -1;
 	}
-	run->params.initrd_size = (uint64_t)st.st_size;
+	run->spec.initrd_size = (uint64_t)st.st_size;
 	return 0;
 }
 
@@ -170,9 +170,9 @@ static enum exit_code run_dry(struct run *run)
 	int ret = vm_reserve(&run->vm, &host, &run->diag);
 
 	if (!ret) {
-		ret = vm_load(&run->vm, &run->params, &run->diag);
+		ret = vm_load(&run->vm, &run->spec, &run->diag);
 		if (!ret)
-			boot_describe(stdout, &run->vm.mem, &run->params, &run->vm.handover);
+			boot_describe(stdout, &run->vm.mem, &run->spec, &run->vm.handover);
 		vm_release(&run->vm);
 	}
 	if (ret) {
@@ -213,7 +213,7 @@ static enum exit_code run_once(struct run *run, struct vm_host *host)
 		outcome = ret == -E2BIG ? EXIT_OPERATOR : EXIT_HOST_ERROR;
 		goto out_release;
 	}
-	ret = vm_load(&run->vm, &run->params, &run->diag);
+	ret = vm_load(&run->vm, &run->spec, &run->diag);
 	if (ret)
 		goto out_fini;
 	outcome = EXIT_HOST_ERROR;

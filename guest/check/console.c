@@ -32,10 +32,12 @@ static bool serial_answers(void)
 
 void console_init(void)
 {
+	static const char greeting[] = "TAP version 13\n";
+
 	to_xen = on_xen() && (handover.info.flags & 2);
 	if (to_xen) {
 		/* start.S has said this where it is not heard. */
-		print("TAP version 13\n");
+		xen_console_write(greeting, sizeof(greeting) - 1);
 		return;
 	}
 	to_serial = serial_answers();

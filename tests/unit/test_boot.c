@@ -28,7 +28,7 @@ struct fixture {
 	struct guest_mem mem;
 	struct readers readers;
 	struct image image;
-	struct boot_params params;
+	struct boot_spec spec;
 	struct handover handover;
 	struct diag diag;
 };
@@ -60,7 +60,7 @@ static void init_memory(struct fixture *f, uint64_t memory)
 	f->image.size = FILE_SIZE;
 	f->image.elf.is_64 = true;
 	f->image.elf.has_pvh_entry = true;
-	f->params = (struct boot_params){
+	f->spec = (struct boot_spec){
 		.image = &f->image,
 		.initrd_fd = -1,
 		.cmdline = "console=ttyS0",
@@ -77,8 +77,8 @@ static void init(struct fixture *f)
 
 static void fini(struct fixture *f)
 {
-	if (f->params.initrd_fd >= 0)
-		close(f->params.initrd_fd);
+	if (f->spec.initrd_fd >= 0)
+		close(f->spec.initrd_fd);
 	close(f->image.fd);
 	readers_fini(&f->readers);
 	guest_mem_fini(&f->mem);
@@ -86,7 +86,7 @@ static void fini(struct fixture *f)
 
 static int load(struct fixture *f)
 {
-	return boot_load(&f->readers, &f->params, &f->handover, &f->diag);
+	return boot_load(&f->readers, &f->spec, &f->handover, &f->diag);
 }
 
 static void assert_refused(struct fixture *f, int err, const char *words)
@@ -161,8 +161,8 @@ static void test_initrd(void **state)
 	struct fixture f;
 
 	init(&f);
-	f.params.initrd_fd = make_file(5001);
-	f.params.initrd_size = 5001;
+	f.spec.initrd_fd = make_file(5001);
+	f.spec.initrd_size = 5001;
 	assert_int_equal(load(&f), 0);
 	info = start_info(&f);
 	assert_int_equal(info->nr_modules, 1);
@@ -184,22 +184,22 @@ static void test_initrd_refused(void **state)
 	struct fixture f;
 
 	init(&f);
-	f.params.initrd_fd = make_file(5001);
+	f.spec.initrd_fd = make_file(5001);
 	assert_refused(&f, EINVAL, "initrd is empty");
 
 	init(&f);
-	f.params.initrd_fd = make_file(5001);
-	f.params.initrd_size = 5002;
+	f.spec.initrd_fd = make_file(5001);
+	f.spec.initrd_size = 5002;
 	assert_refused(&f, ENODATA, "became shorter");
 
 	init(&f);
-	f.params.initrd_fd = make_file(1);
-	f.params.initrd_size = MIB(60);
+	f.spec.initrd_fd = make_file(1);
+	f.spec.initrd_size = MIB(60);
 	assert_refused(&f, ENOSPC, "initrd of 60M does not fit beside the kernel's 1M");
 
 	init(&f);
-	f.params.initrd_fd = make_file(1);
-	f.params.initrd_size = UINT64_MAX;
+	f.spec.initrd_fd = make_file(1);
+	f.spec.initrd_size = UINT64_MAX;
 	assert_refused(&f, ENOSPC, "does not fit");
 }
 
@@ -210,8 +210,8 @@ static void test_initrd_avoids_kernel(void **state)
 
 	init_memory(&f, MIB(64));
 	add_segment(&f.image.elf, MIB(60) + 0x800, 0, 4096, MIB(4) - 0x800);
-	f.params.initrd_fd = make_file(5000);
-	f.params.initrd_size = 5000;
+	f.spec.initrd_fd = make_file(5000);
+	f.spec.initrd_size = 5000;
 	assert_int_equal(load(&f), 0);
 	assert_int_equal(f.handover.taken.module[0].paddr, MIB(60) - 8192);
 	fini(&f);
@@ -234,7 +234,7 @@ static int load_cmdline(size_t size, enum image_container container, const char 
 	int ret;
 
 	init(&f);
-	f.params.cmdline = cmdline;
+	f.spec.cmdline = cmdline;
 	f.image.container = container;
 	if (guest_os) {
 		f.image.elf.n_notes = 1;
@@ -338,8 +338,8 @@ static void test_moved(void **state)
 	f.image.elf.pvh_entry = MIB(64) + 0x40;
 	f.image.elf.has_reloc = true;
 	f.image.elf.reloc = (struct elf_reloc){ MIB(2), 0, UINT32_MAX };
-	f.params.initrd_fd = make_file(100);
-	f.params.initrd_size = 100;
+	f.spec.initrd_fd = make_file(100);
+	f.spec.initrd_size = 100;
 	assert_int_equal(load(&f), 0);
 	assert_int_equal(f.handover.load_offset, -(int64_t)MIB(2));
 	assert_int_equal(f.handover.entry, MIB(62) + 0x40);
@@ -359,7 +359,7 @@ static void test_other_refusals(void **state)
 	fini(&f);
 
 	init(&f);
-	f.params.n_cpus = 256;
+	f.spec.n_cpus = 256;
 	assert_refused(&f, ENOSPC, "256 CPUs");
 
 	init_memory(&f, KIB(900));
@@ -376,7 +376,7 @@ static char *describe(const struct fixture *f)
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
-	boot_describe(out, &f->mem, &f->params, &f->handover);
+	boot_describe(out, &f->mem, &f->spec, &f->handover);
 	fclose(out);
 	assert_non_null(text);
 	return text;
@@ -399,7 +399,7 @@ static void init_shim(struct fixture *f, struct image *kernel)
 		.room_start = MIB(16),
 		.room_end = MIB(40),
 	};
-	f->params.kernel = kernel;
+	f->spec.kernel = kernel;
 }
 
 static void test_shim(void **state)
@@ -412,8 +412,8 @@ static void test_shim(void **state)
 	char *text;
 
 	init_shim(&f, &kernel);
-	f.params.initrd_fd = make_file(5001);
-	f.params.initrd_size = 5001;
+	f.spec.initrd_fd = make_file(5001);
+	f.spec.initrd_size = 5001;
 	assert_int_equal(load(&f), 0);
 	info = start_info(&f);
 	assert_int_equal(info->nr_modules, 2);
@@ -455,7 +455,7 @@ static void test_shim_refused(void **state)
 	memset(cmdline, 'x', sizeof(cmdline));
 	cmdline[2048] = '\0';
 	init_shim(&f, &kernel);
-	f.params.cmdline = cmdline;
+	f.spec.cmdline = cmdline;
 	assert_refused(&f, E2BIG, "2048 bytes and Linux takes 2047");
 }
 
@@ -465,9 +465,9 @@ static void test_describe(void **state)
 	char *text;
 
 	init(&f);
-	f.params.cmdline = "a=1 \x1b[2J\nFACP @ 0x1";
-	f.params.initrd_fd = make_file(5001);
-	f.params.initrd_size = 5001;
+	f.spec.cmdline = "a=1 \x1b[2J\nFACP @ 0x1";
+	f.spec.initrd_fd = make_file(5001);
+	f.spec.initrd_size = 5001;
 	assert_int_equal(load(&f), 0);
 	text = describe(&f);
 	assert_says(text, "entry: 0x1000040\n");

@@ -21,11 +21,11 @@ _Static_assert(
 _Static_assert(LAYOUT_MEMMAP + sizeof(((struct memmap *)0)->entry) <= LAYOUT_CMDLINE, "memory map");
 _Static_assert(LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE <= LAYOUT_LOW_RAM_END, "command line");
 
-static int check_cmdline(const struct boot_params *params, struct diag *diag)
+static int check_cmdline(const struct boot_spec *spec, struct diag *diag)
 {
-	size_t size = strlen(params->cmdline);
+	size_t size = strlen(spec->cmdline);
 
-	if (size > BOOT_LINUX_CMDLINE_MAX && (params->kernel || image_is_linux(params->image)))
+	if (size > BOOT_LINUX_CMDLINE_MAX && (spec->kernel || image_is_linux(spec->image)))
 		return diag_fail(diag, E2BIG,
 			"the kernel command line has %zu bytes and Linux takes %u: shorten it",
 			size, BOOT_LINUX_CMDLINE_MAX);
@@ -36,10 +36,10 @@ static int check_cmdline(const struct boot_params *params, struct diag *diag)
 	return 0;
 }
 
-static int load_kernel(struct readers *readers, const struct boot_params *params,
+static int load_kernel(struct readers *readers, const struct boot_spec *spec,
 	struct handover *handover, struct diag *diag)
 {
-	const struct elf_image *elf = &params->image->elf;
+	const struct elf_image *elf = &spec->image->elf;
 	int ret;
 
 	ret = place_kernel(&handover->memmap, elf, &handover->load_offset, diag);
@@ -49,7 +49,7 @@ static int load_kernel(struct readers *readers, const struct boot_params *params
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 
-		ret = load_segment(readers, params->image, segment, params->map,
+		ret = load_segment(readers, spec->image, segment, spec->map,
 			place_segment_gpa(segment, handover->load_offset));
 		if (ret < 0)
 			return diag_fail(diag, -ret,
@@ -107,14 +107,14 @@ static int load_module(struct readers *readers, const struct memmap *map, struct
 /* What pvh-shim is to boot, and the initrd.  Linux entered by PVH takes a 32-bit address for its
  * initrd; entered by pvh-shim it takes any.
  */
-static int load_modules(struct readers *readers, const struct boot_params *params,
+static int load_modules(struct readers *readers, const struct boot_spec *spec,
 	struct handover *handover, struct diag *diag)
 {
-	const struct image *kernel = params->kernel;
+	const struct image *kernel = spec->kernel;
 	int ret = 0;
 
 	handover->taken = (struct place_taken){
-		.elf = &params->image->elf,
+		.elf = &spec->image->elf,
 		.offset = handover->load_offset,
 	};
 	if (kernel) {
@@ -124,13 +124,13 @@ static int load_modules(struct readers *readers, const struct boot_params *param
 		ret = load_module(readers, &handover->memmap, &handover->taken,
 			&(struct module){ "kernel", kernel->fd, kernel->size, false }, diag);
 	}
-	if (ret < 0 || params->initrd_fd < 0)
+	if (ret < 0 || spec->initrd_fd < 0)
 		return ret;
-	if (!params->initrd_size)
+	if (!spec->initrd_size)
 		return diag_fail(diag, EINVAL,
 			"the initrd is empty: give a file with contents, or no initrd");
 	return load_module(readers, &handover->memmap, &handover->taken,
-		&(struct module){ "initrd", params->initrd_fd, params->initrd_size, kernel }, diag);
+		&(struct module){ "initrd", spec->initrd_fd, spec->initrd_size, kernel }, diag);
 }
 
 /* boot_load() has seen that the first MiB is RAM. */
@@ -145,8 +145,8 @@ static void put(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64
  * command line.  Without modules the list's address is 0 too: FreeBSD takes any other for a module
  * that it must find.
  */
-static void write_start_info(const struct guest_mem *mem, const struct boot_params *params,
-	const struct handover *handover)
+static void write_start_info(
+	const struct guest_mem *mem, const struct boot_spec *spec, const struct handover *handover)
 {
 	const struct memmap *map = &handover->memmap;
 	struct hvm_start_info info = {
@@ -166,7 +166,7 @@ static void write_start_info(const struct guest_mem *mem, const struct boot_para
 			taken->n_modules * sizeof(taken->module[0]));
 	}
 	put(mem, LAYOUT_MEMMAP, map->entry, map->n_entries * sizeof(map->entry[0]));
-	put(mem, LAYOUT_CMDLINE, params->cmdline, strlen(params->cmdline) + 1);
+	put(mem, LAYOUT_CMDLINE, spec->cmdline, strlen(spec->cmdline) + 1);
 	put(mem, LAYOUT_START_INFO, &info, sizeof(info));
 }
 
@@ -186,12 +186,12 @@ static void write_reset_vector(const struct guest_mem *mem)
 	put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
 }
 
-int boot_load(struct readers *readers, const struct boot_params *params, struct handover *handover,
+int boot_load(struct readers *readers, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag)
 {
 	const struct acpi_config acpi = {
-		.n_cpus = params->n_cpus,
-		.n_virtio_slots = params->n_virtio_slots,
+		.n_cpus = spec->n_cpus,
+		.n_virtio_slots = spec->n_virtio_slots,
 	};
 	const struct guest_mem *mem = readers->mem;
 	int ret;
@@ -200,25 +200,25 @@ int boot_load(struct readers *readers, const struct boot_params *params, struct 
 	if (!guest_mem_at(mem, 0, LAYOUT_HIGH_RAM))
 		return diag_fail(diag, ENOSPC,
 			"memory below 1 MiB cannot hold what PVH hands over: give the guest 32M or more");
-	ret = elf_require_pvh_entry(&params->image->elf, diag);
+	ret = elf_require_pvh_entry(&spec->image->elf, diag);
 	if (ret < 0)
 		return ret;
-	ret = check_cmdline(params, diag);
+	ret = check_cmdline(spec, diag);
 	if (ret < 0)
 		return ret;
 	memmap_build(&handover->memmap, mem);
-	ret = load_kernel(readers, params, handover, diag);
+	ret = load_kernel(readers, spec, handover, diag);
 	if (ret < 0)
 		return ret;
-	ret = load_modules(readers, params, handover, diag);
+	ret = load_modules(readers, spec, handover, diag);
 	if (ret < 0)
 		return ret;
 	ret = acpi_build(mem, &acpi, &handover->acpi);
 	if (ret < 0)
 		return diag_fail(diag, -ret,
 			"the ACPI tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
-			params->n_cpus);
+			spec->n_cpus);
 	write_reset_vector(mem);
-	write_start_info(mem, params, handover);
+	write_start_info(mem, spec, handover);
 	return 0;
 }

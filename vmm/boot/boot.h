@@ -24,7 +24,7 @@
 /* Bytes without the NUL that Linux takes: its COMMAND_LINE_SIZE on x86, less one. */
 #define BOOT_LINUX_CMDLINE_MAX 2047u
 
-struct boot_params {
+struct boot_spec {
 	const struct image *image;  /* what is entered: the kernel, or pvh-shim */
 	const struct image *kernel; /* what pvh-shim is to boot; NULL: no shim */
 	int initrd_fd;              /* regular file, or -1 */
@@ -51,14 +51,14 @@ struct handover {
  * read errors.  Guest memory is fresh and zero on entry; on failure its contents are undefined.
  * The caller dismisses the readers.
  */
-int boot_load(struct readers *readers, const struct boot_params *params, struct handover *handover,
+int boot_load(struct readers *readers, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag);
 
 /* Print exactly what boot_load() put there, read back from guest RAM: load ranges, entry, memory
  * map, start info, module, command line, ACPI tables (these in acpidump's format, so that
  * acpixtract and iasl read it).
  */
-void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_params *params,
+void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_spec *spec,
 	const struct handover *handover);
 
 #endif

@@ -68,10 +68,9 @@ static uint64_t mapped_size(
 	return size;
 }
 
-static void describe_image(
-	FILE *out, const struct boot_params *params, const struct handover *handover)
+static void describe_image(FILE *out, const struct boot_spec *spec, const struct handover *handover)
 {
-	const struct image *image = params->image;
+	const struct image *image = spec->image;
 	const struct elf_image *elf = &image->elf;
 
 	fprintf(out, "entry: %#" PRIx32, handover->entry);
@@ -81,7 +80,7 @@ static void describe_image(
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 		gpa_t gpa = place_segment_gpa(segment, handover->load_offset);
-		uint64_t mapped = mapped_size(image, segment, params->map, gpa);
+		uint64_t mapped = mapped_size(image, segment, spec->map, gpa);
 
 		print_range(out, gpa, segment->mem_size);
 		fprintf(out,
@@ -178,19 +177,19 @@ static void dump_table(
 	}
 }
 
-void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_params *params,
+void boot_describe(FILE *out, const struct guest_mem *mem, const struct boot_spec *spec,
 	const struct handover *handover)
 {
 	const struct hvm_start_info *info = peek(mem, handover->start_info, sizeof(*info));
 	const struct acpi_tables *acpi = &handover->acpi;
 
-	describe_file(out, params->kernel ? params->kernel : params->image);
-	if (params->kernel)
+	describe_file(out, spec->kernel ? spec->kernel : spec->image);
+	if (spec->kernel)
 		fprintf(out, "through: pvh-shim\n");
-	describe_image(out, params, handover);
+	describe_image(out, spec, handover);
 	describe_start_info(out, handover->start_info, info);
 	describe_memmap(out, mem, info);
-	describe_modules(out, mem, info, params->kernel);
+	describe_modules(out, mem, info, spec->kernel);
 	describe_cmdline(out, mem, info);
 	fprintf(out, "ACPI tables:\n");
 	dump_table(out, mem, "RSDP", acpi->rsdp, acpi->rsdp_size);

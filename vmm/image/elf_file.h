@@ -6,7 +6,7 @@
 #ifndef IMAGE_ELF_FILE_H
 #define IMAGE_ELF_FILE_H
 
-#include "image/file.h"
+#include "image/window.h"
 #include "util/diag.h"
 
 #include <elf.h>

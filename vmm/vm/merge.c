@@ -54,14 +54,14 @@ static int merge_kernel(const struct vm *vm, const struct elf_image *elf)
 	return ret;
 }
 
-int vm_merge(struct vm *vm, const struct boot_params *params, struct diag *diag)
+int vm_merge(struct vm *vm, const struct boot_spec *spec, struct diag *diag)
 {
 	enum merge merge = vm->host->config->merge;
 	int ret;
 
 	if (merge == MERGE_NONE)
 		return 0;
-	if (merge == MERGE_KERNEL && params->kernel) {
+	if (merge == MERGE_KERNEL && spec->kernel) {
 		log_warn("--merge kernel: nothing will be merged, as through pvh-shim the kernel "
 			 "chooses its own place; --merge all merges all memory");
 		return 0;
@@ -69,7 +69,7 @@ int vm_merge(struct vm *vm, const struct boot_params *params, struct diag *diag)
 	if (merge == MERGE_ALL)
 		ret = merge_all(&vm->mem);
 	else
-		ret = merge_kernel(vm, &params->image->elf);
+		ret = merge_kernel(vm, &spec->image->elf);
 	if (ret)
 		return diag_fail(diag, ENOTSUP,
 			"--merge: this host's kernel cannot merge pages (CONFIG_KSM): %s; leave "

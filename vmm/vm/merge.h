@@ -9,6 +9,6 @@
  * and diag if the host's kernel cannot.  A host that can, but does not at present, is worth a
  * warning.
  */
-int vm_merge(struct vm *vm, const struct boot_params *params, struct diag *diag);
+int vm_merge(struct vm *vm, const struct boot_spec *spec, struct diag *diag);
 
 #endif

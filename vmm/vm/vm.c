@@ -238,14 +238,14 @@ void vm_release(struct vm *vm)
 	guest_mem_fini(&vm->mem);
 }
 
-int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag)
+int vm_load(struct vm *vm, const struct boot_spec *spec, struct diag *diag)
 {
 	struct diag reason;
-	int ret = boot_load(&vm->readers, params, &vm->handover, &reason);
+	int ret = boot_load(&vm->readers, spec, &vm->handover, &reason);
 
 	if (ret)
 		return diag_fail(diag, -ret, "%s: %s", vm->host->config->kernel, reason.text);
-	ret = vm_merge(vm, params, diag);
+	ret = vm_merge(vm, spec, diag);
 	if (ret)
 		return ret;
 	timeline_record(vm->host->timeline, TIMELINE_LOADED);

@@ -78,7 +78,7 @@ int vm_init(struct vm *vm, struct diag *diag);
 void vm_fini(struct vm *vm);
 
 /* The diag names the kernel, or the option that is in the way. */
-int vm_load(struct vm *vm, const struct boot_params *params, struct diag *diag);
+int vm_load(struct vm *vm, const struct boot_spec *spec, struct diag *diag);
 
 /* The console must be there. */
 int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag);

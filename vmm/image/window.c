@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* file.c - look at a file that may lie about itself or change meanwhile */
+/* window.c - look at a file that may lie about itself or change meanwhile */
 
-#include "image/file.h"
+#include "image/window.h"
 
 #include "util/bits.h"
 #include "util/file.h"

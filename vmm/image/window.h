@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* file.h - look at a file that may lie about itself or change meanwhile
+/* window.h - look at a file that may lie about itself or change meanwhile
  *
  * Files of other people are never mapped for parsing: whoever cuts one would kill the process.
  */
-#ifndef IMAGE_FILE_H
-#define IMAGE_FILE_H
+#ifndef IMAGE_WINDOW_H
+#define IMAGE_WINDOW_H
 
 #include <stddef.h>
 #include <stdint.h>
