@@ -24,6 +24,10 @@ def test_entry(run, kernel):
     check(run(kernel))
 
 
+def test_stack_and_gdt_before_the_guest_has_its_own(run):
+    check(run("early", words=["word"]))
+
+
 @pytest.mark.parametrize("size", [32, 128, 256, 3071, 3072, 3073, 5120])
 def test_start_info(run, size):
     remarks = check(run("startinfo", "-m", f"{size}M"))

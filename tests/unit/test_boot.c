@@ -147,6 +147,14 @@ static void test_handover(void **state)
 	assert_memory_equal(map, f.handover.memmap.entry, info->memmap_entries * sizeof(*map));
 	/* A jump to the reset vector writes the reset register. */
 	assert_memory_equal(guest_mem_at(&f.mem, 0xffff0, 6), "\xb0\x01\xba\x02\x06\xee", 6);
+	/* Where esp points there is RAM for a stack; GDTR points at the segments of the entry. */
+	assert_true(memmap_is_ram(&f.handover.memmap, f.handover.stack - 4096, 4096));
+	assert_true(f.handover.stack - 4096 >= f.handover.gdt_at + sizeof(f.handover.gdt));
+	assert_true(f.handover.stack <= info->cmdline_paddr);
+	assert_true(f.handover.gdt_at >= info->memmap_paddr + 127 * sizeof(*map));
+	assert_memory_equal(guest_mem_at(&f.mem, f.handover.gdt_at, sizeof(f.handover.gdt)),
+		f.handover.gdt, sizeof(f.handover.gdt));
+	assert_int_equal(f.handover.gdt[1], 0x00cf9b000000ffff);
 	/* The BIOS data area and OSv's scratch space stay clear. */
 	for (const uint8_t *p = guest_mem_at(&f.mem, 0, 0x80000), *end = p + 0x80000; p < end; p++)
 		assert_int_equal(*p, 0);

@@ -18,7 +18,9 @@ _Static_assert(LAYOUT_START_INFO + sizeof(struct hvm_start_info) <= LAYOUT_MODLI
 _Static_assert(
 	LAYOUT_MODLIST + PLACE_MAX_MODULES * sizeof(struct hvm_modlist_entry) <= LAYOUT_MEMMAP,
 	"module list");
-_Static_assert(LAYOUT_MEMMAP + sizeof(((struct memmap *)0)->entry) <= LAYOUT_CMDLINE, "memory map");
+_Static_assert(LAYOUT_MEMMAP + sizeof(((struct memmap *)0)->entry) <= LAYOUT_GDT, "memory map");
+_Static_assert(LAYOUT_GDT + sizeof(((struct handover *)0)->gdt) <= LAYOUT_STACK - 4096, "GDT");
+_Static_assert(LAYOUT_STACK <= LAYOUT_CMDLINE, "stack");
 _Static_assert(LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE <= LAYOUT_LOW_RAM_END, "command line");
 
 static int check_cmdline(const struct boot_spec *spec, struct diag *diag)
@@ -186,6 +188,22 @@ static void write_reset_vector(const struct guest_mem *mem)
 	put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
 }
 
+/* The ABI leaves the table and the stack to the guest.  Some guests use both before they have any
+ * (KTF, Nanos), as other monitors happen to have them.  Present, 32 bits, all of 4 GiB, accessed;
+ * the TSS is busy, as the processor's task register says.
+ */
+static void write_gdt(const struct guest_mem *mem, struct handover *handover)
+{
+	static const uint64_t gdt[BOOT_GDT_SIZE] = {
+		0, 0x00cf9b000000ffff, /* execute, read */
+		0x00cf93000000ffff,    /* read, write */
+		0x00008b0000000067,    /* TSS at 0, 104 bytes */
+	};
+
+	memcpy(handover->gdt, gdt, sizeof(gdt));
+	put(mem, LAYOUT_GDT, gdt, sizeof(gdt));
+}
+
 int boot_load(struct readers *readers, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag)
 {
@@ -196,7 +214,11 @@ int boot_load(struct readers *readers, const struct boot_spec *spec, struct hand
 	const struct guest_mem *mem = readers->mem;
 	int ret;
 
-	*handover = (struct handover){ .start_info = LAYOUT_START_INFO };
+	*handover = (struct handover){
+		.start_info = LAYOUT_START_INFO,
+		.stack = LAYOUT_STACK,
+		.gdt_at = LAYOUT_GDT,
+	};
 	if (!guest_mem_at(mem, 0, LAYOUT_HIGH_RAM))
 		return diag_fail(diag, ENOSPC,
 			"memory below 1 MiB cannot hold what PVH hands over: give the guest 32M or more");
@@ -219,6 +241,7 @@ int boot_load(struct readers *readers, const struct boot_spec *spec, struct hand
 			"the ACPI tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
 			spec->n_cpus);
 	write_reset_vector(mem);
+	write_gdt(mem, handover);
 	write_start_info(mem, spec, handover);
 	return 0;
 }

@@ -35,10 +35,16 @@ struct boot_spec {
 	uint32_t n_virtio_slots;
 };
 
+/* The segments of the entry, in the order of their selectors: 0, 0x8 code, 0x10 data, 0x18 TSS. */
+#define BOOT_GDT_SIZE 4
+
 /* What was handed over, and where. */
 struct handover {
-	uint32_t entry;      /* first instruction */
-	gpa_t start_info;    /* %ebx */
+	uint32_t entry;   /* first instruction */
+	gpa_t start_info; /* %ebx */
+	gpa_t stack;      /* %esp */
+	gpa_t gdt_at;     /* GDTR */
+	uint64_t gdt[BOOT_GDT_SIZE];
 	int64_t load_offset; /* added to every address of the image (PHYS32_RELOC); usually 0 */
 	struct place_taken
 		taken; /* with the modules: pvh-shim's kernel, if any; the initrd, if any */

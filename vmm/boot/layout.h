@@ -4,6 +4,8 @@
  *   0x00000000  zero: page 0, the BIOS data area (Linux reads 0x40e and 0x413, they must read 0)
  *   0x00001000  free: OSv and Xen put their own early data between 0x1000 and 0x7c00
  *   0x00080000  start info, module list, memory map, each 8-aligned, in writable RAM
+ *   0x00080d00  GDT, for guests that reload a segment before they have a table of their own
+ *   0x00081000  a page of stack, for guests that call before they have set ESP
  *   0x00082000  kernel command line (Linux copies 2048 bytes from here, NUL or not: all is RAM)
  *   0x000a0000  hole
  *   0x000e0000  ACPI tables, RSDP first, reserved in the map
@@ -19,6 +21,8 @@
 #define LAYOUT_START_INFO   0x80000u
 #define LAYOUT_MODLIST      0x80040u
 #define LAYOUT_MEMMAP       0x80100u
+#define LAYOUT_GDT          0x80d00u
+#define LAYOUT_STACK        0x82000u /* the stack's end: it grows down to the GDT */
 #define LAYOUT_CMDLINE      0x82000u
 #define LAYOUT_CMDLINE_SIZE 0x10000u /* with the NUL */
 #define LAYOUT_LOW_RAM_END  0xa0000u

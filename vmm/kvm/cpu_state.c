@@ -52,25 +52,38 @@ int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag)
 		entries[n].index);
 }
 
-/* limit is in bytes here, whatever the granularity bit says. */
-static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
+/* What the processor keeps of a descriptor that it loads.  The limit is in bytes here, whatever the
+ * granularity bit says.
+ */
+static struct kvm_segment segment_of(const struct vcpu_entry *entry, uint16_t selector)
 {
+	uint64_t d = entry->gdt[selector / sizeof(d)];
+	uint32_t limit = (uint32_t)((d & 0xffff) | (d >> 32 & 0xf0000));
+	bool pages = d >> 55 & 1;
+
 	return (struct kvm_segment){
-		.base = 0,
-		.limit = 0xffffffff,
+		.base = (d >> 16 & 0xffffff) | (d >> 32 & 0xff000000),
+		.limit = pages ? limit << 12 | 0xfff : limit,
 		.selector = selector,
-		.type = type,
-		.present = 1,
-		.db = 1,
-		.s = 1,
-		.g = 1,
+		.type = d >> 40 & 0xf,
+		.s = d >> 44 & 1,
+		.dpl = d >> 45 & 3,
+		.present = d >> 47 & 1,
+		.avl = d >> 52 & 1,
+		.l = d >> 53 & 1,
+		.db = d >> 54 & 1,
+		.g = pages,
 	};
 }
 
-int vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info, struct diag *diag)
+int vcpu_set_pvh_entry(struct vcpu *vcpu, const struct vcpu_entry *entry, struct diag *diag)
 {
-	struct kvm_regs regs = { .rip = entry, .rbx = start_info, .rflags = EFLAGS_FIXED };
-	struct kvm_segment data = flat_segment(0x10, 0x3); /* read/write, accessed */
+	struct kvm_regs regs = {
+		.rip = entry->eip,
+		.rbx = entry->ebx,
+		.rsp = entry->esp,
+		.rflags = EFLAGS_FIXED,
+	};
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
@@ -79,15 +92,14 @@ int vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info, s
 	sregs.cr3 = 0;
 	sregs.cr4 = 0;
 	sregs.efer = 0;
-	sregs.cs = flat_segment(0x8, 0xb); /* execute/read, accessed */
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.tr = (struct kvm_segment){
-		.limit = 0x67, .selector = 0x18, .type = 0xb, .present = 1 /* busy 32-bit TSS */
-	};
+	sregs.cs = segment_of(entry, 0x8);
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = segment_of(entry, 0x10);
+	sregs.tr = segment_of(entry, 0x18);
 	sregs.ldt = (struct kvm_segment){ .type = 0x2, .unusable = 1 };
-	/* No descriptor tables: the ABI promises none, and a guest that relies on ours is broken.
-	 */
 	memset(&sregs.gdt, 0, sizeof(sregs.gdt));
+	sregs.gdt.base = entry->gdt_gpa;
+	sregs.gdt.limit = entry->gdt_limit;
+	/* No IDT: the ABI promises none, and there is nothing to say in one. */
 	memset(&sregs.idt, 0, sizeof(sregs.idt));
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs))
 		return diag_fail(diag, errno, "KVM_SET_SREGS: %s", strerror(errno));

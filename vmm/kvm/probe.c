@@ -28,6 +28,17 @@ static const uint8_t probe_code[] = {
 	0xf4,       /*    hlt */
 };
 
+static const uint64_t probe_gdt[] = {
+	0, 0x00cf9b000000ffff, /* code: 4 GiB */
+	0x00cf93000000ffff,    /* data: 4 GiB */
+	0x00008b0000000067,    /* TSS */
+};
+
+static const struct vcpu_entry probe_entry = {
+	.eip = PROBE_ENTRY,
+	.gdt = probe_gdt, /* in the processor alone: the code loads no segment */
+};
+
 static int probe_round(struct vcpu *vcpu, uint32_t turns, uint64_t *ns, struct diag *diag)
 {
 	struct kvm_regs regs = { .rip = PROBE_ENTRY, .rcx = turns, .rflags = 2 };
@@ -90,7 +101,7 @@ int64_t kvm_probe_speed(struct diag *diag)
 	if (!speed)
 		speed = vcpu_set_up(&vcpu, &kvm, 1, diag);
 	if (!speed)
-		speed = vcpu_set_pvh_entry(&vcpu, PROBE_ENTRY, 0, diag);
+		speed = vcpu_set_pvh_entry(&vcpu, &probe_entry, diag);
 	if (!speed)
 		speed = probe_measure(&vcpu, diag);
 	vcpu_fini(&vcpu);

@@ -58,11 +58,20 @@ int vcpu_create(
 int vcpu_set_up(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag);
 void vcpu_fini(struct vcpu *vcpu);
 
-/* Put the boot CPU at the PVH entry: 32-bit protected mode, flat segments, paging off, %ebx =
- * start_info (Xen docs/misc/pvh.pandoc).  The others stay as reset left them, waiting for INIT and
- * SIPI.
+/* What the boot CPU starts with.  The segments are those of the GDT in guest memory, which the
+ * guest may so load again: selectors 0x8 code, 0x10 data, 0x18 TSS.
  */
-int vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info, struct diag *diag);
+struct vcpu_entry {
+	uint32_t eip, ebx, esp;
+	const uint64_t *gdt; /* four descriptors, Intel SDM vol. 3, 3.4.5 */
+	uint32_t gdt_gpa;    /* where the guest has them, and GDTR's limit */
+	uint16_t gdt_limit;
+};
+
+/* Put the boot CPU at the PVH entry: 32-bit protected mode, paging off (Xen
+ * docs/misc/pvh.pandoc).  The others stay as reset left them, waiting for INIT and SIPI.
+ */
+int vcpu_set_pvh_entry(struct vcpu *vcpu, const struct vcpu_entry *entry, struct diag *diag);
 
 /* Start the thread of vCPU `id`.  vcpu_stop() ends it soon, from any thread; vcpu_join() waits.
  * -errno and diag.

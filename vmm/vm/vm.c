@@ -153,6 +153,21 @@ static int vm_create(struct vm *vm, struct diag *diag)
 	return 0;
 }
 
+static int vm_set_entry(const struct vm *vm, struct vcpu *vcpu, struct diag *diag)
+{
+	const struct handover *handover = &vm->handover;
+	const struct vcpu_entry entry = {
+		.eip = handover->entry,
+		.ebx = (uint32_t)handover->start_info,
+		.esp = (uint32_t)handover->stack,
+		.gdt_gpa = (uint32_t)handover->gdt_at,
+		.gdt_limit = sizeof(handover->gdt) - 1,
+		.gdt = handover->gdt,
+	};
+
+	return vcpu_set_pvh_entry(vcpu, &entry, diag);
+}
+
 static int vm_create_vcpu(struct vm *vm, struct vcpu *vcpu, struct diag *diag)
 {
 	bool boot = vcpu->id == 0;
@@ -174,8 +189,7 @@ static int vm_create_vcpu(struct vm *vm, struct vcpu *vcpu, struct diag *diag)
 	ret = vm_start_await(&vm->start, VM_STAGE_LOADED, diag);
 	if (ret)
 		return ret;
-	return vcpu_set_pvh_entry(
-		vcpu, vm->handover.entry, (uint32_t)vm->handover.start_info, diag);
+	return vm_set_entry(vm, vcpu, diag);
 }
 
 static bool vcpu_starting(void *ctx, struct vcpu *vcpu)
