@@ -61,6 +61,6 @@ void guest_main(void)
 	check(true, "each segment can be reloaded with the selector that it had");
 	check_equal(pushed, 1, "esp points at memory");
 	check_equal(info->magic, PVH_START_MAGIC, "a stack does not reach the start info");
-	check_equal(*command_line(), 'w', "nor the command line");
+	check(*command_line() > ' ', "nor the command line");
 	checks_done();
 }

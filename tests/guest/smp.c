@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* smp.c - start every CPU that the MADT lists by INIT and SIPI; each tells who it is */
+/* smp.c - start every CPU that the MADT lists by INIT and SIPI; each tells who it is
+ *
+ * With the word "soft-off" nobody enables its local APIC by the spurious vector register, as
+ * nothing that a start needs asks for it (TamaGo).
+ */
 
 #include "guest.h"
 
@@ -14,6 +18,7 @@ struct cpu {
 
 static struct cpu cpus[MAX_CPUS];
 static volatile uint32_t n_here;
+static bool soft_off;
 extern uint8_t stacks[MAX_CPUS][1024];
 uint8_t stacks[MAX_CPUS][1024] __attribute__((aligned(16)));
 
@@ -65,7 +70,8 @@ void ap_main(uint32_t id)
 		cpu->leafb_id = b.edx;
 		cpu->leafb_cpus = b.ebx & 0xffff;
 	}
-	lapic_enable();
+	if (!soft_off)
+		lapic_enable();
 	cpu->apic_id = lapic_id();
 	cpu->apic_base = (uint32_t)read_msr(0x1b);
 	__asm__ volatile("movl %%cr0, %0" : "=r"(cpu->cr0));
@@ -132,7 +138,9 @@ void guest_main(void)
 	extern const uint8_t gdt_pointer[];
 	uint8_t *to = (uint8_t *)TRAMPOLINE;
 
-	lapic_enable();
+	soft_off = bytes_equal(command_line(), "soft-off", 9);
+	if (!soft_off)
+		lapic_enable();
 	for (const uint8_t *from = trampoline; from < trampoline_end; from++)
 		*to++ = *from;
 	for (uint32_t i = 0; i < 6; i++)

@@ -52,6 +52,17 @@ int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag)
 		entries[n].index);
 }
 
+int cpu_state_announce_apic(struct vcpu *vcpu, struct diag *diag)
+{
+	struct kvm_lapic_state lapic;
+
+	/* Its state stays as it is; but whenever one is set, the map is made anew. */
+	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) || ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic))
+		return diag_fail(
+			diag, errno, "vCPU %u: KVM_SET_LAPIC: %s", vcpu->id, strerror(errno));
+	return 0;
+}
+
 /* What the processor keeps of a descriptor that it loads.  The limit is in bytes here, whatever the
  * granularity bit says.
  */

@@ -21,4 +21,11 @@ void cpu_state_patch_cpuid(
 /* What firmware would have set: memory write-back by default, fast string operations on. */
 int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag);
 
+/* Have KVM learn of this vCPU's local APIC.  The map by which KVM delivers interrupts is made as a
+ * vCPU is created, without that vCPU, and anew when some APIC changes.  A guest that starts the
+ * others while its own APIC is software-disabled, as reset leaves it, changes none: the vCPU
+ * created last would miss INIT and SIPI.  -errno and diag.
+ */
+int cpu_state_announce_apic(struct vcpu *vcpu, struct diag *diag);
+
 #endif

@@ -62,7 +62,11 @@ int vcpu_set_up(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, 
 {
 	int ret = cpu_state_set_cpuid(vcpu, kvm, n_vcpus, diag);
 
-	return ret ? ret : cpu_state_set_msrs(vcpu, diag);
+	if (!ret)
+		ret = cpu_state_set_msrs(vcpu, diag);
+	if (!ret && n_vcpus > 1)
+		ret = cpu_state_announce_apic(vcpu, diag);
+	return ret;
 }
 
 void vcpu_fini(struct vcpu *vcpu)
