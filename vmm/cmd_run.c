@@ -246,7 +246,7 @@ static enum exit_code run_guest(struct run *run)
 		outcome = run_once(run, &host);
 	while (outcome == EXIT_REBOOT && run->config.on_reboot == ON_REBOOT_RESTART);
 	if (host.console)
-		console_destroy(host.console);
+		console_destroy(host.console, -1);
 	return outcome;
 }
 

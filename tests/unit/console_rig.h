@@ -86,14 +86,19 @@ static inline void give_back(struct rig *rig)
 	}
 }
 
-static inline void close_console(struct rig *rig)
+static inline void close_console_in_a_hurry(struct rig *rig, int hurry_fd)
 {
 	if (rig->console && rig->attached)
 		console_detach(rig->console);
 	if (rig->console)
-		console_destroy(rig->console);
+		console_destroy(rig->console, hurry_fd);
 	rig->console = NULL;
 	rig->attached = false;
+}
+
+static inline void close_console(struct rig *rig)
+{
+	close_console_in_a_hurry(rig, -1);
 }
 
 static inline int tear_down(void **state)

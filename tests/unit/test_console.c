@@ -13,11 +13,11 @@ static size_t fill(struct rig *rig)
 	uint64_t start = timeline_now();
 	size_t n = 0;
 
-	while (n < 4 * CONSOLE_RING_SIZE && send_byte(rig, pattern(n)))
+	while (n < 4 * OUTPUT_RING_SIZE && send_byte(rig, pattern(n)))
 		n++;
 	n++;
 	assert_true(timeline_now() - start < 1000 * MS);
-	assert_true(n >= CONSOLE_RING_SIZE - CONSOLE_RING_SLACK && n < 2 * CONSOLE_RING_SIZE);
+	assert_true(n >= OUTPUT_RING_SIZE - OUTPUT_RING_SLACK && n < 2 * OUTPUT_RING_SIZE);
 	assert_false(can_send(rig));
 	return n;
 }
@@ -108,12 +108,12 @@ static void test_output_is_gathered(void **state)
 }
 
 /* However standard output can be written to, a reader that sleeps holds nobody. */
-static void check_no_waiting(struct rig *rig, enum console_out kind)
+static void check_no_waiting(struct rig *rig, enum stream_kind kind)
 {
 	struct reader reader;
 	size_t n;
 
-	assert_int_equal(rig->console->out_kind, kind);
+	assert_int_equal(rig->console->out.stream.kind, kind);
 	attach(rig);
 	n = fill(rig);
 	turn(rig, 20);
@@ -141,8 +141,8 @@ static void test_socket_does_not_block(void **state)
 	close(rig->reader);
 	rig->reader = ends[0];
 	rig->console = console_open_stdio(&rig->diag);
-	assert_int_equal(rig->console->out_fd, STDOUT_FILENO);
-	check_no_waiting(rig, CONSOLE_OUT_SOCKET);
+	assert_int_equal(rig->console->out.stream.fd, STDOUT_FILENO);
+	check_no_waiting(rig, STREAM_SOCKET);
 }
 
 /* Where it cannot be opened once more, as when it is another user's terminal. */
@@ -151,14 +151,14 @@ static void test_shared_output_does_not_block(void **state)
 	struct rig *rig = *state;
 
 	open_stdio(rig, -1);
-	assert_int_equal(rig->console->out_kind, CONSOLE_OUT_NON_BLOCKING);
-	assert_int_not_equal(rig->console->out_fd, STDOUT_FILENO);
+	assert_int_equal(rig->console->out.stream.kind, STREAM_NON_BLOCKING);
+	assert_int_not_equal(rig->console->out.stream.fd, STDOUT_FILENO);
 	assert_false(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK);
-	close(rig->console->out_fd);
-	rig->console->owns_out = false;
-	rig->console->out_fd = STDOUT_FILENO;
-	rig->console->out_kind = CONSOLE_OUT_BLOCKING;
-	check_no_waiting(rig, CONSOLE_OUT_BLOCKING);
+	close(rig->console->out.stream.fd);
+	rig->console->out.stream.is_owned = false;
+	rig->console->out.stream.fd = STDOUT_FILENO;
+	rig->console->out.stream.kind = STREAM_SHARED;
+	check_no_waiting(rig, STREAM_SHARED);
 }
 
 /* ptmx opened once more is another terminal. */
@@ -170,8 +170,8 @@ static void test_terminal_end_is_not_opened_anew(void **state)
 	assert_true(master >= 0);
 	dup2(master, STDOUT_FILENO);
 	rig->console = console_open_stdio(&rig->diag);
-	assert_int_equal(rig->console->out_kind, CONSOLE_OUT_BLOCKING);
-	assert_int_equal(rig->console->out_fd, STDOUT_FILENO);
+	assert_int_equal(rig->console->out.stream.kind, STREAM_SHARED);
+	assert_int_equal(rig->console->out.stream.fd, STDOUT_FILENO);
 	close(master);
 }
 
@@ -185,7 +185,7 @@ static void test_slow_reader_holds_nobody_and_loses_nothing(void **state)
 	attach(rig);
 	n = fill(rig);
 	/* The driver writes the rest of its FIFO without looking. */
-	for (int i = 1; i < CONSOLE_RING_SLACK; i++)
+	for (int i = 1; i < OUTPUT_RING_SLACK; i++)
 		assert_false(send_byte(rig, pattern(n++)));
 	turn(rig, 50);
 	assert_int_equal(rig->n_room, 0);
@@ -212,11 +212,35 @@ static void test_slow_reader_gets_all_at_the_end(void **state)
 	open_stdio(rig, -1);
 	attach(rig);
 	n = fill(rig);
-	start_reader(rig, &reader, 350);
+	rig->console->out.stall_ms = 500;
+	rig->console->out.finish_ms = 60000;
+	start_reader(rig, &reader, 50);
 	close_console(rig);
 	finish_reader(&reader);
-	assert_true(timeline_now() - start > CONSOLE_STALL_MS * MS);
+	assert_true(timeline_now() - start > 500 * MS);
 	assert_int_equal(reader.n, n);
+	assert_int_equal(reader.n_wrong, 0);
+}
+
+/* Always alive, and never ready. */
+static void test_slow_reader_does_not_hold_the_end(void **state)
+{
+	struct rig *rig = *state;
+	struct reader reader;
+	uint64_t start;
+	size_t n;
+
+	open_stdio(rig, -1);
+	attach(rig);
+	n = fill(rig);
+	rig->console->out.stall_ms = 60000;
+	rig->console->out.finish_ms = 200;
+	start_reader(rig, &reader, 50);
+	start = timeline_now();
+	close_console(rig);
+	assert_true(timeline_now() - start < 2000 * MS);
+	finish_reader(&reader);
+	assert_true(reader.n < n);
 	assert_int_equal(reader.n_wrong, 0);
 }
 
@@ -228,22 +252,24 @@ static void test_dead_reader(void **state)
 
 	open_stdio(rig, -1);
 	attach(rig);
+	rig->console->out.stall_ms = 400;
 	fill(rig);
-	turn(rig, CONSOLE_STALL_MS / 2);
+	turn(rig, 100);
 	assert_int_equal(rig->n_room, 0); /* not dead yet */
-	turn(rig, 2 * CONSOLE_STALL_MS);
-	assert_true(rig->n_room > 0); /* a driver that waits for its interrupt is told */
+	while (!rig->n_room)              /* a driver that waits for its interrupt is told */
+		turn(rig, 100);
 	assert_true(can_send(rig));
 	start = timeline_now();
 	n_room = rig->n_room;
 	for (size_t i = 0; i < 100000; i++)
 		assert_true(send_byte(rig, 'x'));
 	assert_true(timeline_now() - start < 1000 * MS);
-	assert_true(rig->console->n_dropped >= 100000 - CONSOLE_RING_SIZE / 4);
+	assert_true(rig->console->out.n_dropped >= 100000 - OUTPUT_RING_SIZE / 4);
 	assert_int_equal(rig->n_room, n_room);
+	rig->console->out.finish_ms = 60000;
 	start = timeline_now();
 	close_console(rig); /* it is known to be dead */
-	assert_true(timeline_now() - start < 500 * MS);
+	assert_true(timeline_now() - start < 10000 * MS);
 }
 
 static void test_end_waits_a_while_for_an_unread_pipe(void **state)
@@ -254,10 +280,32 @@ static void test_end_waits_a_while_for_an_unread_pipe(void **state)
 	open_stdio(rig, -1);
 	attach(rig);
 	fill(rig);
+	rig->console->out.stall_ms = 300;
+	rig->console->out.finish_ms = 60000;
 	start = timeline_now();
 	close_console(rig);
-	assert_true(timeline_now() - start < (CONSOLE_STALL_MS + 500) * MS);
-	assert_true(timeline_now() - start > CONSOLE_STALL_MS / 2 * MS);
+	assert_true(timeline_now() - start < 10000 * MS);
+	assert_true(timeline_now() - start > 150 * MS);
+}
+
+/* A signal, say: what nobody reads is not waited for. */
+static void test_end_in_a_hurry(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t start;
+	int hurry[2];
+
+	open_stdio(rig, -1);
+	attach(rig);
+	fill(rig);
+	rig->console->out.stall_ms = rig->console->out.finish_ms = 60000;
+	assert_int_equal(pipe2(hurry, O_CLOEXEC), 0);
+	assert_int_equal(write(hurry[1], "", 1), 1);
+	start = timeline_now();
+	close_console_in_a_hurry(rig, hurry[0]);
+	assert_true(timeline_now() - start < 10000 * MS);
+	close(hurry[0]);
+	close(hurry[1]);
 }
 
 /* A long silence of the guest is not the reader's fault. */
@@ -271,10 +319,10 @@ static void test_silence_is_no_stall(void **state)
 	send_byte(rig, 'x');
 	assert_int_equal(read(rig->reader, &byte, 1), 1);
 	turn(rig, 20);
-	assert_int_equal(rig->console->count, 0);
-	rig->console->progress_ns -= 10 * CONSOLE_STALL_MS * MS;
+	assert_int_equal(rig->console->out.count, 0);
+	rig->console->out.progress_ns -= 10 * rig->console->out.stall_ms * MS;
 	fill(rig); /* says stop, and drops nothing */
-	assert_int_equal(rig->console->n_dropped, 0);
+	assert_int_equal(rig->console->out.n_dropped, 0);
 }
 
 /* Nor does it cost the end its patience. */
@@ -289,7 +337,7 @@ static void test_end_after_a_silence(void **state)
 	send_byte(rig, 'x');
 	assert_int_equal(read(rig->reader, &byte, 1), 1);
 	turn(rig, 20);
-	rig->console->progress_ns -= 10 * CONSOLE_STALL_MS * MS;
+	rig->console->out.progress_ns -= 10 * rig->console->out.stall_ms * MS;
 	start = timeline_now();
 	close_console(rig);
 	assert_true(timeline_now() - start < 500 * MS);
@@ -320,7 +368,7 @@ static void test_null(void **state)
 
 	rig->console = console_open_null(&rig->diag);
 	attach(rig);
-	for (size_t i = 0; i < 3 * CONSOLE_RING_SIZE; i++)
+	for (size_t i = 0; i < 3 * OUTPUT_RING_SIZE; i++)
 		assert_true(send_byte(rig, 'x'));
 	want_input(rig, 16);
 	turn(rig, 20);
@@ -361,12 +409,12 @@ static void test_full_device(void **state)
 
 	rig->console = console_open_file("/dev/full", &rig->diag);
 	attach(rig);
-	for (size_t i = 0; i < 3 * CONSOLE_RING_SIZE; i++) {
+	for (size_t i = 0; i < 3 * OUTPUT_RING_SIZE; i++) {
 		send_byte(rig, 'x');
 		if (i == 100)
 			turn(rig, 50);
 	}
-	assert_true(rig->console->broken);
+	assert_true(rig->console->out.is_broken);
 	assert_true(can_send(rig));
 }
 
@@ -380,8 +428,10 @@ int main(void)
 		TEST(test_terminal_end_is_not_opened_anew),
 		TEST(test_slow_reader_holds_nobody_and_loses_nothing),
 		TEST(test_slow_reader_gets_all_at_the_end),
+		TEST(test_slow_reader_does_not_hold_the_end),
 		TEST(test_dead_reader),
 		TEST(test_end_waits_a_while_for_an_unread_pipe),
+		TEST(test_end_in_a_hurry),
 		TEST(test_silence_is_no_stall),
 		TEST(test_end_after_a_silence),
 		TEST(test_reader_that_left),

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* console.h - the host's end of the guest's serial line
  *
- * Output is gathered in a ring and written a line at a time, without ever blocking: by the vCPU
- * that completes the line, or by the loop when the reader was slow.  When the ring is full the
- * guest sees a busy line; when the reader has taken nothing for CONSOLE_STALL_MS, further output is
- * dropped and counted: a dead reader must not hold a guest for ever.  Input is read only as the
- * guest takes it, except from a terminal, where the escape key must always work.
+ * Output goes by output.h, which never blocks.  Input is read only as the guest takes it, except
+ * from a terminal, where the escape key must always work.
  *
  * While attached, everything here is guarded by the lock that console_attach() was given.
  */
 #ifndef HOST_CONSOLE_H
 #define HOST_CONSOLE_H
 
+#include "host/output.h"
 #include "loop/loop.h"
 #include "util/diag.h"
 
@@ -20,9 +18,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONSOLE_RING_SIZE  65536
-#define CONSOLE_RING_SLACK 16 /* a guest that was told of room sends a whole FIFO unasked */
-#define CONSOLE_STALL_MS   2000
 #define CONSOLE_TYPE_AHEAD 256
 #define CONSOLE_ESCAPE_KEY 0x01 /* Ctrl-A; then x quits, Ctrl-A sends itself */
 
@@ -34,39 +29,21 @@ struct console_ops {
 	void (*escape)(void *ctx); /* the operator wants to quit */
 };
 
-/* How to write without waiting. */
-enum console_out {
-	CONSOLE_OUT_NON_BLOCKING, /* the file is so, or never blocks for long: a regular file */
-	CONSOLE_OUT_SOCKET,       /* each call says so */
-	CONSOLE_OUT_BLOCKING,     /* shared with others, who want it to block: byte by byte */
-};
-
 struct console {
-	int in_fd, out_fd; /* -1: none */
-	int extra_fd;      /* a pty's other end, kept open so that the line never hangs up */
-	enum console_out out_kind;
-	bool owns_out;    /* close out_fd */
+	int in_fd;        /* -1: none */
+	int extra_fd;     /* a pty's other end, kept open so that the line never hangs up */
 	bool is_terminal; /* in_fd is a terminal in raw mode */
 
 	const struct console_ops *ops;
 	void *ctx;
 	struct loop *loop;
-	struct loop_source in, out, wake, timer;
+	struct loop_source in, wake;
 
-	/* Output */
-	bool out_watched, ticking, broken, want_room;
-	size_t head, count;
-	uint64_t progress_ns; /* when the reader last took something, or had nothing to take */
-	uint64_t n_dropped;
-
-	/* Input */
 	bool in_ended, in_watched, in_always_ready, escaped;
 	uint8_t ahead[CONSOLE_TYPE_AHEAD];
 	size_t n_ahead;
 
-	/* Of the output.  Last, and not set to zero: a page of it costs nothing before it is used.
-	 */
-	uint8_t ring[CONSOLE_RING_SIZE];
+	struct output out; /* last: the end of it is not set to zero */
 };
 
 /* Ways to open one; heap memory, or NULL and diag.  The terminal goes raw in console_attach(). */
@@ -75,8 +52,8 @@ struct console *console_open_file(const char *path, struct diag *diag);
 struct console *console_open_pty(struct diag *diag); /* says where on standard error */
 struct console *console_open_null(struct diag *diag);
 
-/* Write out what is left (as long as somebody reads it), restore the terminal, free. */
-void console_destroy(struct console *console);
+/* Write out what is left (see output_fini() for how long), free. */
+void console_destroy(struct console *console, int hurry_fd);
 
 /* Connect to a guest; `lock` guards both sides.  0 or -errno and diag. */
 int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *lock,
