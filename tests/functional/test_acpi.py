@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
-TABLES = ["APIC", "DSDT", "FACP", "SPCR", "XSDT"]
+TABLES = ["APIC", "DSDT", "FACP", "RSDT", "SPCR", "XSDT"]
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("iasl") or not shutil.which("acpixtract"),

@@ -166,8 +166,8 @@ static bool table_is_good(const struct acpi_header *table)
 static void check_acpi(const struct hvm_start_info *info)
 {
 	const uint8_t *rsdp = (const uint8_t *)(uint32_t)info->rsdp_paddr;
-	const struct acpi_header *xsdt, *fadt;
-	bool good = true;
+	const struct acpi_header *rsdt, *xsdt, *fadt;
+	bool good = true, same = true;
 
 	check(info->rsdp_paddr && !(info->rsdp_paddr >> 32), "RSDP: there, below 4 GiB");
 	check(bytes_equal(rsdp, "RSD PTR ", 8), "RSDP: signature");
@@ -180,6 +180,12 @@ static void check_acpi(const struct hvm_start_info *info)
 		good &= table_is_good(
 			*(const struct acpi_header *const *)((const uint8_t *)xsdt + at));
 	check(good, "every table: size, sum, place");
+	/* All that NuttX reads. */
+	rsdt = *(const struct acpi_header *const *)(rsdp + 16);
+	check(bytes_equal(rsdt, "RSDT", 4) && table_is_good(rsdt), "RSDT: signature, sum, place");
+	for (uint32_t i = 0; 36 + 8 * i < xsdt->size; i++)
+		same &= read32((uint32_t)rsdt + 36 + 4 * i) == read32((uint32_t)xsdt + 36 + 8 * i);
+	check(same && (rsdt->size - 36) * 2 == xsdt->size - 36, "RSDT: the XSDT's tables");
 	fadt = acpi_table("FACP");
 	check(fadt != NULL, "FADT: there");
 	if (fadt)

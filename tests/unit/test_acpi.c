@@ -218,26 +218,28 @@ static const uint8_t *table_at(gpa_t gpa, const char *signature)
 	return t;
 }
 
-/* The n-th table the XSDT names. */
+/* The n-th table that XSDT and RSDT name. */
 static const uint8_t *root(size_t n, const char *signature)
 {
 	const uint8_t *rsdp = at(tables.rsdp, 36);
-	const uint8_t *xsdt;
+	const uint8_t *rsdt, *xsdt;
 
 	assert_memory_equal(rsdp, "RSD PTR ", 8);
 	assert_int_equal(sum(rsdp, 20), 0);
 	assert_int_equal(sum(rsdp, 36), 0);
 	assert_int_equal(rsdp[15], 2);
-	assert_int_equal(le(rsdp + 16, 4), 0);
 	assert_int_equal(le(rsdp + 20, 4), 36);
 	xsdt = table_at(le(rsdp + 24, 8), "XSDT");
-	assert_int_equal((le(xsdt + 4, 4) - 36) / 8, 3);
+	assert_int_equal(le(xsdt + 4, 4), 36 + 3 * 8);
+	rsdt = table_at(le(rsdp + 16, 4), "RSDT");
+	assert_int_equal(le(rsdt + 4, 4), 36 + 3 * 4);
+	assert_int_equal(le(rsdt + 36 + 4 * n, 4), le(xsdt + 36 + 8 * n, 8));
 	return table_at(le(xsdt + 36 + 8 * n, 8), signature);
 }
 
 static void test_references(void **state)
 {
-	static const char *const order[] = { "DSDT", "FACP", "APIC", "SPCR", "XSDT" };
+	static const char *const order[] = { "DSDT", "FACP", "APIC", "SPCR", "RSDT", "XSDT" };
 	gpa_t end = LAYOUT_ACPI + 36;
 
 	assert_int_equal(build(2, 4), 0);

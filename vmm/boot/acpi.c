@@ -176,7 +176,24 @@ static gpa_t build_spcr(struct builder *b)
 	return builder_finish(b, &spcr->header, "SPCR", 2, sizeof(*spcr));
 }
 
-/* All tables but the DSDT, which the FADT points at. */
+/* All tables but the DSDT, which the FADT points at; and once more by addresses of 32 bits, for
+ * guests of ACPI 1.0 (NuttX).  Who reads revision 2 of the RSDP takes the XSDT.
+ */
+static gpa_t build_rsdt(struct builder *b, const gpa_t *tables, size_t n_tables)
+{
+	size_t size = sizeof(struct acpi_header) + n_tables * sizeof(uint32_t);
+	struct acpi_header *rsdt = builder_alloc(b, size);
+
+	if (!rsdt)
+		return 0;
+	for (size_t i = 0; i < n_tables; i++) {
+		uint32_t table = (uint32_t)tables[i];
+
+		memcpy((uint8_t *)(rsdt + 1) + i * sizeof(table), &table, sizeof(table));
+	}
+	return builder_finish(b, rsdt, "RSDT", 1, size);
+}
+
 static gpa_t build_xsdt(struct builder *b, const gpa_t *tables, size_t n_tables)
 {
 	size_t size = sizeof(struct acpi_header) + n_tables * sizeof(*tables);
@@ -188,13 +205,14 @@ static gpa_t build_xsdt(struct builder *b, const gpa_t *tables, size_t n_tables)
 	return builder_finish(b, xsdt, "XSDT", 1, size);
 }
 
-/* ACPI 6.4, 5.2.5.3.  No RSDT: what reads revision 2 reads the XSDT. */
-static void finish_rsdp(struct acpi_rsdp *rsdp, gpa_t xsdt)
+/* ACPI 6.4, 5.2.5.3 */
+static void finish_rsdp(struct acpi_rsdp *rsdp, gpa_t rsdt, gpa_t xsdt)
 {
 	memcpy(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature));
 	memcpy(rsdp->oem_id, "PRONTO", sizeof(rsdp->oem_id));
 	rsdp->revision = 2;
 	rsdp->length = sizeof(*rsdp);
+	rsdp->rsdt = (uint32_t)rsdt;
 	rsdp->xsdt = xsdt;
 	rsdp->checksum = checksum(rsdp, 20);
 	rsdp->extended_checksum = checksum(rsdp, sizeof(*rsdp));
@@ -208,7 +226,7 @@ int acpi_build(
 		.tables = tables,
 	};
 	struct acpi_rsdp *rsdp;
-	gpa_t dsdt, root[3], xsdt;
+	gpa_t dsdt, root[3], rsdt, xsdt;
 
 	BUG_ON(config->n_virtio_slots > PLATFORM_VIRTIO_SLOTS);
 	memset(tables, 0, sizeof(*tables));
@@ -219,10 +237,11 @@ int acpi_build(
 	root[0] = build_fadt(&b, dsdt);
 	root[1] = build_madt(&b, config->n_cpus);
 	root[2] = build_spcr(&b);
+	rsdt = build_rsdt(&b, root, ARRAY_SIZE(root));
 	xsdt = build_xsdt(&b, root, ARRAY_SIZE(root));
 	if (b.overflow)
 		return -ENOSPC;
-	finish_rsdp(rsdp, xsdt);
+	finish_rsdp(rsdp, rsdt, xsdt);
 	tables->rsdp = LAYOUT_ACPI;
 	tables->rsdp_size = sizeof(*rsdp);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* acpi.h - the ACPI tables: hardware-reduced ACPI 6.4
  *
- * RSDP, XSDT, FADT, DSDT, MADT, SPCR, built at LAYOUT_ACPI.  Pure function on guest RAM.
+ * RSDP, RSDT, XSDT, FADT, DSDT, MADT, SPCR, built at LAYOUT_ACPI.  Pure function on guest RAM.
  */
 #ifndef BOOT_ACPI_H
 #define BOOT_ACPI_H
