@@ -21,6 +21,7 @@ struct run {
 	struct image image;  /* what is entered */
 	struct image kernel; /* what pvh-shim is given, if that is entered */
 	struct boot_spec spec;
+	uint64_t since_ns; /* when the program began, CLOCK_MONOTONIC */
 	struct timeline timeline;
 	FILE *timeline_file; /* where it goes; NULL if none is wanted */
 	struct vm vm;
@@ -43,7 +44,7 @@ static int run_open_kernel(struct run *run)
 	int ret;
 
 	if (config->shim != SHIM_ALWAYS) {
-		ret = image_open(&run->image, config->kernel, config->use_cache, &run->diag);
+		ret = image_open(&run->image, config->kernel, !config->no_cache, &run->diag);
 		if (!run->image.needs_shim)
 			return ret;
 		if (!ret) {
@@ -53,7 +54,7 @@ static int run_open_kernel(struct run *run)
 		if (config->shim == SHIM_NEVER)
 			return ret;
 	}
-	ret = image_open_whole(&run->kernel, config->kernel, config->use_cache, &run->diag);
+	ret = image_open_whole(&run->kernel, config->kernel, !config->no_cache, &run->diag);
 	if (ret)
 		return ret;
 	ret = image_open_shim(&run->image, &run->diag);
@@ -116,9 +117,9 @@ static int run_open_timeline(struct run *run)
 	const char *path = run->config.timeline_path;
 	int fd;
 
-	if (!run->config.timeline)
+	if (run->config.timeline == TIMELINE_TO_NOWHERE)
 		return 0;
-	atomic_store(&run->timeline.at_ns[TIMELINE_START], run->config.timeline_since_ns);
+	atomic_store(&run->timeline.at_ns[TIMELINE_START], run->since_ns);
 	if (!path) {
 		run->timeline_file = stderr;
 		return 0;
@@ -259,6 +260,8 @@ int cmd_run(int argc, char **argv)
 		log_error("out of memory");
 		return EXIT_HOST_ERROR;
 	}
+	/* Whether it is wanted is not known before the options are read. */
+	run->since_ns = timeline_now();
 	config_init(&run->config);
 	ret = config_parse_args(&run->config, argc, argv, &run->diag);
 	if (ret < 0)

@@ -391,25 +391,6 @@ static void test_nothing_is_kept(void **state)
 	assert_non_null(strstr(diag.text, "PRONTO_CACHE_SIZE=much"));
 }
 
-static void test_parse_size(void **state)
-{
-	static const struct {
-		const char *text;
-		uint64_t size;
-	} good[] = { { "0", 0 }, { "4096", 4096 }, { "1K", 1024 }, { "3M", MIB(3) },
-		{ "2G", GIB(2) }, { "18446744073709551615", UINT64_MAX } };
-	static const char *const bad[] = { "", "K", "-1", "+1", " 1", "1k", "1KB", "1.5G", "0x10",
-		"18446744073709551616", "17179869184G" };
-	uint64_t size;
-
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		assert_true(cache_parse_size(good[i].text, &size));
-		assert_int_equal(size, good[i].size);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_false(cache_parse_size(bad[i], &size));
-}
-
 /* ---- where nothing can be written ---- */
 
 static int refused(const char *name, const char *cause)
@@ -547,7 +528,6 @@ int main(void)
 		cmocka_unit_test_setup(test_crash, fresh),
 		cmocka_unit_test_setup(test_eviction, fresh),
 		cmocka_unit_test_setup(test_nothing_is_kept, fresh),
-		cmocka_unit_test_setup(test_parse_size, fresh),
 		cmocka_unit_test_setup(test_disk_full, fresh),
 		cmocka_unit_test_setup(test_not_a_directory, fresh),
 		cmocka_unit_test_setup(test_others_directory, fresh),

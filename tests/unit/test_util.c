@@ -102,14 +102,6 @@ static void test_log(void **state)
 	log_set_level(LOG_LEVEL_WARN);
 }
 
-static void test_log_level_names(void **state)
-{
-	assert_int_equal(log_level_from_name("error"), LOG_LEVEL_ERROR);
-	assert_int_equal(log_level_from_name("debug"), LOG_LEVEL_DEBUG);
-	assert_int_equal(log_level_from_name("verbose"), -1);
-	assert_int_equal(log_level_from_name(""), -1);
-}
-
 static void test_log_limit(void **state)
 {
 	struct log_limit limit = { 0 };
@@ -169,7 +161,6 @@ int main(void)
 		cmocka_unit_test(test_alignment),
 		cmocka_unit_test(test_diag),
 		cmocka_unit_test(test_log),
-		cmocka_unit_test(test_log_level_names),
 		cmocka_unit_test(test_log_limit),
 		cmocka_unit_test(test_file_read),
 		cmocka_unit_test(test_file_write_cut_short),

@@ -14,17 +14,22 @@
  */
 #define LONG_BASE 0x100
 
+#define MAX_SETTINGS 64 /* more than there will ever be */
+
 /* What getopt_long() wants to know of the table. */
 struct options {
-	struct option longs[CONFIG_N_SETTINGS + 1];
-	char shorts[2 + 2 * CONFIG_N_SETTINGS + 1];
+	struct option longs[MAX_SETTINGS + 1];
+	char shorts[2 + 2 * MAX_SETTINGS + 1];
 };
 
 static int option_has_arg(const struct setting *s)
 {
-	if (s->kind == KIND_FLAG_OR_STRING)
-		return optional_argument;
-	return s->arg ? required_argument : no_argument;
+	char usage[SETTING_USAGE];
+
+	setting_usage(s, usage);
+	if (!*usage)
+		return no_argument;
+	return *usage == '[' ? optional_argument : required_argument;
 }
 
 static void options_init(struct options *options)
@@ -32,17 +37,19 @@ static void options_init(struct options *options)
 	struct option *to = options->longs;
 	char *c = options->shorts;
 
+	BUG_ON(config_schema.n > MAX_SETTINGS);
 	*c++ = '-'; /* operands come in their place, as option 1 */
 	*c++ = ':'; /* tell a missing argument from an unknown option */
-	for (int i = 0; i < CONFIG_N_SETTINGS; i++) {
-		const struct setting *s = &config_settings[i];
+	for (int i = 0; i < (int)config_schema.n; i++) {
+		const struct setting *s = &config_schema.settings[i];
+		int has_arg = option_has_arg(s);
 
-		if (!(s->place & IN_ARGS))
+		if (!(s->source & FROM_ARGS))
 			continue;
-		*to++ = (struct option){ s->name, option_has_arg(s), NULL, LONG_BASE + i };
+		*to++ = (struct option){ s->name, has_arg, NULL, LONG_BASE + i };
 		if (s->letter)
 			*c++ = s->letter;
-		if (s->letter && s->arg)
+		if (s->letter && has_arg == required_argument)
 			*c++ = ':';
 	}
 	*to = (struct option){ 0 };
@@ -53,107 +60,139 @@ static void options_init(struct options *options)
 static const struct setting *find_option(int opt)
 {
 	if (opt >= LONG_BASE)
-		return &config_settings[opt - LONG_BASE];
-	for (int i = 0; i < CONFIG_N_SETTINGS; i++)
-		if (opt && config_settings[i].letter == opt)
-			return &config_settings[i];
+		return &config_schema.settings[opt - LONG_BASE];
+	for (size_t i = 0; i < config_schema.n; i++)
+		if (opt && config_schema.settings[i].letter == opt)
+			return &config_schema.settings[i];
 	return NULL;
+}
+
+/* Nobody knows the option that `arg` is, `--memroy=1G` for one. */
+static int refuse_unknown(const char *arg, struct diag *diag)
+{
+	size_t dashes = strspn(arg, "-");
+	const char *advice;
+	char name[40], hint[CONFIG_HINT];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
+	advice = config_hint(hint, &config_schema, name + dashes, FROM_ARGS);
+	return diag_fail(diag, EINVAL, "unknown %soption %s; %s",
+		advice || dashes == 1 ? "" : "or ambiguous ", name, advice ? advice : SEE_HELP);
 }
 
 /* getopt_long() has refused `arg`. */
 static int refuse_option(int opt, const char *arg, struct diag *diag)
 {
 	const struct setting *s = find_option(optopt);
-	const char *meant;
+	char usage[SETTING_USAGE], letter[] = { '-', (char)optopt, '\0' };
+
+	if (!s)
+		return refuse_unknown(optopt ? letter : arg, diag);
+	if (opt != ':')
+		return diag_fail(diag, EINVAL, "option --%s takes no argument", s->name);
+	setting_usage(s, usage);
+	return diag_fail(diag, EINVAL, "option --%s needs an argument, %s", s->name, usage);
+}
+
+/* -append or -memory: several letters to getopt_long(), of which it may even know the first. */
+static bool has_one_dash(const char *arg)
+{
 	char name[32];
 
-	if (s && opt == ':')
-		return diag_fail(
-			diag, EINVAL, "option --%s needs an argument, %s", s->name, s->arg);
-	if (s)
-		return diag_fail(diag, EINVAL, "option --%s takes no argument", s->name);
-	if (optopt)
-		return diag_fail(diag, EINVAL, "unknown option -%c; " SEE_HELP, optopt);
-	/* Without a value: --memroy=1G */
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
-	meant = config_nearest_name(name, IN_ARGS);
-	if (meant)
-		return diag_fail(
-			diag, EINVAL, "unknown option --%s; did you mean --%s?", name, meant);
-	return diag_fail(diag, EINVAL, "unknown or ambiguous option --%s; " SEE_HELP, name);
+	if (!arg || arg[0] != '-' || arg[1] == '-' || !arg[1] || !arg[2])
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 1, "="), arg + 1);
+	return config_is_known(name, FROM_ARGS);
 }
 
 static int apply_option(
 	struct config *config, const struct setting *s, const char *value, struct diag *diag)
 {
 	struct diag why;
-	int ret = s->set(config, value ? value : "true", &why);
+	int ret;
 
+	if (!value)
+		value = s->means ? s->means : "on";
+	ret = setting_set(s, config, value, &why);
 	if (ret >= 0)
 		return ret;
 	/* What is wrong in a file names the file. */
-	if (s->set == config_load_file)
+	if (s->act == config_load_file)
 		return diag_fail(diag, EINVAL, "%s", why.text);
 	return diag_fail(diag, EINVAL, "option --%s: %s", s->name, why.text);
 }
 
 static int apply_operand(struct config *config, const char *value, bool first, struct diag *diag)
 {
-	const struct setting *kernel = &config_settings[0];
+	const struct setting *kernel = schema_find(&config_schema, "kernel", FROM_JSON);
 	struct diag why;
 
 	if (!first)
 		return diag_fail(diag, EINVAL,
 			"'%.100s' would be a second kernel; words for the kernel go after --",
 			value);
-	if (kernel->set(config, value, &why))
+	if (setting_set(kernel, config, value, &why))
 		return diag_fail(diag, EINVAL, "kernel: %s", why.text);
 	return 0;
 }
 
-/* The words from argv[from] on, with blanks between. */
-static int apply_words(struct config *config, int argc, char **argv, int from, struct diag *diag)
-{
-	size_t size = 1;
-	char *words, *c;
+/* What a pass over the arguments has met. */
+struct pass {
+	bool kernel_seen;
+	bool seen[MAX_SETTINGS];
+};
 
-	for (int i = from; i < argc; i++)
-		size += strlen(argv[i]) + 1;
-	c = words = malloc(size);
-	if (!words)
-		return diag_fail(diag, EINVAL, "out of memory");
-	*words = '\0';
-	for (int i = from; i < argc; i++)
-		c += sprintf(c, "%s%s", i > from ? " " : "", argv[i]);
-	free(config->cmdline);
-	config->cmdline = words;
-	return 0;
+/* A list from the command line takes the place of the file's, and grows then. */
+static void meet_option(struct pass *pass, struct config *config, const struct setting *s)
+{
+	bool *seen = &pass->seen[s - config_schema.settings];
+
+	if (s->kind == SETTING_LIST && !*seen)
+		setting_clear(s, config);
+	*seen = true;
+}
+
+/* The words after -- are the kernel's command line. */
+static int apply_words(const struct pass *pass, struct config *config, const char *const *words,
+	size_t n, struct diag *diag)
+{
+	const struct setting *cmdline = schema_find(&config_schema, "cmdline", FROM_ARGS);
+
+	if (pass->seen[cmdline - config_schema.settings])
+		return diag_fail(diag, EINVAL,
+			"--cmdline and words after -- are both the kernel's command line; give one");
+	return setting_set_list(cmdline, config, words, n, diag);
 }
 
 /* Go over the arguments and apply the options that take effect first, or all others. */
 static int apply_args(
 	struct config *config, int argc, char **argv, bool first_pass, struct diag *diag)
 {
-	bool kernel_seen = false, cmdline_seen = false;
+	struct pass pass = { 0 };
 	struct options options;
 	int opt, at;
 
 	options_init(&options);
 	opterr = 0;
 	optind = 0; /* glibc: start anew */
-	for (at = 1; (opt = getopt_long(argc, argv, options.shorts, options.longs, NULL)) != -1;
-		at = optind) {
-		const struct setting *s = find_option(opt);
+	for (at = 1;; at = optind) {
+		const struct setting *s;
 		int ret = 0;
 
+		if (has_one_dash(argv[at]))
+			return refuse_unknown(argv[at], diag);
+		opt = getopt_long(argc, argv, options.shorts, options.longs, NULL);
+		if (opt == -1)
+			break;
 		if (opt == '?' || opt == ':')
 			return refuse_option(opt, argv[optind - 1], diag);
+		s = find_option(opt);
 		if (opt == 1 && !first_pass) {
-			ret = apply_operand(config, optarg, !kernel_seen, diag);
-			kernel_seen = true;
-		} else if (s && first_pass == !!(s->place & IN_ARGS_FIRST)) {
+			ret = apply_operand(config, optarg, !pass.kernel_seen, diag);
+			pass.kernel_seen = true;
+		} else if (s && first_pass == !!(s->source & FROM_ARGS_FIRST)) {
+			meet_option(&pass, config, s);
 			ret = apply_option(config, s, optarg, diag);
-			cmdline_seen |= !strcmp(s->name, "cmdline");
 		}
 		if (ret)
 			return ret;
@@ -161,10 +200,8 @@ static int apply_args(
 	/* The last call went past a --, unless there was nothing left. */
 	if (first_pass || optind == at)
 		return 0;
-	if (cmdline_seen)
-		return diag_fail(diag, EINVAL,
-			"--cmdline and words after -- are both the kernel's command line; give one");
-	return apply_words(config, argc, argv, optind, diag);
+	return apply_words(
+		&pass, config, (const char *const *)argv + optind, (size_t)(argc - optind), diag);
 }
 
 int config_parse_args(struct config *config, int argc, char **argv, struct diag *diag)

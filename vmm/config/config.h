@@ -2,8 +2,9 @@
 /* config.h - what a VM is made of, and the one schema by which people say so
  *
  * config.c holds one table: each row is a setting with its JSON key, its long and short option, its
- * argument, its help and its parser.  The command line, the JSON file, --help and (through --help)
- * the shell completion all come from that table; a control interface is to use it too.
+ * kind, its place in struct config and its help.  The command line, the JSON file, --help and
+ * (through --help) the shells' completion all come from that table; a control interface is to use
+ * it too.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -29,12 +30,21 @@ enum shim_use { SHIM_AUTO, SHIM_ALWAYS, SHIM_NEVER };
 enum merge { MERGE_NONE, MERGE_KERNEL, MERGE_ALL };
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 
+enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
+
+/* What vCPUs offer beyond the usual. */
+struct cpu_config {
+	bool nested; /* virtualisation: VMX or SVM */
+	bool pmu;    /* performance counters */
+};
+
 struct config {
 	char *kernel;    /* path; owned, as all strings here */
 	char *initrd;    /* path, or NULL */
 	char *cmdline;   /* NULL: BOOT_DEFAULT_CMDLINE */
 	uint64_t memory; /* bytes, a multiple of 4096, CONFIG_MIN_MEMORY..CONFIG_MAX_MEMORY */
 	uint32_t cpus;
+	struct cpu_config cpu;
 	enum console_kind console;
 	char *console_path; /* CONSOLE_FILE; else NULL */
 	enum on_reboot on_reboot;
@@ -42,16 +52,15 @@ struct config {
 	enum load_map map_kernel;
 	enum merge merge;
 	uint32_t grace_s; /* seconds from the power button to the VM's forced end */
-	bool use_cache;
+	bool no_cache;
 	bool dry_run;
-	bool timeline;
-	char *timeline_path;        /* where it is drawn; NULL: it is printed on standard error */
-	uint64_t timeline_since_ns; /* when it was asked for, CLOCK_MONOTONIC */
+	enum timeline_to timeline;
+	char *timeline_path; /* TIMELINE_TO_FILE; else NULL */
 	enum log_level log_level;
 };
 
 /* Defaults: 256M, 1 CPU, stdio, exit on reboot, constants mapped, nothing merged, 10 s of grace,
- * cache on, warnings.
+ * warnings.
  */
 void config_init(struct config *config);
 void config_fini(struct config *config);

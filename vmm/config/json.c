@@ -10,106 +10,187 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Line of `"key":`, or 0.  Keys of one object with plain values are found exactly, unless written
- * with escapes: a quote inside a string comes with a backslash, and no string value stands before a
- * colon.
+#define BOM "\xef\xbb\xbf"
+
+/* The quote that ends a key of the object that begins at `text`, which is JSON; NULL if it is not
+ * found as it is, because it is written with escapes.
  */
-static unsigned int line_of_key(const char *text, size_t size, const char *key)
+static const char *find_key(const char *text, const char *end, const char *key)
 {
 	size_t len = strlen(key);
-	unsigned int line = 1;
+	int depth = 0;
 
-	for (size_t i = 0; i + len + 2 < size; i++) {
-		size_t end = i + len + 2;
+	for (const char *c = text; c < end; c++) {
+		const char *name = c + 1;
 
-		line += text[i] == '\n';
-		if (text[i] != '"' || memcmp(text + i + 1, key, len) || text[end - 1] != '"')
+		depth += (*c == '{' || *c == '[') - (*c == '}' || *c == ']');
+		if (*c != '"')
 			continue;
-		while (end < size && memchr(" \t\r\n", text[end], 4))
-			end++;
-		if (end < size && text[end] == ':')
-			return line;
+		for (c++; *c != '"'; c++)
+			c += *c == '\\';
+		if (depth == 1 && (size_t)(c - name) == len && !memcmp(name, key, len) &&
+			c[1 + strspn(c + 1, " \t\r\n")] == ':')
+			return c;
+	}
+	return NULL;
+}
+
+/* true and false are the words on and off, where there are such. */
+static bool is_switch(const struct setting *s)
+{
+	const struct word *word = s->kind == SETTING_WORD ? s->words : NULL;
+
+	while (word && word->word && strcmp(word->word, "on"))
+		word++;
+	return s->kind == SETTING_FLAG || (word && word->word);
+}
+
+static const char *wanted(const struct setting *s)
+{
+	switch (s->kind) {
+	case SETTING_NUMBER: return "a whole number";
+	case SETTING_SIZE: return "a string such as \"512M\", or a whole number of bytes";
+	case SETTING_FLAG: return "true or false";
+	case SETTING_LIST: return "a string or an array of strings";
+	case SETTING_OBJECT: return "an object, {...}";
+	default: return is_switch(s) ? "true, false or a string" : "a string";
+	}
+}
+
+/* The text that a value which holds no others has on a command line; NULL if its type is wrong. */
+static const char *scalar_text(const struct setting *s, const json_t *value, char digits[24])
+{
+	bool is_number = s->kind == SETTING_NUMBER || s->kind == SETTING_SIZE;
+	bool is_text = s->kind != SETTING_NUMBER && s->kind != SETTING_FLAG &&
+	               s->kind != SETTING_OBJECT;
+
+	if (json_is_integer(value) && is_number) {
+		snprintf(digits, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		return digits;
+	}
+	if (json_is_boolean(value) && is_switch(s))
+		return json_is_true(value) ? "on" : "off";
+	return json_is_string(value) && is_text ? json_string_value(value) : NULL;
+}
+
+static int apply_array(const struct setting *s, void *base, const json_t *array, struct diag *diag)
+{
+	size_t n = json_array_size(array), i = 0;
+	const char **items = calloc(n + 1, sizeof(*items));
+	int ret;
+
+	if (!items)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	while (i < n && (items[i] = json_string_value(json_array_get(array, i))) != NULL)
+		i++;
+	if (i < n)
+		ret = diag_fail(diag, EINVAL, "item %zu is not a string", i + 1);
+	else
+		ret = setting_set_list(s, base, items, n, diag);
+	free(items);
+	return ret;
+}
+
+static int apply_scalar(const struct setting *s, void *base, const json_t *value, struct diag *diag)
+{
+	char digits[24];
+	const char *text = scalar_text(s, value, digits);
+
+	if (!text)
+		return diag_fail(diag, EINVAL, "the value is not %s", wanted(s));
+	if (s->kind == SETTING_LIST)
+		setting_clear(s, base);
+	return setting_set(s, base, text, diag);
+}
+
+static int refuse_key(const struct schema *schema, const char *key, struct diag *diag)
+{
+	char hint[CONFIG_HINT], names[SETTING_USAGE];
+	const char *advice = config_hint(hint, schema, key, FROM_JSON);
+
+	if (advice)
+		return diag_fail(diag, EINVAL, "unknown key; %s", advice);
+	if (schema == &config_schema)
+		return diag_fail(diag, EINVAL,
+			"unknown key; the keys are the long options of `pronto run --help`");
+	schema_names(schema, names);
+	return diag_fail(diag, EINVAL, "unknown key; the keys are %s", names);
+}
+
+/* A text that is being read, for messages. */
+struct place {
+	const char *end;   /* of the text */
+	const char *wrong; /* the innermost key whose value is refused; NULL: not found */
+};
+
+static int apply_object(const struct schema *schema, void *base, const json_t *object,
+	const char *text, struct place *place, struct diag *diag)
+{
+	const json_t *value;
+	const char *key;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		const struct setting *s = schema_find(schema, key, FROM_JSON);
+		const char *at = text ? find_key(text, place->end, key) : NULL;
+		struct diag why;
+		int ret;
+
+		if (!s)
+			ret = refuse_key(schema, key, &why);
+		else if (s->kind == SETTING_OBJECT && json_is_object(value))
+			ret = apply_object(s->members, (char *)base + s->at, value,
+				at ? at + 1 : NULL, place, &why);
+		else if (s->kind == SETTING_LIST && json_is_array(value))
+			ret = apply_array(s, base, value, &why);
+		else
+			ret = apply_scalar(s, base, value, &why);
+		if (!ret)
+			continue;
+		if (!place->wrong)
+			place->wrong = at;
+		return diag_fail(diag, -ret, "\"%.40s\": %s", key, why.text);
 	}
 	return 0;
 }
 
-static const struct setting *find_key(const char *key)
+static int apply_root(struct config *config, const char *name, const json_t *root, const char *text,
+	const char *end, struct diag *diag)
 {
-	for (size_t i = 0; i < CONFIG_N_SETTINGS; i++)
-		if ((config_settings[i].place & IN_JSON) && !strcmp(key, config_settings[i].name))
-			return &config_settings[i];
-	return NULL;
-}
+	struct place place = { .end = end };
+	struct diag why;
+	unsigned int line = 1;
+	int ret;
 
-static int apply_value(
-	struct config *config, const struct setting *s, const json_t *value, struct diag *diag)
-{
-	static const char *const wanted[] = {
-		[KIND_FLAG] = "true or false",
-		[KIND_FLAG_OR_STRING] = "true, false or a string",
-		[KIND_STRING] = "a string",
-		[KIND_NUMBER] = "a whole number",
-		[KIND_SIZE] = "a string such as \"512M\", or a whole number of bytes",
-	};
-	char digits[24];
-
-	if (json_is_boolean(value) && (s->kind == KIND_FLAG || s->kind == KIND_FLAG_OR_STRING))
-		return s->set(config, json_is_true(value) ? "true" : "false", diag);
-	if (json_is_string(value) &&
-		(s->kind == KIND_STRING || s->kind == KIND_SIZE || s->kind == KIND_FLAG_OR_STRING))
-		return s->set(config, json_string_value(value), diag);
-	if (json_is_integer(value) && (s->kind == KIND_NUMBER || s->kind == KIND_SIZE)) {
-		snprintf(
-			digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-		return s->set(config, digits, diag);
-	}
-	return diag_fail(diag, EINVAL, "the value is not %s", wanted[s->kind]);
-}
-
-static int apply_key(struct config *config, const char *key, const json_t *value, struct diag *diag)
-{
-	const struct setting *s = find_key(key);
-	const char *meant;
-
-	if (s)
-		return apply_value(config, s, value, diag);
-	meant = config_nearest_name(key, IN_JSON);
-	if (meant)
-		return diag_fail(diag, EINVAL, "unknown key; did you mean \"%s\"?", meant);
-	return diag_fail(
-		diag, EINVAL, "unknown key; keys are the long options of `pronto run --help`");
+	if (!json_is_object(root))
+		return diag_fail(
+			diag, EINVAL, "%.300s: the file must hold one JSON object, {...}", name);
+	ret = apply_object(&config_schema, config, root, text, &place, &why);
+	if (!ret)
+		return 0;
+	if (!place.wrong)
+		return diag_fail(diag, -ret, "%.300s: %s", name, why.text);
+	for (const char *c = text; c < place.wrong; c++)
+		line += *c == '\n';
+	return diag_fail(diag, -ret, "%.300s: line %u: %s", name, line, why.text);
 }
 
 int config_parse_json(
 	struct config *config, const char *name, const char *text, size_t size, struct diag *diag)
 {
 	json_error_t error;
-	json_t *root, *value;
-	const char *key;
-	unsigned int line;
-	struct diag why;
-	int ret = 0;
+	json_t *root;
+	int ret;
 
+	if (size >= strlen(BOM) && !memcmp(text, BOM, strlen(BOM)))
+		return diag_fail(diag, EINVAL,
+			"%.300s: begins with a byte order mark (BOM), which JSON does not have; save it without",
+			name);
 	root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
 	if (!root)
 		return diag_fail(diag, EINVAL, "%.300s: line %d, column %d: not JSON: %s", name,
 			error.line, error.column, error.text);
-	if (!json_is_object(root))
-		ret = diag_fail(
-			diag, EINVAL, "%.300s: the file must hold one JSON object, {...}", name);
-	json_object_foreach(root, key, value)
-	{
-		ret = apply_key(config, key, value, &why);
-		if (!ret)
-			continue;
-		line = line_of_key(text, size, key);
-		if (line)
-			ret = diag_fail(diag, EINVAL, "%.300s: line %u: \"%.40s\": %s", name, line,
-				key, why.text);
-		else
-			ret = diag_fail(diag, EINVAL, "%.300s: \"%.40s\": %s", name, key, why.text);
-		break;
-	}
+	ret = apply_root(config, name, root, text, text + size, diag);
 	json_decref(root);
 	return ret;
 }

@@ -1,48 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* table.h - the table of settings, for the three files that make up config.h's module
- *
- * config.c holds the table and what each setting accepts; args.c reads the command line,
- * json.c a JSON text.
- */
+/* table.h - the settings of `pronto run`, for the files that make up config.h's module */
 #ifndef CONFIG_TABLE_H
 #define CONFIG_TABLE_H
 
 #include "config/config.h"
+#include "config/schema.h"
 
-/* What JSON calls the value; set() always gets its text. */
-enum kind {
-	KIND_FLAG,           /* true or false in JSON; an option without argument; set("true") */
-	KIND_FLAG_OR_STRING, /* any of these in JSON; an option with or without =VALUE */
-	KIND_STRING,         /* a string in JSON */
-	KIND_NUMBER,         /* a whole number in JSON */
-	KIND_SIZE,           /* "512M", or a whole number of bytes */
-};
+extern const struct schema config_schema;
 
-enum place {
-	IN_ARGS = 1,
-	IN_JSON = 2,
-	EVERYWHERE = IN_ARGS | IN_JSON,
-	IN_ARGS_FIRST = 4, /* an option that takes effect before all others */
-};
+/* What may have been meant by a name that the schema has not from there: "did you mean ...?",
+ * written to `hint`, or what there is instead.  NULL if nobody knows.
+ */
+#define CONFIG_HINT 64
+const char *config_hint(
+	char hint[CONFIG_HINT], const struct schema *schema, const char *name, enum source from);
 
-struct setting {
-	const char *name; /* JSON key and long option */
-	char letter;      /* short option, or 0 */
-	enum kind kind;
-	enum place place;
-	const char *arg; /* NULL for a flag; "a|b" are words to choose from; [=A] may be absent */
-	const char *help;
-	/* 0; 1 if this is all that was asked for; or -errno and what is wrong with the value (the
-	 * caller says whose it is).
-	 */
-	int (*set)(struct config *config, const char *value, struct diag *diag);
-};
-
-#define CONFIG_N_SETTINGS 19
-extern const struct setting config_settings[CONFIG_N_SETTINGS];
-
-/* The name most like `name` among the settings in `place`, or NULL if none is close. */
-const char *config_nearest_name(const char *name, enum place place);
+/* Whether it is a setting from there, or what another program calls one. */
+bool config_is_known(const char *name, enum source from);
 
 /* Apply the JSON file at `path`.  Errors as config_parse_json(). */
 int config_load_file(struct config *config, const char *path, struct diag *diag);

@@ -6,6 +6,7 @@
 #include "image/evict.h"
 #include "image/gather.h"
 #include "util/bits.h"
+#include "util/size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,39 +127,15 @@ int cache_explain(const struct cache *cache, int err, struct diag *diag)
 		strerror(-err));
 }
 
-bool cache_parse_size(const char *text, uint64_t *size)
-{
-	unsigned int shift = 0;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*size = strtoull(text, &end, 10);
-	if (errno)
-		return false;
-	switch (*end) {
-	case 'K': shift = 10; break;
-	case 'M': shift = 20; break;
-	case 'G': shift = 30; break;
-	}
-	if (shift)
-		end++;
-	if (*end || *size > UINT64_MAX >> shift)
-		return false;
-	*size <<= shift;
-	return true;
-}
-
 static int read_limit(struct cache *cache, struct diag *diag)
 {
 	const char *text = getenv(SIZE_VAR);
 
 	cache->max_size = DEFAULT_SIZE;
-	if (text && !cache_parse_size(text, &cache->max_size))
+	if (text && !size_parse(text, &cache->max_size))
 		return diag_fail(diag, EINVAL,
 			"the environment's " SIZE_VAR
-			"=%.40s is no size: give bytes, or a number with K, M or G",
+			"=%.40s is not a size: give bytes, or a number with K, M, G or T",
 			text);
 	return 0;
 }

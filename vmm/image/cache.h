@@ -59,7 +59,4 @@ void cache_end(struct cache *cache);
 /* The reason in words, for a file of the cache that cannot be written: -err. */
 int cache_explain(const struct cache *cache, int err, struct diag *diag);
 
-/* "1G", "512M", "4096" -> bytes; false if it is none of these. */
-bool cache_parse_size(const char *text, uint64_t *size);
-
 #endif

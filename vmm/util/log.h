@@ -18,9 +18,6 @@ void log_set_level(enum log_level level);
 /* The terminal is in raw mode: end lines with CR LF. */
 void log_set_raw(bool raw);
 
-/* "error", "warn", "info", "debug" -> level, or -1. */
-int log_level_from_name(const char *name);
-
 __attribute__((format(printf, 2, 3))) void log_at(enum log_level level, const char *fmt, ...);
 
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)

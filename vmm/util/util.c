@@ -29,14 +29,6 @@ void log_set_raw(bool raw)
 	atomic_store_explicit(&log_raw, raw, memory_order_relaxed);
 }
 
-int log_level_from_name(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(level_names); i++)
-		if (!strcmp(name, level_names[i]))
-			return (int)i;
-	return -1;
-}
-
 /* Room for the longest path and what is said of it. */
 #define TEXT_MAX (PATH_MAX + 1024)
 #define ELLIPSIS " ... "

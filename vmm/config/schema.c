@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+/* schema.c - how a text becomes the value of a setting, for each kind */
+
+#include "config/schema.h"
+#include "util/size.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct word switches[] = { { "on", true }, { "off", false }, { NULL, 0 } };
+
+static void *member(void *base, size_t at)
+{
+	return (char *)base + at;
+}
+
+/* Store the texts, with blanks between.  One of them may be what was stored before. */
+static int set_texts(char **to, const char *const *texts, size_t n, struct diag *diag)
+{
+	size_t size = 1;
+	char *all, *end;
+
+	for (size_t i = 0; i < n; i++)
+		size += strlen(texts[i]) + 1;
+	all = end = malloc(size);
+	if (!all)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	*end = '\0';
+	for (size_t i = 0; i < n; i++)
+		end = stpcpy(i ? stpcpy(end, " ") : end, texts[i]);
+	free(*to);
+	*to = all;
+	return 0;
+}
+
+static int add_text(char **to, const char *text, struct diag *diag)
+{
+	const char *texts[] = { *to, text };
+	size_t n_before = *to ? 1 : 0;
+
+	return set_texts(to, texts + 1 - n_before, 1 + n_before, diag);
+}
+
+static int set_path(char **to, const char *text, struct diag *diag)
+{
+	if (!*text)
+		return diag_fail(diag, EINVAL, "the path is empty; name a file");
+	return set_texts(to, &text, 1, diag);
+}
+
+static int set_number(const struct setting *s, uint32_t *to, const char *text, struct diag *diag)
+{
+	size_t n_digits = strspn(text, "0123456789");
+	uint64_t number = strtoull(text, NULL, 10); /* UINT64_MAX for more */
+
+	if (!n_digits || text[n_digits] || number < s->min || number > s->max)
+		return diag_fail(diag, EINVAL,
+			"'%.40s' is not a whole number from %" PRIu64 " to %" PRIu64, text, s->min,
+			s->max);
+	*to = (uint32_t)number;
+	return 0;
+}
+
+/* Too small, or too large: whoever gave a bare number may have forgotten the unit. */
+static int refuse_size(const struct setting *s, const char *text, uint64_t size, struct diag *diag)
+{
+	bool is_bare = !text[strspn(text, "0123456789")];
+	char limit[SIZE_TEXT];
+
+	for (const char *unit = "MG"; is_bare && *unit; unit++) {
+		uint64_t shift = *unit == 'M' ? 20 : 30;
+
+		if (size <= s->max >> shift && size << shift >= s->min)
+			return diag_fail(diag, EINVAL, "%s is in bytes; did you mean %s%c?", text,
+				text, *unit);
+	}
+	size_print(limit, size < s->min ? s->min : s->max);
+	return diag_fail(diag, EINVAL, "%.40s is too %s; give at %s %s", text,
+		size < s->min ? "little" : "much", size < s->min ? "least" : "most", limit);
+}
+
+static int set_size(const struct setting *s, uint64_t *to, const char *text, struct diag *diag)
+{
+	uint64_t size;
+	char step[SIZE_TEXT];
+
+	if (!size_parse(text, &size))
+		return diag_fail(diag, EINVAL,
+			"'%.40s' is not a size; give a number with K, M, G or T, such as 512M",
+			text);
+	if (size < s->min || size > s->max)
+		return refuse_size(s, text, size, diag);
+	size_print(step, s->step);
+	if (size % s->step)
+		return diag_fail(diag, EINVAL, "%.40s is not a multiple of %s", text, step);
+	*to = size;
+	return 0;
+}
+
+/* ---- enumerations ---- */
+
+static bool takes_path(const char *word)
+{
+	return !*word || word[strlen(word) - 1] == ':';
+}
+
+/* The words with their paths, between `between`, before the last `last`. */
+static void write_words(
+	char *text, size_t size, const struct word *words, const char *between, const char *last)
+{
+	size_t n = 0;
+
+	for (const struct word *w = words; w->word && n < size; w++)
+		n += (size_t)snprintf(text + n, size - n, "%s%s%s",
+			w == words  ? ""
+			: w[1].word ? between
+				    : last,
+			w->word, takes_path(w->word) ? "PATH" : "");
+}
+
+static const struct word *find_word(const struct word *words, const char *text)
+{
+	for (const struct word *w = words; w->word; w++)
+		if (takes_path(w->word) ? !strncmp(text, w->word, strlen(w->word))
+					: !strcmp(text, w->word))
+			return w;
+	return NULL;
+}
+
+static int refuse_word(const struct word *words, const char *text, struct diag *diag)
+{
+	char known[SETTING_USAGE];
+
+	write_words(known, sizeof(known), words, ", ", " or ");
+	return diag_fail(diag, EINVAL, "'%.40s' is not %s", text, known);
+}
+
+static int set_flag(bool *to, const char *text, struct diag *diag)
+{
+	const struct word *word = find_word(switches, text);
+
+	if (!word)
+		return refuse_word(switches, text, diag);
+	*to = word->value;
+	return 0;
+}
+
+static int set_word(const struct setting *s, void *base, const char *text, struct diag *diag)
+{
+	const struct word *word = find_word(s->words, text);
+	int ret = 0;
+
+	if (!word)
+		return refuse_word(s->words, text, diag);
+	if (takes_path(word->word))
+		ret = set_path(member(base, s->path_at), text + strlen(word->word), diag);
+	else
+		setting_clear(s, base);
+	if (!ret)
+		*(int *)member(base, s->at) = word->value;
+	return ret;
+}
+
+/* ---- objects ---- */
+
+static int refuse_key(const struct schema *members, const char *key, struct diag *diag)
+{
+	const char *meant = schema_nearest(members, key, FROM_ARGS);
+	char names[SETTING_USAGE];
+
+	if (meant)
+		return diag_fail(diag, EINVAL, "unknown key '%.40s'; did you mean %s?", key, meant);
+	schema_names(members, names);
+	return diag_fail(diag, EINVAL, "unknown key '%.40s'; the keys are %s", key, names);
+}
+
+/* KEY=VALUE, or a flag's KEY. */
+static int set_pair(const struct schema *members, void *base, char *pair, struct diag *diag)
+{
+	const char *key = strsep(&pair, "="), *value = pair;
+	const struct setting *s = schema_find(members, key, FROM_ARGS);
+	struct diag why;
+
+	if (!s)
+		return refuse_key(members, key, diag);
+	if (!value && s->kind == SETTING_FLAG)
+		value = "on";
+	if (!value)
+		return diag_fail(diag, EINVAL, "%s needs a value", key);
+	if (setting_set(s, base, value, &why) < 0)
+		return diag_fail(diag, EINVAL, "%s: %s", key, why.text);
+	return 0;
+}
+
+static int set_object(const struct schema *members, void *base, const char *text, struct diag *diag)
+{
+	char *copy = strdup(text), *rest = copy, *pair;
+	int ret = 0;
+
+	if (!copy)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	while (!ret && (pair = strsep(&rest, ",")) != NULL)
+		ret = set_pair(members, base, pair, diag);
+	free(copy);
+	return ret;
+}
+
+/* ---- all kinds ---- */
+
+int setting_set(const struct setting *s, void *base, const char *text, struct diag *diag)
+{
+	void *to = member(base, s->at);
+
+	switch (s->kind) {
+	case SETTING_PATH: return set_path(to, text, diag);
+	case SETTING_LIST: return add_text(to, text, diag);
+	case SETTING_NUMBER: return set_number(s, to, text, diag);
+	case SETTING_SIZE: return set_size(s, to, text, diag);
+	case SETTING_FLAG: return set_flag(to, text, diag);
+	case SETTING_WORD: return set_word(s, base, text, diag);
+	case SETTING_OBJECT: return set_object(s->members, to, text, diag);
+	case SETTING_ACTION: break;
+	}
+	return s->act(base, text, diag);
+}
+
+int setting_set_list(
+	const struct setting *s, void *base, const char *const *items, size_t n, struct diag *diag)
+{
+	return set_texts(member(base, s->at), items, n, diag);
+}
+
+static void clear_text(char **text)
+{
+	free(*text);
+	*text = NULL;
+}
+
+void setting_clear(const struct setting *s, void *base)
+{
+	switch (s->kind) {
+	case SETTING_PATH:
+	case SETTING_LIST: clear_text(member(base, s->at)); break;
+	case SETTING_WORD:
+		for (const struct word *w = s->words; w->word; w++)
+			if (takes_path(w->word))
+				clear_text(member(base, s->path_at));
+		break;
+	case SETTING_OBJECT:
+		for (size_t i = 0; i < s->members->n; i++)
+			setting_clear(&s->members->settings[i], member(base, s->at));
+		break;
+	default: break;
+	}
+}
+
+void setting_usage(const struct setting *s, char usage[SETTING_USAGE])
+{
+	size_t n = 0;
+
+	usage[0] = '\0';
+	if (s->takes) {
+		snprintf(usage, SETTING_USAGE, "%s", s->takes);
+	} else if (s->kind == SETTING_WORD) {
+		write_words(usage, SETTING_USAGE, s->words, "|", "|");
+	} else if (s->kind == SETTING_OBJECT) {
+		for (size_t i = 0; i < s->members->n && n < SETTING_USAGE; i++) {
+			const struct setting *m = &s->members->settings[i];
+			char value[SETTING_USAGE];
+
+			setting_usage(m, value);
+			n += (size_t)snprintf(usage + n, SETTING_USAGE - n, "%s%s=%s", i ? "," : "",
+				m->name, m->kind == SETTING_FLAG ? "on|off" : value);
+		}
+	}
+}
+
+/* ---- names ---- */
+
+const struct setting *schema_find(const struct schema *schema, const char *name, enum source from)
+{
+	for (size_t i = 0; i < schema->n; i++)
+		if ((schema->settings[i].source & from) && !strcmp(schema->settings[i].name, name))
+			return &schema->settings[i];
+	return NULL;
+}
+
+void schema_names(const struct schema *schema, char names[SETTING_USAGE])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < schema->n && n < SETTING_USAGE; i++)
+		n += (size_t)snprintf(names + n, SETTING_USAGE - n, "%s%s", i ? ", " : "",
+			schema->settings[i].name);
+}
+
+/* Levenshtein's distance, of names shorter than 32 bytes. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[32], n = strlen(b);
+
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t diagonal = row[0]++;
+
+		for (size_t j = 0; j < n; j++) {
+			size_t best = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			if (best > diagonal + 1)
+				best = diagonal + 1;
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[n];
+}
+
+const char *schema_nearest(const struct schema *schema, const char *name, enum source from)
+{
+	const char *found = NULL;
+	size_t best = 3;
+
+	if (strlen(name) > 31)
+		return NULL;
+	for (size_t i = 0; i < schema->n; i++) {
+		const struct setting *s = &schema->settings[i];
+		size_t d = distance(name, s->name);
+
+		if ((s->source & from) && d < best && d < strlen(s->name)) {
+			best = d;
+			found = s->name;
+		}
+	}
+	return found;
+}
