@@ -10,6 +10,7 @@
 #include "util/bits.h"
 #include "util/diag.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -195,13 +196,20 @@ static void print_elf(const struct elf_image *elf)
 	}
 }
 
+static void print_name(const char *what, const char *name)
+{
+	fputs(what, stdout);
+	text_print(stdout, name);
+	putchar('\n');
+}
+
 static void print_text(const struct findings *f)
 {
-	printf("file:        %s\n", f->path);
+	print_name("file:        ", f->path);
 	printf("container:   %s, %s\n", image_container_name(f->image.container),
 		image_compression_name(f->image.compression));
 	if (f->version[0])
-		printf("Linux:       %s\n", f->version);
+		print_name("Linux:       ", f->version);
 	if (f->is_parsed)
 		print_elf(&f->image.elf);
 	if (f->boots)
@@ -291,7 +299,8 @@ static int print_json(const struct findings *f)
 	json_object_set_new(
 		root, "memory", f->boots ? json_integer((json_int_t)f->min_memory) : json_null());
 	set_text(root, "reason", f->boots ? "" : f->why_not.text);
-	ret = json_dumpf(root, stdout, JSON_INDENT(2));
+	/* Escaped, what a terminal would act on is text again. */
+	ret = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	if (!ret)
 		putchar('\n');
 	json_decref(root);

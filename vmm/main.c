@@ -72,12 +72,14 @@ int main(int argc, char **argv)
 	int ret;
 
 	open_standard_files();
+	log_open();
 	ret = dispatch(argc, argv);
 
 	/* What was asked for may have been text that did not fit where it went. */
 	if ((fflush(stdout) || ferror(stdout)) && !ret) {
 		log_error("cannot write to standard output: %s", strerror(errno));
-		return EXIT_HOST_ERROR;
+		ret = EXIT_HOST_ERROR;
 	}
+	log_finish();
 	return ret;
 }

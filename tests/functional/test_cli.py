@@ -76,6 +76,26 @@ def test_bad_values(tmp_path):
     assert "is a directory" in refused("run", "--config", ".", "k", cwd=tmp_path)
 
 
+# What a terminal would act on, each way of writing it: C0, C1 (as UTF-8 and bare), direction, lines.
+ODD = b"a\x1b[2J\n\xc2\x9b2J\x9b\xe2\x80\xae\xe2\x80\xa8\xc3\xa9"
+SHOWN = "a?[2J??2J???\xe9"
+
+
+def test_names_do_nothing_to_a_terminal(tmp_path):
+    """In a message, and in what was asked for; JSON keeps the name and escapes it."""
+    odd = os.fsencode(tmp_path) + b"/" + ODD
+    assert refused("run", odd).startswith(f"{tmp_path}/{SHOWN}: cannot open: ")
+    shutil.copy(PRONTO, odd)
+    for argv in ["inspect", odd], ["inspect", "--json", odd], ["run", "--dry-run", odd], [ODD], ["run", b"--" + ODD, "k"]:
+        done = subprocess.run([PRONTO, *argv], capture_output=True, check=False)
+        said = done.stdout + done.stderr
+        assert b"a?[2J" in said or argv[1] == "--json"
+        text = said.decode()
+        assert all(c == "\n" or c == "\xe9" or 0x20 <= ord(c) < 0x7f for c in text), argv
+        if argv == ["inspect", odd]:
+            assert text.startswith(f"file:        {tmp_path}/{SHOWN}\ncontainer:   ")
+
+
 def test_full_output():
     """Help that could not be written is not a success."""
     with open("/dev/full", "w", encoding="utf-8") as full:

@@ -4,6 +4,7 @@
 #include "boot/boot.h"
 #include "boot/load.h"
 #include "boot/place.h"
+#include "util/text.h"
 
 #include <elf.h>
 #include <inttypes.h>
@@ -51,8 +52,11 @@ static void describe_file(FILE *out, const struct image *image)
 	if (image->compression != IMAGE_NONE)
 		fprintf(out, ", %s", image_compression_name(image->compression));
 	fprintf(out, "%s\n", image->from_cache ? ", from the cache" : "");
-	if (image->version[0])
-		fprintf(out, "version: %s\n", image->version);
+	if (image->version[0]) {
+		fputs("version: ", out);
+		text_print(out, image->version);
+		fputc('\n', out);
+	}
 }
 
 static uint64_t mapped_size(
@@ -140,17 +144,12 @@ static void describe_cmdline(
 	FILE *out, const struct guest_mem *mem, const struct hvm_start_info *info)
 {
 	const char *text = peek(mem, info->cmdline_paddr, 1);
-	size_t size = strlen(text);
+	bool printable;
 
-	fprintf(out, "command line: %zu bytes\n  ", size);
-	for (size_t i = 0; i < size; i++) {
-		uint8_t byte = (uint8_t)text[i];
-
-		if (byte < 0x20 || byte == 0x7f)
-			fprintf(out, "\\x%02x", byte);
-		else
-			fputc(byte, out);
-	}
+	fprintf(out, "command line: %zu bytes\n  ", strlen(text));
+	for (size_t size; (size = text_first(text, &printable)); text += size)
+		for (size_t i = 0; i < size; i++)
+			fprintf(out, printable ? "%c" : "\\x%02x", (uint8_t)text[i]);
 	fputc('\n', out);
 }
 

@@ -4,11 +4,11 @@
 #include "host/console.h"
 #include "host/terminal.h"
 #include "util/bits.h"
+#include "util/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -113,7 +113,7 @@ struct console *console_open_pty(struct diag *diag)
 	if (!console)
 		goto err_pty;
 	console->extra_fd = fd[2];
-	fprintf(stderr, "pronto: the guest's console is %s\n", name);
+	log_say("the guest's console is %s", name);
 	return console;
 
 err_pty:

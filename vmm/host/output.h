@@ -3,8 +3,8 @@
  *
  * Gathered in a ring and written a line at a time, without ever blocking: by the thread that
  * completes the line, or by the loop when the reader was slow.  When the ring is full the sender is
- * told to wait; when the reader has taken nothing for OUTPUT_STALL_MS, further output is dropped and
- * counted: a dead reader must not hold a guest for ever.
+ * told to wait; when the reader has taken nothing for OUTPUT_STALL_MS, further output is dropped
+ * and counted: a dead reader must not hold a guest for ever.
  *
  * While attached, everything here is guarded by the lock that output_attach() was given.
  */

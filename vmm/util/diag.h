@@ -11,7 +11,7 @@ struct diag {
 	char text[512];
 };
 
-/* Store the sentence (control characters made '?', the middle left out if it is too long) and
+/* Store the sentence, fit for a terminal (see text.h), the middle left out if it is too long, and
  * return -err.
  */
 __attribute__((format(printf, 3, 4))) int diag_fail(

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* log.h - messages to people, on standard error
  *
- * A message names the thing, what is wrong and what to do, on one line without a full stop.
- * Any thread; each message is one write(2).
+ * A message names the thing, what is wrong and what to do, on one line without a full stop.  Any
+ * thread; each message is one write(2).  Nobody waits for who reads standard error: what it does
+ * not take is kept for the next message or the end, LOG_KEPT bytes of it, and what has no room
+ * there is counted, and the count told.
  */
 #ifndef UTIL_LOG_H
 #define UTIL_LOG_H
@@ -10,7 +12,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LOG_KEPT 16384
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* Before the first message, while there is one thread: write without waiting, wherever standard
+ * error goes (see stream.h).
+ */
+void log_open(void);
+
+/* At the end, when there is one thread: write what is kept, for a second at most. */
+void log_finish(void);
 
 /* Messages above this level are dropped.  Set once, before threads start.  Default: warn. */
 void log_set_level(enum log_level level);
@@ -19,6 +31,9 @@ void log_set_level(enum log_level level);
 void log_set_raw(bool raw);
 
 __attribute__((format(printf, 2, 3))) void log_at(enum log_level level, const char *fmt, ...);
+
+/* What was asked for, whatever the level. */
+__attribute__((format(printf, 1, 2))) void log_say(const char *fmt, ...);
 
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_at(LOG_LEVEL_WARN, __VA_ARGS__)

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+/* log.c - messages to people, on standard error */
+
+#include "util/log.h"
+
+#include "util/bits.h"
+#include "util/stream.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FINISH_MS 1000
+
+static enum log_level log_level = LOG_LEVEL_WARN;
+static atomic_bool log_raw;
+
+/* What standard error would not take yet.  The lock is a leaf, and nobody waits under it. */
+static struct {
+	pthread_mutex_t lock;
+	struct stream stream;
+	size_t n;
+	uint64_t n_lost; /* messages that found no room here */
+	char text[LOG_KEPT];
+} kept = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	.stream = { .fd = STDERR_FILENO, .kind = STREAM_SHARED } };
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+void log_set_level(enum log_level level)
+{
+	log_level = level;
+}
+
+void log_set_raw(bool raw)
+{
+	atomic_store_explicit(&log_raw, raw, memory_order_relaxed);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ---- what is written, and what is kept ---- */
+
+/* Those below are called with the lock held. */
+
+static void keep(const char *line, size_t size)
+{
+	if (size > sizeof(kept.text) - kept.n) {
+		kept.n_lost++;
+		return;
+	}
+	memcpy(kept.text + kept.n, line, size);
+	kept.n += size;
+}
+
+static void flush(void)
+{
+	while (kept.n) {
+		ssize_t n = stream_write(&kept.stream, kept.text, kept.n);
+
+		if (n == 0 || n == -EAGAIN)
+			return;
+		/* Nowhere to report that messages cannot be written. */
+		if (n < 0)
+			n = (ssize_t)kept.n;
+		kept.n -= (size_t)n;
+		memmove(kept.text, kept.text + n, kept.n);
+	}
+}
+
+static size_t end_line(char *line, size_t n)
+{
+	if (atomic_load_explicit(&log_raw, memory_order_relaxed))
+		line[n++] = '\r';
+	line[n++] = '\n';
+	return n;
+}
+
+/* All that was kept is written: say how much was not. */
+static void tell_lost(void)
+{
+	char line[128];
+	int n;
+
+	if (kept.n || !kept.n_lost)
+		return;
+	n = snprintf(line, sizeof(line) - 2,
+		"pronto: warn: nobody read standard error; %llu messages were dropped",
+		(unsigned long long)kept.n_lost);
+	kept.n_lost = 0;
+	keep(line, end_line(line, (size_t)n));
+	flush();
+}
+
+static void put_line(const char *line, size_t size)
+{
+	pthread_mutex_lock(&kept.lock);
+	flush();
+	tell_lost();
+	keep(line, size);
+	flush();
+	pthread_mutex_unlock(&kept.lock);
+}
+
+void log_open(void)
+{
+	stream_close(&kept.stream);
+	kept.stream = stream_share(STDERR_FILENO, O_WRONLY);
+}
+
+void log_finish(void)
+{
+	struct pollfd ready = { .fd = kept.stream.fd, .events = POLLOUT };
+	uint64_t end_ms = now_ms() + FINISH_MS, now;
+
+	pthread_mutex_lock(&kept.lock);
+	for (;;) {
+		flush();
+		tell_lost();
+		now = now_ms();
+		if (!kept.n || now >= end_ms)
+			break;
+		poll(&ready, 1, (int)(end_ms - now));
+	}
+	pthread_mutex_unlock(&kept.lock);
+}
+
+/* ---- messages ---- */
+
+static void put_message(const char *prefix, const char *fmt, va_list ap)
+{
+	char text[TEXT_MAX], line[1024];
+	size_t n = (size_t)snprintf(line, sizeof(line), "pronto: %s", prefix);
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	n += text_fit(line + n, sizeof(line) - n - 2, text);
+	put_line(line, end_line(line, n));
+}
+
+void log_at(enum log_level level, const char *fmt, ...)
+{
+	char prefix[16];
+	va_list ap;
+
+	if (level > log_level)
+		return;
+	snprintf(prefix, sizeof(prefix), "%s: ", level_names[level]);
+	va_start(ap, fmt);
+	put_message(prefix, fmt, ap);
+	va_end(ap);
+}
+
+void log_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	put_message("", fmt, ap);
+	va_end(ap);
+}
+
+bool log_limit_ok(struct log_limit *limit)
+{
+	uint64_t now = now_ms();
+
+	if (limit->last_ms && now - limit->last_ms < 1000) {
+		limit->n_dropped++;
+		return false;
+	}
+	limit->last_ms = now;
+	return true;
+}
