@@ -17,6 +17,9 @@
  */
 #define PVH_ELFNOTE_PHYS32_RELOC 19
 
+/* What the kernel is, a string: "linux".  Of no meaning for PVH. */
+#define PVH_ELFNOTE_GUEST_OS 6
+
 #define PVH_RELOC_DEFAULT_ALIGN 0x200000u
 
 #endif

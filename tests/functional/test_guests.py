@@ -96,6 +96,11 @@ def test_smp_with_the_local_apics_software_disabled(run, n):
     assert check(run("smp", "-c", n, words=["soft-off"]))["cpus"] == [[str(n)]]
 
 
+@pytest.mark.parametrize("n", [1, 2, 64])
+def test_cpus_by_the_mp_table(run, n):
+    assert check(run("mptable", "-c", n))["cpus"] == [[str(n)]]
+
+
 def test_smp_again_and_again(run):
     for _ in range(10):
         check(run("smp", "-c", 4))

@@ -38,7 +38,7 @@ def run(kernel, *options, stdin=b""):
 
 @pytest.mark.parametrize("kernel, options", [
     ("entry", []), ("entry-elf64", []), ("startinfo", ["-m", "128M"]), ("startinfo", ["-m", "5G"]), ("cpu", []),
-    ("bus", []), ("early", []), ("smp", ["-c", 1]), ("smp", ["-c", 2]), ("smp", ["-c", 4])])
+    ("bus", []), ("early", []), ("mptable", ["-c", 2]), ("smp", ["-c", 1]), ("smp", ["-c", 2]), ("smp", ["-c", 4])])
 def test_property(kernel, options):
     result = run(kernel, *options)
     assert (result.status, result.err) == (vm.POWEROFF, "")

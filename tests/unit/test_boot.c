@@ -120,6 +120,40 @@ static const struct hvm_start_info *start_info(const struct fixture *f)
 
 /* ---- what is handed over ---- */
 
+static bool has_mptable(const struct fixture *f)
+{
+	const uint8_t *rom = guest_mem_at(&f->mem, 0xf0000, 0x10000);
+
+	for (uint32_t at = 0; at < 0x10000; at += 16)
+		if (!memcmp(rom + at, "_MP_", 4))
+			return true;
+	return false;
+}
+
+/* For all but Linux, which would only say that there is one. */
+static void test_mptable(void **state)
+{
+	static const char *const names[] = { NULL, "NetBSD", "linux", "linuxish" };
+	static const bool wanted[] = { true, true, false, true };
+	struct fixture f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		init(&f);
+		f.image.elf.n_notes = names[i] ? 1 : 0;
+		f.image.elf.note[0].type = 6;
+		if (names[i])
+			memcpy(f.image.elf.note[0].desc, names[i], strlen(names[i]) + 1);
+		assert_int_equal(load(&f), 0);
+		assert_int_equal(has_mptable(&f), wanted[i]);
+		fini(&f);
+	}
+	init(&f);
+	f.image.container = IMAGE_BZIMAGE;
+	assert_int_equal(load(&f), 0);
+	assert_false(has_mptable(&f));
+	fini(&f);
+}
+
 static void test_handover(void **state)
 {
 	const struct hvm_memmap_table_entry *map;
@@ -487,7 +521,7 @@ static void test_describe(void **state)
 	assert_says(text, "  modlist_paddr   0x80040\n");
 	assert_says(text, "0x0003ffe000-0x0003fff388  initrd, 5001 bytes\n");
 	assert_says(text, "\n  a=1 \\x1b[2J\\x0aFACP @ 0x1\n");
-	assert_says(text, "\nRSDP @ 0x00000000000E0000\n    0000: 52 53 44 20 50 54 52 20 ");
+	assert_says(text, "\nRSDP @ 0x00000000000F0000\n    0000: 52 53 44 20 50 54 52 20 ");
 	assert_says(text, "  RSD PTR ");
 	free(text);
 
@@ -503,6 +537,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_handover),
+		cmocka_unit_test(test_mptable),
 		cmocka_unit_test(test_initrd),
 		cmocka_unit_test(test_initrd_refused),
 		cmocka_unit_test(test_shim),

@@ -63,7 +63,7 @@ static void test_misplaced(void **state)
 	refuse_at(MIB(32), 0x7f000, 0x1001, "overlaps the start info");
 	refuse_at(MIB(32), 0x91fff, 1, "overlaps the start info");
 	refuse_at(MIB(32), 0xa0000, 1, "overlaps the hole below 1 MiB and the ACPI tables");
-	refuse_at(MIB(32), 0xe0000, 16, "overlaps the hole below 1 MiB and the ACPI tables");
+	refuse_at(MIB(32), 0xf0000, 16, "overlaps the hole below 1 MiB and the ACPI tables");
 	refuse_at(GIB(5), GIB(3) - 1, 2, "overlaps the device hole");
 	refuse_at(GIB(5), 0xfee00000, 4096, "overlaps the device hole");
 	refuse_at(GIB(5), GIB(6) - 1, 2, "give it 5121M");
@@ -118,7 +118,7 @@ static void test_reloc(void **state)
 {
 	/* From beyond RAM down, from the hole, from the hand-over. */
 	expect_moved(MIB(32), MIB(64), MIB(5), MIB(2), 0, UINT32_MAX, MIB(26));
-	expect_moved(MIB(32), 0xe0000, MIB(1), MIB(2), 0, UINT32_MAX, MIB(30));
+	expect_moved(MIB(32), 0xf0000, MIB(1), MIB(2), 0, UINT32_MAX, MIB(30));
 	expect_moved(MIB(32), 0x80000, MIB(1), MIB(1), 0, UINT32_MAX, MIB(31));
 	expect_moved(MIB(32), 0xfee00000, MIB(1), MIB(1), 0, UINT32_MAX, MIB(31));
 	/* Within the limits; max is the last byte's address. */

@@ -4,6 +4,7 @@
 #include "boot/acpi.h"
 #include "boot/acpi_spec.h"
 #include "boot/aml.h"
+#include "boot/checksum.h"
 #include "boot/dsdt.h"
 #include "boot/layout.h"
 #include "bus/platform.h"
@@ -21,16 +22,6 @@ struct builder {
 	struct acpi_tables *tables;
 	bool overflow;
 };
-
-static uint8_t checksum(const void *data, size_t size)
-{
-	const uint8_t *byte = data;
-	uint8_t sum = 0;
-
-	while (size--)
-		sum = (uint8_t)(sum + *byte++);
-	return (uint8_t)-sum;
-}
 
 /* Room for `size` zero bytes; NULL if the area is full. */
 static void *builder_alloc(struct builder *b, size_t size)
@@ -244,5 +235,6 @@ int acpi_build(
 	finish_rsdp(rsdp, rsdt, xsdt);
 	tables->rsdp = LAYOUT_ACPI;
 	tables->rsdp_size = sizeof(*rsdp);
+	tables->end = LAYOUT_ACPI + b.size;
 	return 0;
 }

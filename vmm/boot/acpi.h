@@ -29,6 +29,7 @@ struct acpi_tables {
 	uint32_t rsdp_size;
 	struct acpi_table_ref table[ACPI_MAX_TABLES]; /* in the order they lie in memory */
 	uint32_t n_tables;
+	gpa_t end; /* of all of them */
 };
 
 /* 0, or -ENOSPC if the area cannot hold them (too many CPUs). */

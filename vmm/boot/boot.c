@@ -4,11 +4,13 @@
 #include "boot/boot.h"
 #include "boot/layout.h"
 #include "boot/load.h"
+#include "boot/mptable.h"
 #include "boot/place.h"
 #include "bus/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pvh/elfnote.h>
 #include <pvh/start_info.h>
 #include <string.h>
 
@@ -188,6 +190,37 @@ static void write_reset_vector(const struct guest_mem *mem)
 	put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
 }
 
+/* Linux reads the MADT; of an MP table it would only say that it found one, which costs a boot that
+ * is not quiet a line.  So the table is for all that do not say they are Linux.
+ */
+static bool wants_mptable(const struct boot_spec *spec)
+{
+	const struct elf_image *elf = &spec->image->elf;
+
+	if (spec->kernel || spec->image->container == IMAGE_BZIMAGE)
+		return false;
+	for (size_t i = 0; i < elf->n_notes; i++)
+		if (elf->note[i].type == PVH_ELFNOTE_GUEST_OS)
+			return strncmp((const char *)elf->note[i].desc, "linux", sizeof("linux"));
+	return true;
+}
+
+/* One behind the other: what lies in the first MiB beside them is left to the guest. */
+static int write_tables(
+	const struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover)
+{
+	const struct acpi_config acpi = {
+		.n_cpus = spec->n_cpus,
+		.n_virtio_slots = spec->n_virtio_slots,
+	};
+	int ret = acpi_build(mem, &acpi, &handover->acpi);
+	gpa_t at = ALIGN_UP(handover->acpi.end, 16);
+
+	if (!ret && wants_mptable(spec))
+		ret = mptable_build(mem, at, LAYOUT_ACPI + LAYOUT_ACPI_SIZE - at, spec->n_cpus);
+	return ret;
+}
+
 /* The ABI leaves the table and the stack to the guest.  Some guests use both before they have any
  * (KTF, Nanos), as other monitors happen to have them.  Present, 32 bits, all of 4 GiB, accessed;
  * the TSS is busy, as the processor's task register says.
@@ -207,10 +240,6 @@ static void write_gdt(const struct guest_mem *mem, struct handover *handover)
 int boot_load(struct readers *readers, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag)
 {
-	const struct acpi_config acpi = {
-		.n_cpus = spec->n_cpus,
-		.n_virtio_slots = spec->n_virtio_slots,
-	};
 	const struct guest_mem *mem = readers->mem;
 	int ret;
 
@@ -235,10 +264,10 @@ int boot_load(struct readers *readers, const struct boot_spec *spec, struct hand
 	ret = load_modules(readers, spec, handover, diag);
 	if (ret < 0)
 		return ret;
-	ret = acpi_build(mem, &acpi, &handover->acpi);
+	ret = write_tables(mem, spec, handover);
 	if (ret < 0)
 		return diag_fail(diag, -ret,
-			"the ACPI tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
+			"the tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
 			spec->n_cpus);
 	write_reset_vector(mem);
 	write_gdt(mem, handover);

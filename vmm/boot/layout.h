@@ -8,9 +8,9 @@
  *   0x00081000  a page of stack, for guests that call before they have set ESP
  *   0x00082000  kernel command line (Linux copies 2048 bytes from here, NUL or not: all is RAM)
  *   0x000a0000  hole
- *   0x000e0000  ACPI tables, RSDP first, reserved in the map
- *   0x000ffff0  a few instructions at the reset vector: they ask for a reset
- *   0x00100000  kernel where it asks to be; initrd at the top of RAM below 4 GiB
+ *   0x000f0000  ACPI tables, RSDP first, then the MP table, reserved in the map; where guests that
+ * are told no address search for both 0x000ffff0  a few instructions at the reset vector: they ask
+ * for a reset 0x00100000  kernel where it asks to be; initrd at the top of RAM below 4 GiB
  *
  * Everything is below 1 GiB for kernels that read it through an early 1 GiB mapping, and below the
  * kernel because FreeBSD takes memory upwards from the end of the last structure it knows of.
@@ -26,8 +26,8 @@
 #define LAYOUT_CMDLINE      0x82000u
 #define LAYOUT_CMDLINE_SIZE 0x10000u /* with the NUL */
 #define LAYOUT_LOW_RAM_END  0xa0000u
-#define LAYOUT_ACPI         0xe0000u
-#define LAYOUT_ACPI_SIZE    0x1f000u
+#define LAYOUT_ACPI         0xf0000u
+#define LAYOUT_ACPI_SIZE    0xf000u
 #define LAYOUT_RESET_VECTOR 0xffff0u
 #define LAYOUT_HIGH_RAM     0x100000u
 
