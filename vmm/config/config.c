@@ -65,14 +65,14 @@ static const struct setting cpu_members[] = {
 
 static const struct schema cpu_schema = { cpu_members, ARRAY_SIZE(cpu_members) };
 
-static int add_verbosity(struct config *config, const char *text, struct diag *diag)
+static int add_verbosity(struct config *config, const char *, struct diag *)
 {
 	if (config->log_level < LOG_LEVEL_DEBUG)
 		config->log_level++;
 	return 0;
 }
 
-static int print_help(struct config *config, const char *text, struct diag *diag)
+static int print_help(struct config *, const char *, struct diag *)
 {
 	config_print_help(stdout);
 	return 1;

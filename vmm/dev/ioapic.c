@@ -74,7 +74,7 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		*entry = (*entry & ~(uint64_t)UINT32_MAX) | (value & ~RTE_READ_ONLY);
 }
 
-static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int size)
+static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int)
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 
@@ -83,7 +83,7 @@ static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int si
 	return offset == IOWIN ? ioapic_read_register(ioapic) : 0;
 }
 
-static void ioapic_write(struct device *dev, uint64_t offset, unsigned int size, uint64_t value)
+static void ioapic_write(struct device *dev, uint64_t offset, unsigned int, uint64_t value)
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 

@@ -13,7 +13,7 @@
 
 #define REG(port) ((port)-PLATFORM_PM_PORT)
 
-static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int size)
+static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int)
 {
 	struct power *power = (struct power *)dev;
 	uint8_t events = power->events;
@@ -25,7 +25,7 @@ static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int siz
 	}
 }
 
-static void power_write(struct device *dev, uint64_t offset, unsigned int size, uint64_t value)
+static void power_write(struct device *dev, uint64_t offset, unsigned int, uint64_t value)
 {
 	struct power *power = (struct power *)dev;
 

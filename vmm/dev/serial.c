@@ -170,7 +170,7 @@ static void write_modem_control(struct serial *serial, uint8_t value)
 	want_input(serial);
 }
 
-static uint64_t serial_read(struct device *dev, uint64_t offset, unsigned int size)
+static uint64_t serial_read(struct device *dev, uint64_t offset, unsigned int)
 {
 	struct serial *serial = (struct serial *)dev;
 	bool dlab = serial->lcr & UART_LCR_DLAB;
@@ -190,7 +190,7 @@ static uint64_t serial_read(struct device *dev, uint64_t offset, unsigned int si
 	return value;
 }
 
-static void serial_write(struct device *dev, uint64_t offset, unsigned int size, uint64_t wide)
+static void serial_write(struct device *dev, uint64_t offset, unsigned int, uint64_t wide)
 {
 	struct serial *serial = (struct serial *)dev;
 	bool dlab = serial->lcr & UART_LCR_DLAB;

@@ -133,7 +133,7 @@ static void read_input(struct console *console)
 	watch_input(console, input_wanted(console, 1) > 0);
 }
 
-static void input_ready(void *ctx, uint32_t events)
+static void input_ready(void *ctx, uint32_t)
 {
 	read_input(ctx);
 }
@@ -145,7 +145,7 @@ void console_want_input(struct console *console)
 }
 
 /* A wish for input, from the vCPUs' threads. */
-static void woken(void *ctx, uint32_t events)
+static void woken(void *ctx, uint32_t)
 {
 	struct console *console = ctx;
 

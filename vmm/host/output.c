@@ -118,7 +118,7 @@ static void tell_room(struct output *output)
 		output->has_room(output->ctx);
 }
 
-static void output_ready(void *ctx, uint32_t events)
+static void output_ready(void *ctx, uint32_t)
 {
 	struct output *output = ctx;
 
@@ -131,7 +131,7 @@ static void output_ready(void *ctx, uint32_t events)
 		tell_room(output);
 }
 
-static void ticked(void *ctx, uint32_t events)
+static void ticked(void *ctx, uint32_t)
 {
 	struct output *output = ctx;
 

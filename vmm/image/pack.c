@@ -117,7 +117,7 @@ static uint64_t find_pack_note(uint64_t offset, uint64_t end)
 	return 0;
 }
 
-static int write_shim(struct writer *w, uint64_t start, const struct pvh_pack *pack)
+static int write_shim(struct writer *w, const struct pvh_pack *pack)
 {
 	uint64_t size = (uint64_t)(shim_elf_end - shim_elf), note = 0;
 	int ret = file_write_at(w->fd, shim_elf, size, PAGE);
@@ -172,7 +172,7 @@ static int write_all(struct writer *w, const struct pack *pack, struct diag *dia
 	ret = place_parts(w, pack, start, end, &told, diag);
 	if (ret < 0)
 		return ret;
-	ret = write_shim(w, start, &told);
+	ret = write_shim(w, &told);
 	if (ret < 0)
 		return diag_fail(diag, -ret, "cannot be written: %s", strerror(-ret));
 	for (unsigned int i = 0; i < N_PARTS; i++) {

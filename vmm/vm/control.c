@@ -38,7 +38,7 @@ void vm_block_signals(void)
 }
 
 /* With the power device's lock held. */
-static void grace_tick(void *ctx, uint32_t events)
+static void grace_tick(void *ctx, uint32_t)
 {
 	struct vm *vm = ctx;
 
@@ -82,7 +82,7 @@ static void type_interrupt(struct vm *vm)
 	pthread_mutex_unlock(&vm->serial.dev.lock);
 }
 
-static void signal_ready(void *ctx, uint32_t events)
+static void signal_ready(void *ctx, uint32_t)
 {
 	struct vm *vm = ctx;
 	struct signalfd_siginfo info;

@@ -330,7 +330,7 @@ static void vm_fini_vcpus(struct vm *vm)
 		vcpu_fini(&vm->vcpu[vm->n_vcpus - 1]);
 }
 
-static void end_ready(void *ctx, uint32_t events)
+static void end_ready(void *ctx, uint32_t)
 {
 	loop_stop(&((struct vm *)ctx)->loop);
 }
