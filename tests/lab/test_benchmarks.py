@@ -14,8 +14,8 @@ from machines import ROOT, TRIES
 
 BUILD = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).resolve().parent
 
-pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
-                                reason="there is no QEMU: install qemu-system-x86")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
+                                                   reason="there is no QEMU: install qemu-system-x86")]
 
 
 def measure(name, out):

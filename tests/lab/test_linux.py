@@ -184,6 +184,7 @@ def test_power_button(guests):
     assert b"@@ button pressed" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_twenty_in_a_row(guests):
     """Not one of twenty hangs, crashes or says less than the others."""

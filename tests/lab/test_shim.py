@@ -80,6 +80,7 @@ def test_kaslr(guests):
     assert fixed == by_pvh == ("ffffffff81000000", "01000000")
 
 
+@pytest.mark.long
 def test_initrd_above_4g(guests, tmp_path):
     """An initrd that does not fit below 3 GiB: archive, then junk that Linux stops at."""
     needed = 9 << 30

@@ -72,6 +72,19 @@ def test_total(capsys, results, status, line):
     assert capsys.readouterr().out == line + '\n'
 
 
+@pytest.mark.parametrize('argv,ran', [
+    ([], ['short', 'other']), (['--long'], ['endless']), (['endless', 'short'], ['short', 'endless'])])
+def test_choice(monkeypatch, argv, ran):
+    monkeypatch.setattr(check, 'suites', lambda: [
+        check.Suite('short', ':', 1), check.Suite('endless', ':', 1, long=True), check.Suite('other', ':', 1)])
+    monkeypatch.setattr(check, 'meson_build', lambda directory: ':')
+    monkeypatch.setattr(check, 'run', lambda suite: seen.append(suite.name) or check.Result(1, 0, 0))
+    monkeypatch.setattr('sys.argv', ['check', *argv])
+    seen = []
+    assert check.main() == 0
+    assert seen == ran
+
+
 def test_setup_lists_what_it_wants_elsewhere(tmp_path):
     """On a distribution that is not Debian's kin, the list and an error."""
     with open(os.path.join(ROOT, 'scripts', 'setup'), encoding='utf-8') as file:

@@ -12,9 +12,9 @@ MIT = '/* SPDX-License-Identifier: MIT */\n'
 DUAL = '/* SPDX-License-Identifier: GPL-2.0 OR MIT */\n'
 
 
-def lint(check, root):
-    done = subprocess.run([os.path.join(ROOT, 'scripts', 'lint'), '--root', root, check],
-                          capture_output=True, text=True, check=False)
+def lint(check, root, *options, env=None):
+    done = subprocess.run([os.path.join(ROOT, 'scripts', 'lint'), '--root', root, *options, check],
+                          capture_output=True, text=True, check=False, env=env)
     assert done.stderr == ''
     return done.returncode, done.stdout
 
@@ -23,6 +23,12 @@ def lint(check, root):
 def test_this_tree(check):
     status, output = lint(check, ROOT)
     assert (status, output) == (0, f'{check}: ok\n')
+
+
+@pytest.mark.long
+def test_this_tree_anew():
+    """What was found clean once is found clean again."""
+    assert lint('tidy', ROOT, '--every') == (0, 'tidy: ok\n')
 
 
 def tree(tmp_path, path, text):
@@ -89,19 +95,63 @@ def test_is_content(tmp_path, check, path, text):
     assert lint(check, tree(tmp_path, path, text)) == (0, f'{check}: ok\n')
 
 
+def compiled_tree(tmp_path, text):
+    root = tree(tmp_path, 'vmm/a.c', MIT + text)
+    command = {'directory': root, 'file': 'vmm/a.c', 'command': 'cc -o a.o -MF a.d -c vmm/a.c'}
+    (tmp_path / 'build').mkdir()
+    (tmp_path / 'build' / 'compile_commands.json').write_text(json.dumps([command]))
+    return root
+
+
 @pytest.mark.parametrize('body,found', [
     ('return n ? *(int *)0 : n', 'NullDereference'),
     ('return n == 1 || n == 1', 'misc-redundant-expression'),
     ('return -n', None),
 ])
 def test_tidy(tmp_path, body, found):
-    root = tree(tmp_path, 'vmm/a.c', MIT + f'int f(int n)\n{{\n\t{body};\n}}\n')
-    command = {'directory': root, 'file': 'vmm/a.c', 'command': 'cc -c vmm/a.c'}
-    (tmp_path / 'build').mkdir()
-    (tmp_path / 'build' / 'compile_commands.json').write_text(json.dumps([command]))
+    root = compiled_tree(tmp_path, f'int f(int n)\n{{\n\t{body};\n}}\n')
     status, output = lint('tidy', root)
     assert status == (1 if found else 0)
     assert (found or 'tidy: ok') in output
+
+
+def change_header(root):
+    root.joinpath('vmm', 'a.h').write_text('#define B 2 /* NOLINT */\n')
+
+
+def change_arguments(root):
+    database = root / 'build' / 'compile_commands.json'
+    database.write_text(database.read_text().replace('-c ', '-c -Wall '))
+
+
+def change_rules(root):
+    with open(root / '.clang-tidy', 'a', encoding='ascii') as file:
+        file.write('# stricter\n')
+
+
+@pytest.mark.parametrize('change,options,looks', [
+    (lambda root: None, [], 0), (lambda root: None, ['--every'], 1),
+    (change_header, [], 1), (change_arguments, [], 1), (change_rules, [], 1)])
+def test_tidy_looks_at_what_changed(tmp_path, change, options, looks):
+    """Counted by a clang-tidy that finds nothing; what it once found clean is left alone."""
+    root = compiled_tree(tmp_path, '#include "a.h"\nint a = B;\n')
+    (tmp_path / 'vmm' / 'a.h').write_text('#define B 2\n')
+    fake = tmp_path / 'bin' / 'clang-tidy'
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\n[ "$1" = --version ] || echo "$@" >>"$0.log"\n')
+    fake.chmod(0o755)
+    env = {**os.environ, 'PATH': f'{fake.parent}:{os.environ["PATH"]}'}
+    assert lint('tidy', root, env=env) == (0, 'tidy: ok\n')
+    change(tmp_path)
+    assert lint('tidy', root, *options, env=env) == (0, 'tidy: ok\n')
+    assert len((fake.parent / 'clang-tidy.log').read_text().splitlines()) == 1 + looks
+    assert not list(tmp_path.glob('a.*'))
+
+
+def test_tidy_finds_again(tmp_path):
+    root = compiled_tree(tmp_path, 'int f(int n)\n{\n\treturn n == 1 || n == 1;\n}\n')
+    first = lint('tidy', root)
+    assert first[0] == 1 and lint('tidy', root) == first
 
 
 def test_tidy_without_build(tmp_path):
