@@ -15,10 +15,10 @@ static void check_image(const struct image *image)
 	char version[64];
 
 	BUG_ON(image->fd < 0);
-	BUG_ON(image->container == IMAGE_UNKNOWN || image->compression == IMAGE_LZO);
-	BUG_ON(image->owned_file != (image->container != IMAGE_ELF));
+	BUG_ON(image->kind.container == IMAGE_UNKNOWN || image->kind.compression == IMAGE_LZO);
+	BUG_ON(image->owned_file != (image->kind.container != IMAGE_ELF));
 	BUG_ON(lseek(image->fd, 0, SEEK_END) != (off_t)image->size);
-	BUG_ON(image->owned_file && image->size > IMAGE_MAX_UNPACKED);
+	BUG_ON(image->owned_file && image->size > IMAGE_MAX_FILE);
 	for (size_t i = 0; i < image->elf.n_segments; i++)
 		BUG_ON(!range_within(image->elf.segment[i].offset, image->elf.segment[i].file_size,
 			0, image->size));

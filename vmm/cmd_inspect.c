@@ -96,8 +96,8 @@ static bool fits_whole(const struct image *image, uint64_t file_size, uint64_t s
 {
 	uint64_t low = size < GUEST_MEM_LOW_MAX ? size : GUEST_MEM_LOW_MAX;
 
-	return image->room_start >= MIB(1) && image->room_end < low &&
-	       low - image->room_end >= ALIGN_UP(file_size, KIB(4));
+	return image->kind.room_start >= MIB(1) && image->kind.room_end < low &&
+	       low - image->kind.room_end >= ALIGN_UP(file_size, KIB(4));
 }
 
 static void find_way_through_shim(struct findings *f)
@@ -121,7 +121,7 @@ static void find_out(struct findings *f)
 	if (f->is_parsed)
 		image_find_version(&f->image, f->version, sizeof(f->version));
 	else
-		snprintf(f->version, sizeof(f->version), "%s", f->image.version);
+		snprintf(f->version, sizeof(f->version), "%s", f->image.kind.version);
 	if (f->image.needs_shim)
 		find_way_through_shim(f);
 	else if (f->is_parsed && !elf_require_pvh_entry(&f->image.elf, &f->why_not))
@@ -206,8 +206,8 @@ static void print_name(const char *what, const char *name)
 static void print_text(const struct findings *f)
 {
 	print_name("file:        ", f->path);
-	printf("container:   %s, %s\n", image_container_name(f->image.container),
-		image_compression_name(f->image.compression));
+	printf("container:   %s, %s\n", image_container_name(f->image.kind.container),
+		image_compression_name(f->image.kind.compression));
 	if (f->version[0])
 		print_name("Linux:       ", f->version);
 	if (f->is_parsed)
@@ -288,9 +288,9 @@ static int print_json(const struct findings *f)
 
 	set_text(root, "file", f->path);
 	set_text(root, "container",
-		f->image.container ? image_container_name(f->image.container) : "");
+		f->image.kind.container ? image_container_name(f->image.kind.container) : "");
 	set_text(root, "compression",
-		f->image.container ? image_compression_name(f->image.compression) : "");
+		f->image.kind.container ? image_compression_name(f->image.kind.compression) : "");
 	set_text(root, "linux_version", f->version);
 	if (f->is_parsed)
 		json_elf(root, &f->image.elf);
@@ -340,7 +340,7 @@ int cmd_inspect(int argc, char **argv)
 	find_out(&f);
 	if (json)
 		ret = print_json(&f);
-	else if (f.image.container != IMAGE_UNKNOWN)
+	else if (f.image.kind.container != IMAGE_UNKNOWN)
 		print_text(&f);
 	else
 		log_error("%s: %s", f.path, f.why_not.text);

@@ -69,7 +69,10 @@ static void run_say_kernel(const struct run *run)
 {
 	const struct image *image = run->spec.kernel ? run->spec.kernel : &run->image;
 
-	log_info("%s: %s%s%s%s", run->config.kernel, image_container_name(image->container),
+	if (image->cache_fault.text[0])
+		log_warn("%s: unpacked in memory, at each start (--no-cache: without this warning)",
+			image->cache_fault.text);
+	log_info("%s: %s%s%s%s", run->config.kernel, image_container_name(image->kind.container),
 		image->from_cache ? ", found unpacked in the cache" : "",
 		image->owned_file ? "" : ", read in place",
 		!run->spec.kernel ? ""

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,6 +72,9 @@ int main(int argc, char **argv)
 {
 	int ret;
 
+	/* A closed pipe, and a file over the limit, show where they are written to. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	open_standard_files();
 	log_open();
 	ret = dispatch(argc, argv);

@@ -244,9 +244,9 @@ COMPRESS = {
     "zstd": zstd,
 }
 
-def bomb(name, n_mib):
+def bomb(name, n_mib, start=None):
     """An ELF's first bytes, then zeros, n_mib MiB or more, in few bytes."""
-    start = elf()
+    start = elf() if start is None else start
     if name == "lz4":
         return lz4_legacy(lz4_run(start, 8 * MIB - len(start) - 5),
                           *[lz4_run(b"\0", 8 * MIB - 6)] * (n_mib // 8))
@@ -334,6 +334,7 @@ def through_shim(name, says, make):
 
 
 TRUNCATED = "truncated"
+CPIO = b"070701" + b"0" * 104
 NO_PVH = "no PVH entry .*CONFIG_PVH=y"
 DAMAGED_NOTE = "no PVH entry can be found, for "
 
@@ -371,6 +372,9 @@ def elf_good_cases():
 
 def elf_bad_cases():
     bad("empty", "empty", lambda: b"")
+    bad("initrd", "no kernel: it looks like an initrd .* swapped", lambda: CPIO)
+    bad("qcow2", "no kernel: it looks like a disk image", lambda: b"QFI\xfb" + bytes(1000))
+    bad("boot-sector", "no kernel: it looks like a boot sector", lambda: bytes(510) + b"\x55\xaa")
     bad("text", "no kernel", lambda: b"Not a kernel at all.\n" * 100)
     for bits in 32, 64:
         kernel = elf(bits)
@@ -464,7 +468,7 @@ def packed_cases():
     good("elf-big", lambda: big_elf(MIB))
     good("elf-9m", lambda: big_elf(9 * MIB))
     # Zeros amid data, at places of no special kind, and at the end.
-    holes = big_elf(MIB) + bytes(MIB) + b"x" * 12345 + bytes(MIB)
+    holes = elf(loads=[Load(), Load(2 * MIB, big_elf(MIB) + bytes(MIB) + b"x" * 12345 + bytes(MIB))])
     good("elf-holes", lambda: holes)
     for name in COMPRESS:
         good(f"bare-{name}-holes", lambda n=name: COMPRESS[n](holes))
@@ -487,9 +491,20 @@ def packed_cases():
             lambda n=name: bzimage(COMPRESS[n](elf()) + u32(len(elf()) + 1)))
         bad(f"bzimage-{name}-not-elf", "not an ELF", lambda n=name: bzimage(COMPRESS[n](bytes(MIB))))
         bad(f"bare-{name}-empty", "not an ELF|damaged|ends early", lambda n=name: COMPRESS[n](b""))
+        bad(f"bare-{name}-initrd", "not an ELF kernel, it looks like an initrd .* swapped",
+            lambda n=name: COMPRESS[n](CPIO))
         bad(f"bare-{name}-no-note", NO_PVH, lambda n=name: COMPRESS[n](elf(notes=[])))
         bad(f"bzimage-{name}-elf-damaged", TRUNCATED, lambda n=name: bzimage(COMPRESS[n](elf()[:-1])))
-    bad("bare-zstd-bomb", "unpacks to more than the 1048576 KiB", lambda: bomb("zstd", 1025))
+    # Of no use, and not unpacked: whether it ends well is not seen.
+    good("bare-zstd-bomb", lambda: bomb("zstd", 1025))
+    good("bare-lz4-bomb", lambda: bomb("lz4", 1025)[:-5])
+    good("bare-bzip2-bomb", lambda: bomb("bzip2", 40)[:-5])
+    large = elf(loads=[Load(lies={"p_filesz": 5 << 30, "p_memsz": 5 << 30})])
+    bad("bare-zstd-over-limit", "5121 MiB to load, and no more than [0-9]+ MiB are unpacked",
+        lambda: bomb("zstd", 4, large))
+    bad("bare-gzip-pieces", "in more than 4096 pieces", lambda: COMPRESS["gzip"](elf()) + COMPRESS["gzip"](b"") * 4096)
+    bad("bare-lz4-pieces", "in more than 4096 pieces", lambda: COMPRESS["lz4"](elf()) + u32(0x184c2102) * 4097)
+    bad("bare-lz4-block-of-nothing", "damaged", lambda: lz4_legacy(lz4_block(b"")) + bytes(5))
     bad("bare-zstd-large-window", "more than 256 MiB of memory",
         lambda: u32(0xfd2fb528) + b"\0" + bytes([21 << 3]) + zstd_block(ZSTD_RUN, b"\0", 99, last=True))
     bad("bare-lzma-large-dictionary", "more than 256 MiB of memory",

@@ -277,7 +277,7 @@ static int load_cmdline(size_t size, enum image_container container, const char 
 
 	init(&f);
 	f.spec.cmdline = cmdline;
-	f.image.container = container;
+	f.image.kind.container = container;
 	if (guest_os) {
 		f.image.elf.n_notes = 1;
 		f.image.elf.note[0].type = 6;
@@ -437,9 +437,11 @@ static void init_shim(struct fixture *f, struct image *kernel)
 	*kernel = (struct image){
 		.fd = make_file(3000),
 		.size = 3000,
-		.container = IMAGE_BZIMAGE,
-		.room_start = MIB(16),
-		.room_end = MIB(40),
+		.kind = {
+			.container = IMAGE_BZIMAGE,
+			.room_start = MIB(16),
+			.room_end = MIB(40),
+		},
 	};
 	f->spec.kernel = kernel;
 }
@@ -483,7 +485,7 @@ static void test_shim_refused(void **state)
 	struct fixture f;
 
 	init_shim(&f, &kernel);
-	kernel.room_end = MIB(64) + 1;
+	kernel.kind.room_end = MIB(64) + 1;
 	assert_refused(&f, ENOSPC,
 		"the kernel unpacks itself to 48M from 0x1000000 on, and not all of that is RAM: "
 		"give the guest 65M of memory or more");

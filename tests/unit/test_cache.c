@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* test_cache.c - unpacked kernels: found, made, thrown out, rebuilt, and what happens when not */
+/* test_cache.c - unpacked kernels: found, made, thrown out, rebuilt */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,61 +8,15 @@
 
 #include <cmocka.h>
 
+#include "cache_rig.h"
 #include "image/cache.h"
-#include "image/image.h"
-#include "kernels.h"
 #include "util/bits.h"
 
-#include <dirent.h>
-#include <sched.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <time.h>
 
 static const char *const names[] = { "bare-gzip-big", "bzimage-lz4", "bzimage-xz", "elf64-entry-8",
 	"bzimage-gzip-damaged", NULL };
-
-static const char *cache_dir(void)
-{
-	return kernels_path("xdg/pronto");
-}
-
-/* Names in the cache, and the last one's path. */
-static unsigned int count_entries(char *path, size_t size)
-{
-	DIR *dir = opendir(cache_dir());
-	const struct dirent *dirent;
-	unsigned int n = 0;
-
-	while (dir && (dirent = readdir(dir))) {
-		if (dirent->d_name[0] == '.' && strncmp(dirent->d_name, ".new", 4) != 0)
-			continue;
-		if (path)
-			snprintf(path, size, "%s/%s", cache_dir(), dirent->d_name);
-		n++;
-	}
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
-/* True: found in the cache. */
-static bool open_kernel(const char *name)
-{
-	struct diag diag = { "" };
-	struct image image;
-	bool from_cache;
-
-	if (image_open(&image, kernels_path(name), true, &diag))
-		fail_msg("%s: %s", name, diag.text);
-	assert_true(image.owned_file);
-	assert_true(image.elf.has_pvh_entry);
-	/* Nobody who takes over this process gets to write the entry. */
-	assert_int_equal(fcntl(image.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
-	from_cache = image.from_cache;
-	image_close(&image);
-	return from_cache;
-}
 
 static void test_hit(void **state)
 {
@@ -273,12 +227,13 @@ static void test_second_comes_late(void **state)
 		begin(&first, "elf64-entry-8", always_name);
 		assert_int_equal(flock(first.dir_fd, LOCK_UN), 0);
 		begin(&second, "elf64-entry-8", always_name);
-		assert_int_equal(write(first.new_fd, "first", 5), 5);
-		assert_int_equal(write(second.new_fd, "second", 6), 6);
+		assert_int_equal(write(first.file.fd, "first", 5), 5);
+		assert_int_equal(write(second.file.fd, "second", 6), 6);
 		assert_int_equal(cache_publish(&first, 5, &diag), 0);
 		assert_int_equal(cache_publish(&second, 6, &diag), 0);
 		cache_end(&first);
 		cache_end(&second);
+		assert_int_equal(cache_open(&first, &diag), 0);
 		fd = cache_find(&first, &size);
 		assert_true(fd >= 0);
 		assert_int_equal(size, 5);
@@ -286,6 +241,7 @@ static void test_second_comes_late(void **state)
 		assert_int_equal(count_entries(NULL, 0), 1);
 		cache_drop(&first);
 		assert_int_equal(cache_find(&first, &size), -1);
+		cache_end(&first);
 	}
 }
 
@@ -325,22 +281,25 @@ static void make_entry(const char *source, uint64_t size, time_t used)
 	struct diag diag;
 
 	begin(&cache, source, false);
-	assert_int_equal(ftruncate(cache.new_fd, (off_t)size), 0);
+	assert_int_equal(ftruncate(cache.file.fd, (off_t)size), 0);
 	assert_int_equal(cache_publish(&cache, size, &diag), 0);
-	assert_int_equal(futimens(cache.new_fd, times), 0);
+	assert_int_equal(futimens(cache.file.fd, times), 0);
 	cache_end(&cache);
 }
 
 static bool has_entry(const char *source)
 {
 	struct cache cache;
+	struct diag diag;
 	uint64_t size;
 	int fd;
 
 	locate(&cache, source);
+	assert_int_equal(cache_open(&cache, &diag), 0);
 	fd = cache_find(&cache, &size);
 	if (fd >= 0)
 		close(fd);
+	cache_end(&cache);
 	return fd >= 0;
 }
 
@@ -387,108 +346,9 @@ static void test_nothing_is_kept(void **state)
 	}
 	assert_int_equal(count_entries(NULL, 0), 0);
 	setenv("PRONTO_CACHE_SIZE", "much", 1);
-	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), -EINVAL);
-	assert_non_null(strstr(diag.text, "PRONTO_CACHE_SIZE=much"));
-}
-
-/* ---- where nothing can be written ---- */
-
-static int refused(const char *name, const char *cause)
-{
-	struct diag diag = { "" };
-	struct image image;
-	int ret = image_open(&image, kernels_path(name), true, &diag);
-
-	if (ret >= 0)
-		return 10;
-	if (!strstr(diag.text, cache_dir()) || !strstr(diag.text, cause) ||
-		!strstr(diag.text, "--no-cache")) {
-		print_message("%s\n", diag.text);
-		return 11;
-	}
-	return count_entries(NULL, 0) ? 12 : 0;
-}
-
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
-/* Of a user namespace in which there is nobody else. */
-static bool become_root(void)
-{
-	char users[32], groups[32];
-
-	snprintf(users, sizeof(users), "0 %u 1", geteuid());
-	snprintf(groups, sizeof(groups), "0 %u 1", getegid());
-	return !unshare(CLONE_NEWUSER | CLONE_NEWNS) &&
-	       write_text("/proc/self/setgroups", "deny") &&
-	       write_text("/proc/self/uid_map", users) && write_text("/proc/self/gid_map", groups);
-}
-
-/* In a mount namespace of its own, with a file system of 64 KiB over the cache; 77: not allowed. */
-static int on_small_disk(void)
-{
-	if (unshare(CLONE_NEWNS) && !become_root())
-		return 77;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-		mount("none", kernels_path("xdg"), "tmpfs", 0, "size=64k"))
-		return 77;
-	if (refused("bare-gzip-big", "No space left on device"))
-		return refused("bare-gzip-big", "No space left on device");
-	if (mount(NULL, kernels_path("xdg"), NULL, MS_REMOUNT | MS_RDONLY, NULL))
-		return 77;
-	return refused("bare-gzip-big", "Read-only file system");
-}
-
-static void test_disk_full(void **state)
-{
-	pid_t pid;
-	int status;
-
-	assert_int_equal(mkdir(kernels_path("xdg"), 0700), 0);
-	pid = fork();
-	if (!pid)
-		_exit(on_small_disk());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip();
-	assert_int_equal(status, 0);
-}
-
-static void test_not_a_directory(void **state)
-{
-	close(open(kernels_path("xdg"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-	assert_int_equal(refused("bzimage-xz", "Not a directory"), 0);
-}
-
-static void test_others_directory(void **state)
-{
-	struct diag diag = { "" };
-	struct image image;
-
-	if (geteuid())
-		skip();
-	assert_int_equal(mkdir(kernels_path("xdg"), 0700), 0);
-	assert_int_equal(mkdir(cache_dir(), 0700), 0);
-	assert_int_equal(chown(cache_dir(), 65534, 65534), 0);
-	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), -EPERM);
-	assert_non_null(strstr(diag.text, "belongs to another user"));
-	assert_int_equal(count_entries(NULL, 0), 0);
-}
-
-/* Whoever can place a link must not choose which directory is written to. */
-static void test_linked_directory(void **state)
-{
-	assert_int_equal(mkdir(kernels_path("xdg"), 0700), 0);
-	assert_int_equal(mkdir(kernels_path("xdg/elsewhere"), 0755), 0);
-	assert_int_equal(symlink("elsewhere", cache_dir()), 0);
-	assert_int_equal(refused("bzimage-xz", "Not a directory"), 0);
+	assert_int_equal(image_open(&image, kernels_path("bzimage-xz"), true, &diag), 0);
+	assert_non_null(strstr(image.cache_fault.text, "PRONTO_CACHE_SIZE=much"));
+	image_close(&image);
 }
 
 static int setup(void **state)
@@ -499,18 +359,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	return kernels_remove();
-}
-
-/* An empty cache for each test. */
-static int fresh(void **state)
-{
-	char path[PATH_MAX];
-	char *argv[] = { (char *)"/bin/rm", (char *)"-rf", path, NULL };
-
-	snprintf(path, sizeof(path), "%s", kernels_path("xdg"));
-	setenv("XDG_CACHE_HOME", path, 1);
-	unsetenv("PRONTO_CACHE_SIZE");
-	return kernels_run(argv);
 }
 
 int main(void)
@@ -528,10 +376,6 @@ int main(void)
 		cmocka_unit_test_setup(test_crash, fresh),
 		cmocka_unit_test_setup(test_eviction, fresh),
 		cmocka_unit_test_setup(test_nothing_is_kept, fresh),
-		cmocka_unit_test_setup(test_disk_full, fresh),
-		cmocka_unit_test_setup(test_not_a_directory, fresh),
-		cmocka_unit_test_setup(test_others_directory, fresh),
-		cmocka_unit_test_setup(test_linked_directory, fresh),
 	};
 
 	return cmocka_run_group_tests_name("cache", tests, setup, teardown);

@@ -133,11 +133,11 @@ static void test_limit(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		snprintf(name, sizeof(name), "bare-%s-big", formats[i].name);
 		init_job(&job, name, &compression);
-		job.max_size = size;
+		job.max_total = size;
 		assert_int_equal(unpack(compression, &job, &diag), 0);
-		job.max_size = size - 1;
+		job.max_total = size - 1;
 		assert_int_equal(unpack(compression, &job, &diag), -EFBIG);
-		assert_true(job.out_size <= job.max_size);
+		assert_true(job.out_size <= job.max_total);
 		fini_job(&job);
 	}
 }

@@ -67,14 +67,15 @@ static int load_kernel(struct readers *readers, const struct boot_spec *spec,
 /* The guest's message would come too late: say here what can be known here. */
 static int check_room(const struct memmap *map, const struct image *kernel, struct diag *diag)
 {
-	uint64_t size = kernel->room_end - kernel->room_start;
+	uint64_t size = kernel->kind.room_end - kernel->kind.room_start;
 
-	if (memmap_is_ram(map, kernel->room_start, size))
+	if (memmap_is_ram(map, kernel->kind.room_start, size))
 		return 0;
 	return diag_fail(diag, ENOSPC,
 		"the kernel unpacks itself to %" PRIu64 "M from %#" PRIx64
 		" on, and not all of that is RAM: give the guest %" PRIu64 "M of memory or more",
-		size / MIB(1), kernel->room_start, (kernel->room_end + MIB(1) - 1) / MIB(1));
+		size / MIB(1), kernel->kind.room_start,
+		(kernel->kind.room_end + MIB(1) - 1) / MIB(1));
 }
 
 struct module {

@@ -48,13 +48,13 @@ static void describe_file(FILE *out, const struct image *image)
 	fputs("kernel: ", out);
 	if (image->elf.n_segments)
 		fprintf(out, "%s, ", image->elf.is_64 ? "ELF64" : "ELF32");
-	fputs(image_container_name(image->container), out);
-	if (image->compression != IMAGE_NONE)
-		fprintf(out, ", %s", image_compression_name(image->compression));
+	fputs(image_container_name(image->kind.container), out);
+	if (image->kind.compression != IMAGE_NONE)
+		fprintf(out, ", %s", image_compression_name(image->kind.compression));
 	fprintf(out, "%s\n", image->from_cache ? ", from the cache" : "");
-	if (image->version[0]) {
+	if (image->kind.version[0]) {
 		fputs("version: ", out);
-		text_print(out, image->version);
+		text_print(out, image->kind.version);
 		fputc('\n', out);
 	}
 }

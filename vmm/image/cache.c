@@ -54,7 +54,7 @@ bool cache_locate(struct cache *cache, const struct stat *source)
 {
 	memset(cache, 0, sizeof(*cache));
 	cache->dir_fd = -1;
-	cache->new_fd = -1;
+	cache->file.fd = -1;
 	if (!find_dir(cache->dir, sizeof(cache->dir)))
 		return false;
 	cache->mtime = source->st_mtim;
@@ -68,6 +68,33 @@ bool cache_locate(struct cache *cache, const struct stat *source)
 }
 
 /* ---- find ---- */
+
+int cache_explain(const struct cache *cache, int err, struct diag *diag)
+{
+	return diag_fail(
+		diag, -err, "nothing can be kept in %.300s: %s", cache->dir, strerror(-err));
+}
+
+/* The last name of the path must not be a link: whoever could place one would choose which of our
+ * directories is used.  Nothing of it is changed.
+ */
+int cache_open(struct cache *cache, struct diag *diag)
+{
+	struct stat st;
+
+	cache->dir_fd = open(cache->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (cache->dir_fd < 0 || fstat(cache->dir_fd, &st))
+		return cache_explain(cache, -errno, diag);
+	if (st.st_uid != geteuid())
+		return diag_fail(diag, EPERM,
+			"the cache directory %.300s belongs to another user: set XDG_CACHE_HOME",
+			cache->dir);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return diag_fail(diag, EPERM,
+			"the cache directory %.300s can be written by others: chmod go-w it, or set XDG_CACHE_HOME",
+			cache->dir);
+	return 0;
+}
 
 static bool same_time(struct timespec a, struct timespec b)
 {
@@ -93,12 +120,10 @@ static void mark_used(int fd, const struct stat *entry)
 
 int cache_find(const struct cache *cache, uint64_t *size)
 {
-	char path[PATH_MAX + sizeof(cache->entry) + 1];
 	struct stat st;
-	int fd;
+	int fd = openat(
+		cache->dir_fd, cache->entry, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	snprintf(path, sizeof(path), "%s/%s", cache->dir, cache->entry);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) || !is_sound(cache, &st)) {
@@ -112,20 +137,10 @@ int cache_find(const struct cache *cache, uint64_t *size)
 
 void cache_drop(const struct cache *cache)
 {
-	char path[PATH_MAX + sizeof(cache->entry) + 1];
-
-	snprintf(path, sizeof(path), "%s/%s", cache->dir, cache->entry);
-	unlink(path);
+	unlinkat(cache->dir_fd, cache->entry, 0);
 }
 
 /* ---- make ---- */
-
-int cache_explain(const struct cache *cache, int err, struct diag *diag)
-{
-	return diag_fail(diag, -err,
-		"nothing can be kept in %.300s: %s (--no-cache goes without it)", cache->dir,
-		strerror(-err));
-}
 
 static int read_limit(struct cache *cache, struct diag *diag)
 {
@@ -153,31 +168,6 @@ static int make_dirs(const struct cache *cache)
 		*slash = '/';
 	}
 	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
-}
-
-static int open_dir(struct cache *cache, struct diag *diag)
-{
-	static const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	struct stat st;
-	int ret = 0;
-
-	cache->dir_fd = open(cache->dir, flags);
-	if (cache->dir_fd < 0 && errno == ENOENT) {
-		ret = make_dirs(cache);
-		if (!ret)
-			cache->dir_fd = open(cache->dir, flags);
-	}
-	if (!ret && cache->dir_fd < 0)
-		ret = -errno;
-	if (!ret && fstat(cache->dir_fd, &st))
-		ret = -errno;
-	if (!ret && st.st_uid != geteuid())
-		return diag_fail(diag, EPERM,
-			"the cache directory %.300s belongs to another user: set XDG_CACHE_HOME, or give --no-cache",
-			cache->dir);
-	if (!ret && (st.st_mode & 077) && fchmod(cache->dir_fd, 0700))
-		ret = -errno;
-	return ret ? cache_explain(cache, ret, diag) : 0;
 }
 
 /* One process unpacks at a time, so that those started together unpack once; but none waits for
@@ -215,10 +205,11 @@ int cache_begin(struct cache *cache, struct diag *diag)
 
 	if (ret < 0)
 		return ret;
-	ret = open_dir(cache, diag);
-	if (ret < 0) {
-		cache_end(cache);
-		return ret;
+	if (cache->dir_fd < 0) {
+		ret = make_dirs(cache);
+		ret = ret < 0 ? cache_explain(cache, ret, diag) : cache_open(cache, diag);
+		if (ret < 0)
+			return ret;
 	}
 	lock_dir(cache);
 	settle(cache);
@@ -227,72 +218,30 @@ int cache_begin(struct cache *cache, struct diag *diag)
 
 int cache_create(struct cache *cache, struct diag *diag)
 {
-	if (!cache->always_name) {
-		cache->new_fd = openat(cache->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		if (cache->new_fd >= 0)
-			return 0;
-		/* What file systems without unnamed files say. */
-		if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-			return cache_explain(cache, -errno, diag);
-	}
-	for (unsigned int i = 0; i < 100; i++) {
-		snprintf(cache->temp, sizeof(cache->temp), EVICT_TEMP_PREFIX "%x-%x", getpid(), i);
-		cache->new_fd = openat(
-			cache->dir_fd, cache->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-		if (cache->new_fd >= 0)
-			return 0;
-		if (errno != EEXIST)
-			break;
-	}
-	cache->temp[0] = '\0';
-	return cache_explain(cache, -errno, diag);
-}
+	int ret = newfile_create(&cache->file, cache->dir_fd, 0600, cache->always_name);
 
-static int link_new(struct cache *cache)
-{
-	char path[32];
-
-	if (cache->temp[0])
-		return linkat(cache->dir_fd, cache->temp, cache->dir_fd, cache->entry, 0);
-	/* The first way needs a privilege on kernels before 6.10, the second needs /proc. */
-	if (!linkat(cache->new_fd, "", cache->dir_fd, cache->entry, AT_EMPTY_PATH))
-		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", cache->new_fd);
-	return linkat(AT_FDCWD, path, cache->dir_fd, cache->entry, AT_SYMLINK_FOLLOW);
-}
-
-static void remove_temp(struct cache *cache)
-{
-	if (cache->temp[0])
-		unlinkat(cache->dir_fd, cache->temp, 0);
-	cache->temp[0] = '\0';
+	return ret < 0 ? cache_explain(cache, ret, diag) : 0;
 }
 
 int cache_publish(struct cache *cache, uint64_t size, struct diag *diag)
 {
 	const struct timespec times[] = { { .tv_nsec = UTIME_NOW }, cache->mtime };
-	int ret = 0;
+	int ret;
 
-	if (!evict_make_room(cache->dir_fd, size, cache->max_size)) {
-		remove_temp(cache);
+	if (!evict_make_room(cache->dir_fd, size, cache->max_size))
 		return 0;
-	}
-	gather_pages(cache->new_fd, size);
-	if (fchmod(cache->new_fd, 0400) || futimens(cache->new_fd, times))
+	gather_pages(cache->file.fd, size);
+	if (fchmod(cache->file.fd, 0400) || futimens(cache->file.fd, times))
 		ret = -errno;
-	else if (link_new(cache) && errno != EEXIST)
-		ret = -errno;
-	remove_temp(cache);
-	return ret ? cache_explain(cache, ret, diag) : 0;
+	else
+		ret = newfile_link(&cache->file, cache->entry);
+	return ret && ret != -EEXIST ? cache_explain(cache, ret, diag) : 0;
 }
 
 void cache_end(struct cache *cache)
 {
-	remove_temp(cache);
-	if (cache->new_fd >= 0)
-		close(cache->new_fd);
+	newfile_discard(&cache->file);
 	if (cache->dir_fd >= 0)
 		close(cache->dir_fd);
-	cache->new_fd = -1;
 	cache->dir_fd = -1;
 }

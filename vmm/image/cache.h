@@ -5,11 +5,14 @@
  * from (device, inode, size, mtime, ctime), so a hit hashes and reads nothing.  A finished entry
  * has its source's mtime: any write to it or cut of it afterwards shows.  Entries appear by a link
  * of a complete file; whoever has one open keeps it whatever happens to the name.
+ *
+ * The cache is a convenience: no failure here is one of the start.
  */
 #ifndef IMAGE_CACHE_H
 #define IMAGE_CACHE_H
 
 #include "util/diag.h"
+#include "util/newfile.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -21,10 +24,10 @@ struct cache {
 	char entry[160];
 	struct timespec mtime, ctime; /* of the source */
 	uint64_t max_size;            /* of all entries together */
-	int dir_fd;       /* held, and locked if it could be, from cache_begin to cache_end */
-	int new_fd;       /* of cache_create, or -1; owned until it is taken over */
-	char temp[32];    /* its name, where unnamed files do not exist; else "" */
-	bool always_name; /* make no unnamed files: for tests */
+	int dir_fd;          /* from cache_open or cache_begin to cache_end, or -1; cache_begin
+	                        locks it, if it can be locked */
+	struct newfile file; /* of cache_create */
+	bool always_name;    /* make no unnamed files: for tests */
 };
 
 /* Find out where the entry for a source file is: no system call.  False: the environment names no
@@ -32,28 +35,31 @@ struct cache {
  */
 bool cache_locate(struct cache *cache, const struct stat *source);
 
+/* Open the directory, if there is one, and see that nobody else owns it or writes to it.  0, or
+ * -errno and a reason that names the directory, the cause, and the way out; -ENOENT: there is none.
+ */
+int cache_open(struct cache *cache, struct diag *diag);
+
 /* An open, sound entry and its size, or -1: not there, damaged, or not ours.  The contents have
  * still to be checked as any ELF; cache_drop() throws an entry away that fails this.
  */
 int cache_find(const struct cache *cache, uint64_t *size);
 void cache_drop(const struct cache *cache);
 
-/* The way to a new entry: begin, create, (write new_fd,) publish, end.  begin makes the directory
- * if need be and waits, for a bounded time, for other processes on that way, so look again with
+/* The way to a new entry: begin, create, (write file.fd,) publish.  begin makes the directory if
+ * need be and waits, for a bounded time, for other processes on that way, so look again with
  * cache_find() after it.  The source is to be read after begin only: by then, whatever changes it
- * changes its times too.  0, or -errno and a reason that names the directory, the cause, and the
- * way out; nothing is left behind.
+ * changes its times too.  Errors as cache_open()'s; -EINVAL: PRONTO_CACHE_SIZE is no size.
  */
 int cache_begin(struct cache *cache, struct diag *diag);
 int cache_create(struct cache *cache, struct diag *diag);
 
-/* Make the file of `size` bytes in new_fd an entry, after throwing out those unused for longest.
- * It stays a file without a name if it is larger than all the cache may be, or if another process
- * was faster.
+/* Make the file of `size` bytes an entry, after throwing out those unused for longest.  It stays a
+ * file without a name if it is larger than all the cache may be, or if another process was faster.
  */
 int cache_publish(struct cache *cache, uint64_t size, struct diag *diag);
 
-/* Give up the lock, the directory, and new_fd if it was not taken over (set to -1). */
+/* Give up the lock, the directory and the file.  May be said twice. */
 void cache_end(struct cache *cache);
 
 /* The reason in words, for a file of the cache that cannot be written: -err. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* codec.c - the decompression libraries, brought to one shape */
 
-#include "image/unpack_io.h"
+#include "image/codec.h"
 
 #include <bzlib.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ static void *gzip_create(void)
 	return z;
 }
 
-static int gzip_step(void *state, struct unpack_buf *buf)
+static int gzip_step(void *state, struct codec_buf *buf)
 {
 	z_stream *z = state;
 	int ret;
@@ -41,9 +41,9 @@ static int gzip_step(void *state, struct unpack_buf *buf)
 	buf->out = z->next_out;
 	buf->n_out = z->avail_out;
 	switch (ret) {
-	case Z_STREAM_END: return UNPACK_END;
+	case Z_STREAM_END: return CODEC_END;
 	case Z_OK:
-	case Z_BUF_ERROR: return UNPACK_MORE;
+	case Z_BUF_ERROR: return CODEC_MORE;
 	case Z_MEM_ERROR: return -ENOMEM;
 	default: return -EBADMSG;
 	}
@@ -55,7 +55,7 @@ static void gzip_destroy(void *state)
 	free(state);
 }
 
-const struct unpack_codec unpack_gzip = { gzip_create, gzip_step, gzip_destroy };
+const struct codec codec_gzip = { gzip_create, gzip_step, gzip_destroy };
 
 /* ---- liblzma ---- */
 
@@ -63,7 +63,7 @@ static void *xz_create(void)
 {
 	lzma_stream *xz = calloc(1, sizeof(*xz));
 
-	if (xz && lzma_stream_decoder(xz, UNPACK_MAX_MEMORY, 0) != LZMA_OK) {
+	if (xz && lzma_stream_decoder(xz, CODEC_MAX_MEMORY, 0) != LZMA_OK) {
 		free(xz);
 		xz = NULL;
 	}
@@ -74,14 +74,14 @@ static void *lzma_create(void)
 {
 	lzma_stream *xz = calloc(1, sizeof(*xz));
 
-	if (xz && lzma_alone_decoder(xz, UNPACK_MAX_MEMORY) != LZMA_OK) {
+	if (xz && lzma_alone_decoder(xz, CODEC_MAX_MEMORY) != LZMA_OK) {
 		free(xz);
 		xz = NULL;
 	}
 	return xz;
 }
 
-static int xz_step(void *state, struct unpack_buf *buf)
+static int xz_step(void *state, struct codec_buf *buf)
 {
 	lzma_stream *xz = state;
 	lzma_ret ret;
@@ -96,9 +96,9 @@ static int xz_step(void *state, struct unpack_buf *buf)
 	buf->out = xz->next_out;
 	buf->n_out = xz->avail_out;
 	switch (ret) {
-	case LZMA_STREAM_END: return UNPACK_END;
+	case LZMA_STREAM_END: return CODEC_END;
 	case LZMA_OK:
-	case LZMA_BUF_ERROR: return UNPACK_MORE;
+	case LZMA_BUF_ERROR: return CODEC_MORE;
 	case LZMA_MEM_ERROR:
 	case LZMA_MEMLIMIT_ERROR: return -ENOMEM;
 	default: return -EBADMSG;
@@ -111,8 +111,8 @@ static void xz_destroy(void *state)
 	free(state);
 }
 
-const struct unpack_codec unpack_xz = { xz_create, xz_step, xz_destroy };
-const struct unpack_codec unpack_lzma = { lzma_create, xz_step, xz_destroy };
+const struct codec codec_xz = { xz_create, xz_step, xz_destroy };
+const struct codec codec_lzma = { lzma_create, xz_step, xz_destroy };
 
 /* ---- libbz2 ---- */
 
@@ -127,7 +127,7 @@ static void *bzip2_create(void)
 	return bz;
 }
 
-static int bzip2_step(void *state, struct unpack_buf *buf)
+static int bzip2_step(void *state, struct codec_buf *buf)
 {
 	bz_stream *bz = state;
 	int ret;
@@ -142,8 +142,8 @@ static int bzip2_step(void *state, struct unpack_buf *buf)
 	buf->out = (uint8_t *)bz->next_out;
 	buf->n_out = bz->avail_out;
 	switch (ret) {
-	case BZ_STREAM_END: return UNPACK_END;
-	case BZ_OK: return UNPACK_MORE;
+	case BZ_STREAM_END: return CODEC_END;
+	case BZ_OK: return CODEC_MORE;
 	case BZ_MEM_ERROR: return -ENOMEM;
 	default: return -EBADMSG;
 	}
@@ -155,7 +155,7 @@ static void bzip2_destroy(void *state)
 	free(state);
 }
 
-const struct unpack_codec unpack_bzip2 = { bzip2_create, bzip2_step, bzip2_destroy };
+const struct codec codec_bzip2 = { bzip2_create, bzip2_step, bzip2_destroy };
 
 /* ---- libzstd ---- */
 
@@ -163,15 +163,15 @@ static void *zstd_create(void)
 {
 	ZSTD_DCtx *zstd = ZSTD_createDCtx();
 
-	if (zstd && ZSTD_isError(
-			    ZSTD_DCtx_setParameter(zstd, ZSTD_d_windowLogMax, UNPACK_WINDOW_LOG))) {
+	if (zstd &&
+		ZSTD_isError(ZSTD_DCtx_setParameter(zstd, ZSTD_d_windowLogMax, CODEC_WINDOW_LOG))) {
 		ZSTD_freeDCtx(zstd);
 		zstd = NULL;
 	}
 	return zstd;
 }
 
-static int zstd_step(void *state, struct unpack_buf *buf)
+static int zstd_step(void *state, struct codec_buf *buf)
 {
 	ZSTD_inBuffer in = { buf->in, buf->n_in, 0 };
 	ZSTD_outBuffer out = { buf->out, buf->n_out, 0 };
@@ -182,7 +182,7 @@ static int zstd_step(void *state, struct unpack_buf *buf)
 	buf->out += out.pos;
 	buf->n_out -= out.pos;
 	if (!ZSTD_isError(ret))
-		return ret ? UNPACK_MORE : UNPACK_END;
+		return ret ? CODEC_MORE : CODEC_END;
 	switch (ZSTD_getErrorCode(ret)) {
 	case ZSTD_error_memory_allocation:
 	case ZSTD_error_frameParameter_windowTooLarge: return -ENOMEM;
@@ -195,7 +195,7 @@ static void zstd_destroy(void *state)
 	ZSTD_freeDCtx(state);
 }
 
-const struct unpack_codec unpack_zstd = { zstd_create, zstd_step, zstd_destroy };
+const struct codec codec_zstd = { zstd_create, zstd_step, zstd_destroy };
 
 /* ---- liblz4, frames ---- */
 
@@ -206,7 +206,7 @@ static void *lz4_create(void)
 	return LZ4F_isError(LZ4F_createDecompressionContext(&lz4, LZ4F_VERSION)) ? NULL : lz4;
 }
 
-static int lz4_step(void *state, struct unpack_buf *buf)
+static int lz4_step(void *state, struct codec_buf *buf)
 {
 	size_t n_in = buf->n_in, n_out = buf->n_out;
 	size_t ret = LZ4F_decompress(state, buf->out, &n_out, buf->in, &n_in, NULL);
@@ -217,7 +217,7 @@ static int lz4_step(void *state, struct unpack_buf *buf)
 	buf->n_out -= n_out;
 	if (LZ4F_isError(ret))
 		return -EBADMSG;
-	return ret ? UNPACK_MORE : UNPACK_END;
+	return ret ? CODEC_MORE : CODEC_END;
 }
 
 static void lz4_destroy(void *state)
@@ -225,4 +225,4 @@ static void lz4_destroy(void *state)
 	LZ4F_freeDecompressionContext(state);
 }
 
-const struct unpack_codec unpack_lz4_frame = { lz4_create, lz4_step, lz4_destroy };
+const struct codec codec_lz4_frame = { lz4_create, lz4_step, lz4_destroy };

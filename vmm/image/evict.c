@@ -3,6 +3,8 @@
 
 #include "image/evict.h"
 
+#include "util/newfile.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,7 +39,7 @@ static bool is_entry(const char *name)
 
 static void sweep_temp(int dir_fd, const char *name, const struct stat *st)
 {
-	if (!strncmp(name, EVICT_TEMP_PREFIX, sizeof(EVICT_TEMP_PREFIX) - 1) &&
+	if (!strncmp(name, NEWFILE_PREFIX, sizeof(NEWFILE_PREFIX) - 1) &&
 		time(NULL) - st->st_mtime > TEMP_MAX_AGE_S)
 		unlinkat(dir_fd, name, 0);
 }

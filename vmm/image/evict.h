@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How the cache's files are told from what else may lie there, which is never touched. */
-#define EVICT_KERNEL      ".elf"
-#define EVICT_TEMP_PREFIX ".new-"
+/* How the cache's files are told from what else may lie there, which is never touched; those that
+ * are not whole yet begin with NEWFILE_PREFIX.
+ */
+#define EVICT_KERNEL ".elf"
 
 /* Remove entries, those unused for longest first, until `size` more bytes fit within max_size, and
  * temporary files that a crash left behind.  False: they can never fit, and nothing was removed.

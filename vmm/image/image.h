@@ -10,6 +10,7 @@
 #define IMAGE_IMAGE_H
 
 #include "image/elf.h"
+#include "image/identify.h"
 #include "util/bits.h"
 #include "util/diag.h"
 
@@ -17,42 +18,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* No kernel is larger: neither what is in a file, nor what is unpacked from one. */
-#define IMAGE_MAX_FILE     GIB(4)
-#define IMAGE_MAX_UNPACKED GIB(1)
-
-enum image_container { IMAGE_UNKNOWN, IMAGE_ELF, IMAGE_BZIMAGE, IMAGE_COMPRESSED };
-
-enum image_compression {
-	IMAGE_NONE,
-	IMAGE_GZIP,
-	IMAGE_XZ,
-	IMAGE_LZMA,
-	IMAGE_ZSTD,
-	IMAGE_LZ4,
-	IMAGE_BZIP2,
-	IMAGE_LZO, /* recognised so that the message can say so; not unpacked */
-};
-
 struct image {
 	int fd;          /* the ELF, for reading; owned */
 	uint64_t size;   /* bytes of the ELF */
 	bool owned_file; /* the file is ours (cache entry or unnamed): nobody rewrites it, so its
 	                    pages may be mapped */
 	bool from_cache; /* found unpacked in the cache */
-	enum image_container container;
-	enum image_compression compression;
-	char version[128]; /* Linux's version string as a bzImage's header tells it, or "" */
-	bool has_entry_64; /* a bzImage that can be entered in long mode */
-	bool needs_shim;   /* 64-bit Linux that cannot be entered by PVH, but through pvh-shim */
-	uint64_t room_start, room_end; /* the RAM it takes if booted through pvh-shim */
-	struct elf_image elf;          /* all zero for a bzImage that is left whole */
+	bool needs_shim; /* 64-bit Linux that cannot be entered by PVH, but through pvh-shim */
+	struct image_kind kind;
+	struct elf_image elf;    /* all zero for a bzImage that is left whole */
+	struct diag cache_fault; /* why the cache is of no use, for a warning; "": it is */
 };
 
 /* Open and check the kernel file at `path`; unpack if need be, through the cache unless !use_cache
  * or the environment has no place for one.  0, or -errno with the reason in `diag` (path not
- * included).  After a failure there is nothing to close, and container, compression, version and
- * needs_shim tell what the file was seen to be until then.
+ * included).  After a failure there is nothing to close, and kind and needs_shim tell what the file
+ * was seen to be until then.  That a bzImage needs the shim may be all that the cache knows: then
+ * there is no ELF, and fd is -1.
  */
 int image_open(struct image *image, const char *path, bool use_cache, struct diag *diag);
 
@@ -75,8 +57,5 @@ bool image_is_linux(const struct image *image);
  * none (false).
  */
 bool image_find_version(const struct image *image, char *version, size_t size);
-
-const char *image_container_name(enum image_container container);
-const char *image_compression_name(enum image_compression compression);
 
 #endif

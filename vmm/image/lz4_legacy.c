@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* lz4_legacy.c - the format of `lz4 -l`: a magic number, then blocks, each with its size */
 
-#include "image/unpack_io.h"
+#include "image/lz4_legacy.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -9,15 +9,16 @@
 #include <stdlib.h>
 
 #define MAGIC      0x184c2102u
-#define BLOCK_SIZE (8 << 20) /* unpacked; the last block may have less */
+#define BLOCK_SIZE (8 << 20) /* unpacked; the last block of a stream may have less, not nothing */
 #define MAX_PACKED LZ4_COMPRESSBOUND(BLOCK_SIZE)
 
 struct blocks {
+	bool ended; /* by a short block */
 	char packed[MAX_PACKED];
 	char plain[BLOCK_SIZE];
 };
 
-/* The next block's size; 0 at the end. */
+/* The next block's size, or a magic number, which is no size; 0 at the end. */
 static int next_size(struct unpack_io *io, uint32_t *size)
 {
 	int64_t left = unpack_io_peek(io, sizeof(*size));
@@ -28,9 +29,7 @@ static int next_size(struct unpack_io *io, uint32_t *size)
 		return left < 0 ? (int)left : 0;
 	unpack_io_read(io, size, sizeof(*size));
 	*size = le32toh(*size);
-	if (!*size)
-		return -EBADMSG;
-	return 0;
+	return *size ? 0 : -EBADMSG;
 }
 
 static int unpack_block(struct unpack_io *io, struct blocks *blocks, uint32_t size)
@@ -38,31 +37,36 @@ static int unpack_block(struct unpack_io *io, struct blocks *blocks, uint32_t si
 	int64_t n;
 	int plain;
 
-	if (size > MAX_PACKED)
+	if (size > MAX_PACKED || blocks->ended)
 		return -EBADMSG;
 	n = unpack_io_read(io, blocks->packed, size);
 	if (n < (int64_t)size)
 		return n < 0 ? (int)n : -ENODATA;
 	plain = LZ4_decompress_safe(blocks->packed, blocks->plain, (int)size, BLOCK_SIZE);
-	if (plain < 0)
+	if (plain <= 0)
 		return -EBADMSG;
+	blocks->ended = plain < BLOCK_SIZE;
 	return unpack_io_write(io, blocks->plain, (size_t)plain);
 }
 
-int unpack_lz4_legacy(struct unpack_io *io)
+int lz4_legacy_unpack(struct unpack_io *io, unsigned int max_streams)
 {
 	struct blocks *blocks = malloc(sizeof(*blocks));
+	unsigned int n_streams = 0;
 	uint32_t size;
 	int ret;
 
 	if (!blocks)
 		return -ENOMEM;
+	blocks->ended = false;
 	while (!(ret = next_size(io, &size)) && size) {
-		/* Streams one after the other, their magic numbers being no sizes. */
-		if (size == MAGIC)
-			continue;
-		ret = unpack_block(io, blocks, size);
-		if (ret < 0)
+		if (size == MAGIC) {
+			blocks->ended = false;
+			ret = ++n_streams > max_streams ? -E2BIG : 0;
+		} else {
+			ret = unpack_block(io, blocks, size);
+		}
+		if (ret)
 			break;
 	}
 	free(blocks);

@@ -144,8 +144,8 @@ static int place_parts(struct writer *w, const struct pack *pack, uint64_t start
 	struct pvh_pack_part *tell[N_PARTS] = { &told->kernel, &told->initrd, &told->cmdline };
 	uint64_t gpa = end;
 
-	if (pack->kernel->container != IMAGE_BZIMAGE && pack->kernel->room_end > end)
-		gpa = pack->kernel->room_end;
+	if (pack->kernel->kind.container != IMAGE_BZIMAGE && pack->kernel->kind.room_end > end)
+		gpa = pack->kernel->kind.room_end;
 	for (unsigned int i = 0; i < N_PARTS; i++) {
 		struct part *part = &w->part[i];
 

@@ -3,33 +3,38 @@
 
 #include "image/unpack.h"
 
+#include "image/codec.h"
+#include "image/foreign.h"
+#include "image/lz4_legacy.h"
 #include "image/unpack_io.h"
 #include "util/bits.h"
-#include "util/file.h"
 
-#include <elf.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+/* Far more than compressors on many CPUs make of a kernel; it bounds the work for streams of
+ * nothing.
+ */
+#define MAX_STREAMS 4096
 
 struct format {
 	enum image_compression compression;
 	uint8_t n_magic;
 	uint8_t magic[9];
-	const struct unpack_codec *codec; /* NULL: legacy LZ4, or LZO */
+	const struct codec *codec; /* NULL: legacy LZ4, or LZO */
 };
 
 static const struct format formats[] = {
-	{ IMAGE_GZIP, 2, { 0x1f, 0x8b }, &unpack_gzip },
-	{ IMAGE_XZ, 6, { 0xfd, '7', 'z', 'X', 'Z', 0 }, &unpack_xz },
-	{ IMAGE_LZMA, 3, { 0x5d, 0, 0 }, &unpack_lzma },
-	{ IMAGE_ZSTD, 4, { 0x28, 0xb5, 0x2f, 0xfd }, &unpack_zstd },
+	{ IMAGE_GZIP, 2, { 0x1f, 0x8b }, &codec_gzip },
+	{ IMAGE_XZ, 6, { 0xfd, '7', 'z', 'X', 'Z', 0 }, &codec_xz },
+	{ IMAGE_LZMA, 3, { 0x5d, 0, 0 }, &codec_lzma },
+	{ IMAGE_ZSTD, 4, { 0x28, 0xb5, 0x2f, 0xfd }, &codec_zstd },
 	{ IMAGE_LZ4, 4, { 0x02, 0x21, 0x4c, 0x18 }, NULL },
-	{ IMAGE_LZ4, 4, { 0x04, 0x22, 0x4d, 0x18 }, &unpack_lz4_frame },
-	{ IMAGE_BZIP2, 3, { 'B', 'Z', 'h' }, &unpack_bzip2 },
+	{ IMAGE_LZ4, 4, { 0x04, 0x22, 0x4d, 0x18 }, &codec_lz4_frame },
+	{ IMAGE_BZIP2, 3, { 'B', 'Z', 'h' }, &codec_bzip2 },
 	{ IMAGE_LZO, 9, { 0x89, 'L', 'Z', 'O', 0, '\r', '\n', 0x1a, '\n' }, NULL },
 };
 
@@ -48,116 +53,19 @@ enum image_compression unpack_identify(const uint8_t *head, size_t n)
 	return format ? format->compression : IMAGE_NONE;
 }
 
-/* ---- input ---- */
-
-static int refill(struct unpack_io *io)
+int unpack_check(enum image_compression compression, struct diag *diag)
 {
-	size_t n = sizeof(io->in) - io->n_in;
-	int ret;
-
-	memmove(io->in, io->next, io->n_in);
-	io->next = io->in;
-	if (n > io->in_left)
-		n = (size_t)io->in_left;
-	ret = file_read_at(io->job->in_fd, io->in + io->n_in, n, io->in_pos);
-	if (ret < 0)
-		return ret;
-	io->n_in += n;
-	io->in_pos += n;
-	io->in_left -= n;
-	return 0;
-}
-
-int64_t unpack_io_peek(struct unpack_io *io, size_t n)
-{
-	int ret;
-
-	if (io->n_in < n && io->in_left) {
-		ret = refill(io);
-		if (ret < 0)
-			return ret;
-	}
-	return (int64_t)(io->n_in + io->in_left);
-}
-
-int64_t unpack_io_read(struct unpack_io *io, void *data, size_t n)
-{
-	size_t shown = n < io->n_in ? n : io->n_in;
-	size_t more = n - shown;
-	int ret;
-
-	memcpy(data, io->next, shown);
-	io->next += shown;
-	io->n_in -= shown;
-	if (more > io->in_left)
-		more = (size_t)io->in_left;
-	ret = file_read_at(io->job->in_fd, (uint8_t *)data + shown, more, io->in_pos);
-	if (ret < 0)
-		return ret;
-	io->in_pos += more;
-	io->in_left -= more;
-	return (int64_t)(shown + more);
-}
-
-/* ---- output ---- */
-
-/* Blocks of zeros are left out: a quarter of a kernel is its .bss and the like, and what is a hole
- * in the file costs neither disk, nor a read, nor guest memory that nobody has touched.
- */
-#define HOLE_SIZE (UINT64_C(64) << 10)
-
-static bool starts_hole(uint64_t pos, const char *data, size_t n)
-{
-	return pos % HOLE_SIZE == 0 && n >= HOLE_SIZE && !data[0] &&
-	       !memcmp(data, data + 1, HOLE_SIZE - 1);
-}
-
-/* Bytes up to the next place where a hole starts. */
-static size_t span_of_data(uint64_t pos, const char *data, size_t n)
-{
-	size_t span = 0;
-
-	while (span < n && !starts_hole(pos + span, data + span, n - span))
-		span += HOLE_SIZE - (pos + span) % HOLE_SIZE;
-	return span < n ? span : n;
-}
-
-int unpack_io_write(struct unpack_io *io, const void *data, size_t n)
-{
-	struct unpack_job *job = io->job;
-	const char *from = data;
-
-	/* The first write has whatever of the magic there is. */
-	if (!job->out_size && n && (n < SELFMAG || memcmp(data, ELFMAG, SELFMAG)))
-		return -ENOEXEC;
-	if (n > job->max_size - job->out_size)
-		return -EFBIG;
-	while (n && !job->out_err) {
-		size_t span = span_of_data(job->out_size, from, n);
-
-		job->out_err = file_write_at(job->out_fd, from, span, job->out_size);
-		job->out_size += span;
-		from += span;
-		n -= span;
-		for (; starts_hole(job->out_size, from, n); n -= HOLE_SIZE, from += HOLE_SIZE)
-			job->out_size += HOLE_SIZE;
-	}
-	return job->out_err;
-}
-
-/* A hole at the end is part of the file, too. */
-static int finish_output(struct unpack_job *job)
-{
-	if (ftruncate(job->out_fd, (off_t)job->out_size))
-		job->out_err = -errno;
-	return job->out_err;
+	if (compression != IMAGE_LZO)
+		return 0;
+	return diag_fail(diag, ENOTSUP,
+		"it is compressed with lzo, which is not unpacked here: build it with another CONFIG_KERNEL_* compression, or give its vmlinux");
 }
 
 /* ---- streams ---- */
 
-static int run_stream(struct unpack_io *io, const struct unpack_codec *codec, void *state)
+static int run_stream(struct unpack_io *io, const struct codec *codec, void *state)
 {
-	struct unpack_buf buf = { .out = io->out, .n_out = sizeof(io->out) };
+	struct codec_buf buf = { .out = io->out, .n_out = sizeof(io->out) };
 	int ret, written;
 
 	do {
@@ -172,16 +80,16 @@ static int run_stream(struct unpack_io *io, const struct unpack_codec *codec, vo
 		ret = codec->step(state, &buf);
 		io->next = buf.in;
 		io->n_in = buf.n_in;
-		if (ret == UNPACK_MORE && buf.n_in == n_in && buf.n_out == n_out)
+		if (ret == CODEC_MORE && buf.n_in == n_in && buf.n_out == n_out)
 			return buf.in_ends && !buf.n_in ? -ENODATA : -EBADMSG;
-		if (ret == UNPACK_END || !buf.n_out) {
+		if (ret == CODEC_END || !buf.n_out) {
 			written = unpack_io_write(io, io->out, sizeof(io->out) - buf.n_out);
-			if (written < 0)
+			if (written)
 				return written;
 			buf.out = io->out;
 			buf.n_out = sizeof(io->out);
 		}
-	} while (ret == UNPACK_MORE);
+	} while (ret == CODEC_MORE);
 	return ret < 0 ? ret : 0;
 }
 
@@ -191,7 +99,7 @@ static int unpack_stream(struct unpack_io *io, const struct format *format)
 	int ret;
 
 	if (!format->codec)
-		return unpack_lz4_legacy(io);
+		return lz4_legacy_unpack(io, MAX_STREAMS);
 	state = format->codec->create();
 	if (!state)
 		return -ENOMEM;
@@ -203,14 +111,15 @@ static int unpack_stream(struct unpack_io *io, const struct format *format)
 /* Streams as long as there are more, then nothing or the size. */
 static int unpack_all(struct unpack_io *io, const struct format *format)
 {
+	unsigned int n_streams = 0;
 	uint32_t size;
 	int64_t left;
 	int ret;
 
 	do {
-		ret = unpack_stream(io, format);
-		if (ret < 0)
-			return ret;
+		ret = ++n_streams > MAX_STREAMS ? -E2BIG : unpack_stream(io, format);
+		if (ret)
+			return ret == UNPACK_ENOUGH ? 0 : ret;
 		left = unpack_io_peek(io, sizeof(format->magic));
 		if (left < 0)
 			return (int)left;
@@ -218,14 +127,43 @@ static int unpack_all(struct unpack_io *io, const struct format *format)
 	if (left != sizeof(size))
 		return left ? -EBADMSG : 0;
 	memcpy(&size, io->next, sizeof(size));
-	return le32toh(size) == (uint32_t)io->job->out_size ? 0 : -EBADMSG;
+	return le32toh(size) == (uint32_t)io->total ? 0 : -EBADMSG;
 }
 
-static int explain(int err, const struct unpack_job *job, const char *name, struct diag *diag)
+/* ---- the whole ---- */
+
+static int explain_limit(const struct unpack_io *io, const struct unpack_job *job, const char *name,
+	struct diag *diag)
 {
-	if (job->out_err)
+	if (io->needed != UINT64_MAX && io->needed > job->max_size)
+		return diag_fail(diag, EFBIG,
+			"the %s-compressed kernel has %" PRIu64
+			" MiB to load, and no more than %" PRIu64 " MiB are unpacked here",
+			name, (io->needed + MIB(1) - 1) >> 20, job->max_size >> 20);
+	return diag_fail(diag, EFBIG,
+		"the %s-compressed kernel unpacks to more than the %" PRIu64
+		" KiB that its header has room for: it is damaged",
+		name, (job->max_total + 1023) >> 10);
+}
+
+static int explain_content(const struct unpack_io *io, const char *name, struct diag *diag)
+{
+	const char *looks_like = foreign_name(io->start, sizeof(io->start));
+
+	return diag_fail(diag, ENOEXEC, "what is %s-compressed in it is not an ELF kernel%s%s",
+		name, looks_like ? ", it looks like " : "", looks_like ? looks_like : "");
+}
+
+static int explain(int err, const struct unpack_io *io, const struct unpack_job *job,
+	const char *name, struct diag *diag)
+{
+	if (io->out_err)
 		return diag_fail(
 			diag, -err, "the unpacked kernel cannot be written: %s", strerror(-err));
+	if (io->elf_err) {
+		*diag = io->elf_diag;
+		return io->elf_err;
+	}
 	switch (-err) {
 	case EBADMSG:
 		return diag_fail(diag, ENOEXEC,
@@ -233,56 +171,59 @@ static int explain(int err, const struct unpack_job *job, const char *name, stru
 	case ENODATA:
 		return diag_fail(diag, ENOEXEC,
 			"the %s-compressed kernel ends early: the file is truncated", name);
-	case ENOEXEC:
-		return diag_fail(
-			diag, ENOEXEC, "what is %s-compressed in it is not an ELF kernel", name);
-	case EFBIG:
-		return diag_fail(diag, EFBIG,
-			"the %s-compressed kernel unpacks to more than the %" PRIu64
-			" KiB it may have: it is damaged or made to do harm",
-			name, (job->max_size + 1023) >> 10);
+	case ENOEXEC: return explain_content(io, name, diag);
+	case EFBIG: return explain_limit(io, job, name, diag);
+	case E2BIG:
+		return diag_fail(diag, E2BIG,
+			"the %s-compressed kernel is in more than %u pieces: compress it in one",
+			name, MAX_STREAMS);
 	case ENOMEM:
 		return diag_fail(diag, ENOMEM,
 			"to unpack the %s-compressed kernel takes more than %" PRIu64
 			" MiB of memory: compress it with a smaller dictionary",
-			name, UNPACK_MAX_MEMORY >> 20);
+			name, CODEC_MAX_MEMORY >> 20);
 	default: return diag_fail(diag, -err, "cannot be read: %s", strerror(-err));
 	}
 }
 
+static int run(struct unpack_io *io, enum image_compression compression)
+{
+	int64_t left = unpack_io_peek(io, UNPACK_HEAD);
+	const struct format *format;
+	int ret;
+
+	if (left < 0)
+		return (int)left;
+	format = find_format(io->next, io->n_in);
+	if (!format || format->compression != compression)
+		return -EBADMSG; /* it changed since it was identified */
+	ret = unpack_all(io, format);
+	if (!ret && !io->total)
+		ret = -ENOEXEC;
+	return ret ? ret : unpack_io_finish(io);
+}
+
 int unpack(enum image_compression compression, struct unpack_job *job, struct diag *diag)
 {
-	const char *name = image_compression_name(compression);
-	const struct format *format;
 	struct unpack_io *io;
-	int64_t left;
-	int ret = 0;
+	int ret = unpack_check(compression, diag);
 
 	job->out_size = 0;
 	job->out_err = 0;
-	if (compression == IMAGE_LZO)
-		return diag_fail(diag, ENOTSUP,
-			"it is compressed with lzo, which is not unpacked here: build it with another CONFIG_KERNEL_* compression, or give its vmlinux");
+	if (ret < 0)
+		return ret;
 	io = malloc(sizeof(*io));
 	if (!io)
 		return diag_fail(diag, ENOMEM, "no memory to unpack it");
-	io->job = job;
-	io->in_pos = job->in_offset;
-	io->in_left = job->in_size;
-	io->next = io->in;
-	io->n_in = 0;
-	left = unpack_io_peek(io, UNPACK_HEAD);
-	format = left < 0 ? NULL : find_format(io->next, io->n_in);
-	if (left < 0)
-		ret = (int)left;
-	else if (!format || format->compression != compression)
-		ret = -EBADMSG; /* it changed since it was identified */
-	else
-		ret = unpack_all(io, format);
-	if (!ret && !job->out_size)
-		ret = -ENOEXEC;
-	if (!ret)
-		ret = finish_output(job);
+	unpack_io_init(io, job->in_fd, job->in_offset, job->in_size, job->out_fd);
+	io->max_kept = job->max_size;
+	if (job->max_total)
+		io->max_total = job->max_total;
+	ret = run(io, compression);
+	job->out_size = io->kept;
+	job->out_err = io->out_err;
+	if (ret < 0)
+		ret = explain(ret, io, job, image_compression_name(compression), diag);
 	free(io);
-	return ret < 0 ? explain(ret, job, name, diag) : 0;
+	return ret;
 }

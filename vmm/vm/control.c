@@ -32,9 +32,6 @@ void vm_block_signals(void)
 
 	control_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* A closed pipe and a file over the limit show where they are written. */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
 }
 
 /* With the power device's lock held. */

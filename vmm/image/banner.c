@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* version.c - tell Linux from other kernels, and which Linux it is */
+/* banner.c - find the line by which Linux introduces itself */
 
-#include "image/image.h"
+#include "image/banner.h"
+
+#include "util/bits.h"
 #include "util/file.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BANNER            "Linux version "
-#define XEN_NOTE_GUEST_OS 6
+#define BANNER "Linux version "
 
 /* Banners lie among the constants, long before debugging information. */
 #define MAX_SEARCHED MIB(256)
@@ -39,16 +39,16 @@ static const char *find_banner(const char *data, size_t n)
 	return NULL;
 }
 
-static bool search(const struct image *image, char *version, size_t size)
+bool banner_find(int fd, uint64_t file_size, char *version, size_t size)
 {
-	uint64_t limit = image->size < MAX_SEARCHED ? image->size : MAX_SEARCHED;
+	uint64_t limit = file_size < MAX_SEARCHED ? file_size : MAX_SEARCHED;
 	char *chunk = malloc(CHUNK);
 	const char *banner = NULL;
 
 	version[0] = '\0';
 	/* Chunks overlap by more than a version string, so that one of them has all of it. */
 	for (uint64_t pos = 0; chunk && !banner && pos < limit; pos += CHUNK - 1024) {
-		int64_t n = file_read_some(image->fd, chunk, CHUNK, pos);
+		int64_t n = file_read_some(fd, chunk, CHUNK, pos);
 
 		if (n <= 0)
 			break;
@@ -60,25 +60,4 @@ static bool search(const struct image *image, char *version, size_t size)
 	}
 	free(chunk);
 	return banner;
-}
-
-bool image_find_version(const struct image *image, char *version, size_t size)
-{
-	if (!image->version[0])
-		return search(image, version, size);
-	snprintf(version, size, "%s", image->version);
-	return true;
-}
-
-bool image_is_linux(const struct image *image)
-{
-	char version[sizeof(image->version)];
-
-	if (image->container == IMAGE_BZIMAGE)
-		return true;
-	for (size_t i = 0; i < image->elf.n_notes; i++)
-		if (image->elf.note[i].type == XEN_NOTE_GUEST_OS)
-			return !strncmp(
-				(const char *)image->elf.note[i].desc, "linux", sizeof("linux"));
-	return search(image, version, sizeof(version));
 }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* foreign.h - words for what is no kernel, or a kernel for other doors than PVH's */
+#ifndef IMAGE_FOREIGN_H
+#define IMAGE_FOREIGN_H
+
+#include "util/diag.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* "an initrd (a cpio archive)", by the first n bytes of a file; NULL: nothing known. */
+const char *foreign_name(const uint8_t *head, size_t n);
+
+/* The file that starts so is no kernel: -ENOEXEC, and in diag what it looks like. */
+int foreign_refuse(const uint8_t *head, size_t n, struct diag *diag);
+
+#endif
