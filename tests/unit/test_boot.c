@@ -148,7 +148,7 @@ static void test_mptable(void **state)
 		fini(&f);
 	}
 	init(&f);
-	f.image.container = IMAGE_BZIMAGE;
+	f.image.kind.container = IMAGE_BZIMAGE;
 	assert_int_equal(load(&f), 0);
 	assert_false(has_mptable(&f));
 	fini(&f);

@@ -198,7 +198,7 @@ static bool wants_mptable(const struct boot_spec *spec)
 {
 	const struct elf_image *elf = &spec->image->elf;
 
-	if (spec->kernel || spec->image->container == IMAGE_BZIMAGE)
+	if (spec->kernel || spec->image->kind.container == IMAGE_BZIMAGE)
 		return false;
 	for (size_t i = 0; i < elf->n_notes; i++)
 		if (elf->note[i].type == PVH_ELFNOTE_GUEST_OS)
