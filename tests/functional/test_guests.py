@@ -117,6 +117,12 @@ def test_serial_by_interrupts(run):
     assert "one byte after another, each by an interrupt of its own\n" in result.out
 
 
+def test_serial_input_on_the_pin_that_every_pc_has(run):
+    text = b"a line of more than one FIFO's length, so that it comes in parts"
+    result = run("isa_serial", stdin=text + b"\n")
+    assert check(result)["line"] == [[str(len(text)), hex(vm.checksum(text))]]
+
+
 def test_serial_polled(run):
     data = bytes(range(256)).replace(b"q", b"")
     result = run("echo", stdin=data + b"q")

@@ -92,7 +92,7 @@ static void test_masked_at_first(void **state)
 {
 	struct rig *rig = *state;
 
-	for (unsigned int pin = 0; pin < PLATFORM_N_GSIS; pin++) {
+	for (unsigned int pin = 0; pin < PLATFORM_N_PINS; pin++) {
 		assert_int_equal(get(rig, LOW(pin)), MASKED);
 		assert_int_equal(get(rig, HIGH(pin)), 0);
 		raise_pin(rig, pin);
@@ -130,6 +130,26 @@ static void test_logical_lowest_priority(void **state)
 	assert_int_equal(rig->data, 0x1d1);
 }
 
+/* COM1's line ends in two pins; the one that every PC has is not counted, and is nobody else's. */
+static void test_serial_has_its_old_pin_too(void **state)
+{
+	struct rig *rig = *state;
+
+	set(rig, LOW(4), 0x41);
+	raise_pin(rig, PLATFORM_SERIAL_GSI);
+	assert_int_equal(rig->n_messages, 1);
+	assert_int_equal(rig->data, 0x41);
+	for (unsigned int gsi = 0; gsi < 8; gsi++)
+		if (gsi != PLATFORM_SERIAL_GSI)
+			raise_pin(rig, gsi);
+	assert_int_equal(rig->n_messages, 1);
+	set(rig, LOW(4), MASKED);
+	set(rig, LOW(PLATFORM_SERIAL_GSI), 0x31);
+	raise_pin(rig, PLATFORM_SERIAL_GSI);
+	assert_int_equal(rig->n_messages, 2);
+	assert_int_equal(rig->data, 0x31);
+}
+
 /* Trigger mode and polarity are the guest's to set, and change nothing: each raise is one message.
  */
 static void test_level_is_delivered_like_an_edge(void **state)
@@ -164,7 +184,7 @@ static void test_wild_access(void **state)
 		set(rig, reg, MASKED | reg);
 		get(rig, reg);
 	}
-	assert_int_equal(get(rig, LOW(PLATFORM_N_GSIS)), 0);
+	assert_int_equal(get(rig, LOW(PLATFORM_N_PINS)), 0);
 	assert_int_equal(get(rig, 0xff), 0);
 	assert_int_equal(get(rig, 5), 0);
 	for (uint64_t offset = 0; offset < PLATFORM_IOAPIC_SIZE; offset++)
@@ -201,6 +221,7 @@ int main(void)
 		TEST(test_masked_at_first),
 		TEST(test_message),
 		TEST(test_logical_lowest_priority),
+		TEST(test_serial_has_its_old_pin_too),
 		TEST(test_level_is_delivered_like_an_edge),
 		TEST(test_read_only_bits),
 		TEST(test_wild_access),

@@ -346,6 +346,31 @@ static void test_probing_is_not_listening(void **state)
 	assert_int_equal(rig->n_wanted, 0);
 }
 
+/* A driver that knows nothing of OUT2 wants its input all the same; and Linux's, which connects
+ * first, may enable all interrupts.
+ */
+static void test_listening_without_out2(void **state)
+{
+	static const uint8_t drivers[][2] = { { 0, UART_IER_RDI }, { 0, 0x03 }, { 0, 0x05 },
+		{ 0, 0x07 }, { 0, 0x0d }, { UART_MCR_OUT2, 0x0f } };
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+		set(rig, UART_IER, 0);
+		set(rig, UART_MCR, drivers[i][0]);
+		rig->n_wanted = 0;
+		set(rig, UART_IER, drivers[i][1]);
+		assert_int_equal(serial_receive_room(&rig->serial), 1);
+		assert_int_equal(rig->n_wanted, 1);
+	}
+	set(rig, UART_IER, 0);
+	edges(rig);
+	set(rig, UART_MCR, 0);
+	set(rig, UART_IER, UART_IER_RDI);
+	type(rig, "a");
+	assert_int_equal(edges(rig), 1);
+}
+
 /* Linux enables the interrupt before the FIFO. */
 static void test_switching_the_fifo_on_loses_nothing(void **state)
 {
@@ -452,6 +477,7 @@ int main(void)
 		TEST(test_waiting_to_send_is_not_listening),
 		TEST(test_enabling_the_interrupt_is_listening),
 		TEST(test_probing_is_not_listening),
+		TEST(test_listening_without_out2),
 		TEST(test_closing_is_not_listening),
 		TEST(test_switching_the_fifo_on_loses_nothing),
 		TEST(test_backpressure),

@@ -12,11 +12,17 @@
  * some twenty times as it boots, each time an exit.  Not 0, which Linux takes for "none" with a
  * serial port, nor 2, once the cascade of the 8259s, on which it refuses a handler.
  */
-#define PLATFORM_SERIAL_GSI     1
-#define PLATFORM_GED_GSI        3
-#define PLATFORM_SERIAL_ISA_IRQ 4 /* what every PC's COM1 has on its ISA bus */
-#define PLATFORM_N_GSIS         4
-#define PLATFORM_VIRTIO_GSI     4 /* the first slot's; slot i has this + i */
+#define PLATFORM_SERIAL_GSI 1
+#define PLATFORM_GED_GSI    3
+#define PLATFORM_N_GSIS     4
+#define PLATFORM_VIRTIO_GSI 5 /* the first slot's; slot i has this + i */
+
+/* COM1 of every PC is IRQ 4, and guests take it to be pin 4 without asking anybody.  So COM1's line
+ * goes to that pin, too: it lies behind those that the I/O APIC counts, where Linux does not visit
+ * it.
+ */
+#define PLATFORM_SERIAL_ISA_IRQ 4
+#define PLATFORM_N_PINS         5
 
 /* Ports */
 #define PLATFORM_SERIAL_PORT      0x3f8 /* COM1 */

@@ -24,21 +24,28 @@
 
 /* A message is the entry in other clothes (Intel SDM vol. 3, 11.11 "message signalled interrupts").
  */
-static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
+static void raise_pin(struct ioapic *ioapic, unsigned int pin)
 {
-	struct ioapic *ioapic = (struct ioapic *)chip;
-	uint64_t entry, address;
+	uint64_t entry = ioapic->redirection[pin], address;
 	uint32_t data;
 
-	if (gsi >= PLATFORM_N_GSIS)
-		return;
-	entry = ioapic->redirection[gsi];
 	if (entry & RTE_MASKED)
 		return;
 	address = PLATFORM_LAPIC_BASE | (entry >> 56) << 12 | (entry & RTE_LOGICAL ? 1u << 2 : 0);
 	data = (uint32_t)(entry & (RTE_VECTOR | RTE_DELIVERY_MODE));
 	if (ioapic->send_msi(ioapic->ctx, address, data) < 0 && log_limit_ok(&ioapic->limit))
-		log_debug("ioapic: pin %u names no CPU that takes it", gsi);
+		log_debug("ioapic: pin %u names no CPU that takes it", pin);
+}
+
+static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
+{
+	struct ioapic *ioapic = (struct ioapic *)chip;
+
+	if (gsi >= PLATFORM_N_GSIS)
+		return;
+	raise_pin(ioapic, gsi);
+	if (gsi == PLATFORM_SERIAL_GSI)
+		raise_pin(ioapic, PLATFORM_SERIAL_ISA_IRQ);
 }
 
 static uint32_t ioapic_read_register(const struct ioapic *ioapic)
@@ -50,7 +57,7 @@ static uint32_t ioapic_read_register(const struct ioapic *ioapic)
 	case REG_ARBITRATION: return ioapic->id;
 	case REG_VERSION: return IOAPIC_VERSION | (PLATFORM_N_GSIS - 1) << 16;
 	default:
-		if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
+		if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_PINS)
 			return 0;
 		return (uint32_t)(ioapic->redirection[pin] >> (ioapic->select & 1 ? 32 : 0));
 	}
@@ -65,7 +72,7 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		ioapic->id = value & 0x0f000000;
 		return;
 	}
-	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
+	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_PINS)
 		return;
 	entry = &ioapic->redirection[pin];
 	if (ioapic->select & 1)
@@ -101,7 +108,7 @@ void ioapic_init(struct ioapic *ioapic, int (*send_msi)(void *ctx, uint64_t addr
 	*ioapic = (struct ioapic){ .send_msi = send_msi, .ctx = ctx };
 	device_init(&ioapic->chip.dev, "ioapic", &ioapic_ops);
 	ioapic->chip.raise = ioapic_raise;
-	for (unsigned int pin = 0; pin < PLATFORM_N_GSIS; pin++)
+	for (unsigned int pin = 0; pin < PLATFORM_N_PINS; pin++)
 		ioapic->redirection[pin] = RTE_MASKED;
 }
 

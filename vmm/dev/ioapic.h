@@ -19,7 +19,7 @@ struct ioapic {
 	void *ctx;
 	uint32_t select;
 	uint32_t id;
-	uint64_t redirection[PLATFORM_N_GSIS];
+	uint64_t redirection[PLATFORM_N_PINS];
 	struct log_limit limit;
 };
 

@@ -6,14 +6,15 @@
 #include <linux/serial_reg.h>
 
 /* Input that comes before the guest's driver is ready would be lost with the FIFO that it clears.
- * So none is taken until the receive interrupt is enabled and connected (Linux's probe enables it
- * alone, for a moment), or the guest asks for the line's status this often without sending: then it
- * polls for input.
+ * So none is taken until the receive interrupt is enabled for good, or the guest asks for the
+ * line's status this often without sending: then it polls for input.
  */
 #define STATUS_POLLS_LISTENING 64
 
 /* The other end is always there and ready. */
 #define MODEM_READY (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS)
+
+#define IER_ALL (UART_IER_RDI | UART_IER_THRI | UART_IER_RLSI | UART_IER_MSI)
 
 static unsigned int rx_capacity(const struct serial *serial)
 {
@@ -65,10 +66,15 @@ static void want_input(struct serial *serial)
 		serial->ops->want_input(serial->ctx);
 }
 
-/* The output OUT2 connects a PC's serial port to its interrupt line. */
+/* The output OUT2 connects a PC's serial port to its interrupt line, but not every guest has heard
+ * of it (NuttX), and here the line is connected without.  A probe (Linux's) enables all interrupts,
+ * looks whether they read back, and disables them: that is no driver yet.
+ */
 static bool is_listening(const struct serial *serial)
 {
-	return serial->polls_input || (serial->ier & UART_IER_RDI && serial->mcr & UART_MCR_OUT2);
+	bool probing = serial->ier == IER_ALL && !(serial->mcr & UART_MCR_OUT2);
+
+	return serial->polls_input || (serial->ier & UART_IER_RDI && !probing);
 }
 
 static uint8_t read_data(struct serial *serial)
@@ -149,7 +155,7 @@ static void write_interrupt_enable(struct serial *serial, uint8_t value)
 	/* Enabling "transmitter empty" while it is empty announces it at once. */
 	if (value & UART_IER_THRI && !(serial->ier & UART_IER_THRI) && !serial->tx_busy)
 		serial->tx_empty_pending = true;
-	serial->ier = value & 0x0f;
+	serial->ier = value & IER_ALL;
 	want_input(serial);
 }
 
