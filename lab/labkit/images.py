@@ -16,10 +16,11 @@ LAB = os.path.join(cache.TOP, 'lab')
 LAB_MODULES = {
     'virtio_pci': '', 'virtio_console': '',
     '9p': '', '9pnet_virtio': '', 'overlay': '',
-    'kvm_amd': 'npt=1 nested=0 avic=0',
     'tun': '', 'tap': '', 'veth': '', 'bridge': '', 'vhost_net': '', 'vhost_vsock': '',
     'fuse': '', 'loop': '', 'msr': '',
 }
+# By itself, as pid 1 waits for the TSC's rate before it (lab/pid1/clock.h).
+LAB_KVM = {'kvm_amd': 'npt=1 nested=0 avic=0'}
 
 
 def vmlinux(name):
@@ -60,16 +61,17 @@ def lab_initramfs():
     """The path of the lab's initramfs: pid 1 and modules."""
     init = static_program('pid1', glob.glob(os.path.join(LAB, 'pid1', '*.[ch]')))
     kernel = Kernel(packages.get('generic'))
-    result = cache.path('initramfs', 'lab-' + cache.digest(init, kernel.release, LAB_MODULES) + '.cpio')
+    result = cache.path('initramfs', 'lab-' + cache.digest(init, kernel.release, LAB_MODULES, LAB_KVM) + '.cpio')
     if os.path.exists(result):
         return result
     archive = Archive()
     archive.add_file('init', init, 0o755)
     archive.add_dir('modules')
-    order = []
-    for module, content in kernel.modules(LAB_MODULES):
-        archive.add_file(f'modules/{module}.ko', content)
-        order.append(f'{module}.ko {LAB_MODULES.get(module, "")}'.rstrip())
-    archive.add_file('modules/order', ('\n'.join(order) + '\n').encode())
+    for order, names in (('order', LAB_MODULES), ('order-kvm', LAB_KVM)):
+        lines = ''
+        for module, content in kernel.modules(names):
+            archive.add_file(f'modules/{module}.ko', content)
+            lines += f'{module}.ko {names.get(module, "")}'.rstrip() + '\n'
+        archive.add_file(f'modules/{order}', lines.encode())
     cache.write_file(result, archive.finish())
     return result

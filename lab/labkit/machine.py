@@ -3,8 +3,8 @@
 
 A machine is either booted or restored from a snapshot of one that has booted.  The snapshot is a file
 with the guest's RAM, mapped copy-on-write by every machine restored from it, and a file with the state
-of its devices.  It belongs to one QEMU, one command line, one kernel and one initramfs, all of which go
-into its name.
+of its devices.  It belongs to one QEMU, one command line, one kernel, one initramfs and one model of this
+host's processor, all of which go into its name.
 """
 import ctypes
 import json
@@ -33,16 +33,15 @@ CMDLINE = ('console=ttyS0 quiet panic=-1 mitigations=off cryptomgr.notests rando
 # over waiting: time in the machine is a count of instructions, whatever else this host does.
 ICOUNT = ('-icount', 'shift=0,sleep=off', '-seed', '7', '-rtc', 'base=2026-01-01T00:00:00,clock=vm')
 BOOT_SECONDS = 120
-BOOTS = 5  # at most, for a snapshot that keeps time
-SECOND = 0.7, 3  # what a second may take, on a busy machine
 LISTENING = 'server=on,wait=off'  # in the command line of a machine that is kept up
 
 
 class Shape:
     """What a machine is made of, and so which snapshot it comes from."""
 
-    def __init__(self, n_cpus, memory, icount=False):
+    def __init__(self, n_cpus, memory, icount=False, append=''):
         self.n_cpus, self.memory, self.icount = n_cpus, memory, icount
+        self.cmdline = f'{CMDLINE} {append}'.rstrip()
         self.qemu = shutil.which(QEMU)
         if not self.qemu:
             raise Problem(f'{QEMU} is not here: install the package qemu-system-x86')
@@ -52,7 +51,7 @@ class Shape:
 
     def _identity(self):
         stat = os.stat(self.qemu)
-        return cache.digest(self.qemu, stat.st_size, stat.st_mtime_ns, self.command('RAM', 'OUT'),
+        return cache.digest(self.qemu, stat.st_size, stat.st_mtime_ns, _processor(), self.command('RAM', 'OUT'),
                             os.path.basename(self.kernel), os.stat(self.kernel).st_size)
 
     def command(self, ram, out, ram_shared=False):
@@ -66,7 +65,7 @@ class Shape:
             self.qemu, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
             '-machine', 'q35,memory-backend=ram,graphics=off', '-accel', 'tcg', '-cpu', CPU,
             '-smp', str(self.n_cpus), '-m', f'{self.memory >> 20}M', '-object', backend,
-            '-kernel', self.kernel, '-initrd', self.initramfs, '-append', CMDLINE,
+            '-kernel', self.kernel, '-initrd', self.initramfs, '-append', self.cmdline,
             '-fsdev', 'local,id=host,path=/,readonly=on,security_model=none,multidevs=remap',
             '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host',
             '-fsdev', f'local,id=out,path={comma(out)},security_model=none,multidevs=remap',
@@ -76,6 +75,12 @@ class Shape:
             '-serial', 'chardev:console',
             *(ICOUNT if self.icount else ()),
         ]
+
+
+def _processor():
+    """What this host's processor is called: the machine's TSC is its TSC, and a snapshot knows the rate."""
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+        return next((line for line in file if line.startswith('model name')), '')
 
 
 def comma(path):
@@ -220,7 +225,7 @@ def restore(shape, out=None, listen=None, tell=lambda text: None):
     with cache.lock('lab'):
         if not os.path.isdir(shape.snapshot):
             tell('making a snapshot of the booted machine, once')
-            _make_snapshot(shape, tell)
+            _make_snapshot(shape)
         return _start(shape, shape.snapshot, out, listen)
 
 
@@ -230,27 +235,12 @@ def _start(shape, snapshot, out=None, listen=None):
         return Machine(shape, out, ram_file, state_file, listen)
 
 
-def _make_snapshot(shape, tell):
+def _make_snapshot(shape):
     parent = os.path.dirname(shape.snapshot)
     cache.sweep(parent)
     cache.sweep(parent, os.path.basename(shape.snapshot).rsplit('-', 1)[0] + '-')  # of other inputs
-    with cache.new_dir(shape.snapshot) as new:
-        for _ in range(BOOTS):
-            with open(os.path.join(new, 'ram'), 'wb') as ram:
-                ram.truncate(shape.memory)
-                with Machine(shape, ram=ram) as machine:
-                    session.await_hello(machine.sock, BOOT_SECONDS, machine.explain)
-                    machine.save(os.path.join(new, 'state'))
-            if shape.icount or _keeps_time(shape, new):
-                return
-            tell('its timers have a wrong pace, as this machine is busy: booting it again')
-        raise Problem(f'in {BOOTS} boots the lab\'s timers never had the right pace: try when this machine is less busy')
-
-
-def _keeps_time(shape, snapshot):
-    """A kernel that boots on a busy machine may mistake the pace of its timers, and would keep to it: a
-    second must take about one of ours."""
-    with _start(shape, snapshot) as machine:
-        before = time.monotonic()
-        session.Session(machine.sock, ['sleep', '1'], alone=True).run()
-        return SECOND[0] < time.monotonic() - before < SECOND[1]
+    with cache.new_dir(shape.snapshot) as new, open(os.path.join(new, 'ram'), 'wb') as ram:
+        ram.truncate(shape.memory)
+        with Machine(shape, ram=ram) as machine:
+            session.await_hello(machine.sock, BOOT_SECONDS, machine.explain)
+            machine.save(os.path.join(new, 'state'))

@@ -2,9 +2,10 @@
 /* boot.c - the lab's pid 1: bring the machine up, then serve one session after another
  *
  * It comes from the initramfs that lab/labkit/machine.py makes, statically linked and alone in it
- * but for the kernel modules.  When it has opened its port the machine is complete, and that is the
- * state a snapshot keeps.
+ * but for the kernel modules.  When it has opened its port the machine is complete and its clock
+ * is right, and that is the state a snapshot keeps.
  */
+#include "clock.h"
 #include "session.h"
 
 #include <errno.h>
@@ -23,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MODULES      "/modules/order"
+#define KVM_MODULES  "/modules/order-kvm"
 #define IDLE_SECONDS 1800 /* a lab that was kept up and forgotten ends itself */
 
 static struct port port; /* too large for the stack */
@@ -70,14 +73,14 @@ static void mount_basics(void)
 	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
 }
 
-/* /modules/order has a line for each module: its file, a space, its parameters. */
-static void load_modules(void)
+/* The file LIST has a line for each module: its file, a space, its parameters. */
+static void load_modules(const char *list)
 {
 	char line[256], path[300];
-	FILE *order = fopen("/modules/order", "re");
+	FILE *order = fopen(list, "re");
 
 	if (!order)
-		give_up("open /modules/order", errno);
+		give_up(list, errno);
 	while (fgets(line, sizeof(line), order)) {
 		char *parameters = strchr(line, ' ');
 		int fd;
@@ -93,6 +96,27 @@ static void load_modules(void)
 		unlink(path); /* its memory is the command's from now on */
 	}
 	fclose(order);
+}
+
+/* KVM's come when the TSC's rate is known; where one is given, before it can be corrected. */
+static void load_all_modules(void)
+{
+	struct clock clock;
+	int ret;
+
+	if (clock_rate_is_given()) {
+		load_modules(KVM_MODULES);
+		load_modules(MODULES);
+		return;
+	}
+	load_modules(MODULES);
+	ret = clock_await(&clock);
+	if (ret < 0)
+		give_up("learn the TSC's rate", -ret);
+	load_modules(KVM_MODULES);
+	ret = clock_check_kvm(&clock);
+	if (ret < 0)
+		give_up("trust KVM's clock", -ret);
 }
 
 static void bring_loopback_up(void)
@@ -154,7 +178,7 @@ int main(void)
 	int ret;
 
 	mount_basics();
-	load_modules();
+	load_all_modules();
 	bring_loopback_up();
 	open_devices();
 	sethostname("lab", 3);
