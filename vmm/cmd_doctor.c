@@ -22,9 +22,9 @@
  */
 #define SLOW_BELOW 10000000
 
-enum verdict { USABLE = 0, UNUSABLE = 1, SLOW = 2 };
+enum verdict { USABLE = 0, UNUSABLE = 1, SLOW = 2, LATE = 3 };
 
-static const char *const verdict_names[] = { "usable", "unusable", "slow" };
+static const char *const verdict_names[] = { "usable", "unusable", "slow", "late" };
 
 /* What a run can use beyond KVM. */
 static const struct {
@@ -117,23 +117,45 @@ static void report_huge_pages(struct report *report)
 	report_line(report, *mode && !strstr(mode, "[never]") ? "ok" : "off", "huge pages", text);
 }
 
-static enum verdict report_speed(struct report *report)
+static enum verdict report_speed(struct report *report, int64_t speed)
 {
-	struct diag diag;
-	int64_t speed = kvm_probe_speed(&diag);
 	char text[160];
 
-	if (speed < 0) {
-		report_line(report, "FAILED", "guest", diag.text);
-		json_object_set_new(report->root, "problem", json_string(diag.text));
-		return UNUSABLE;
-	}
 	json_object_set_new(report->root, "guest_instructions_per_second", json_integer(speed));
 	snprintf(text, sizeof(text),
 		"%.1f million instructions a second in the guest's kernel mode",
 		(double)speed / 1e6);
 	report_line(report, speed < SLOW_BELOW ? "SLOW" : "ok", "guest speed", text);
 	return speed < SLOW_BELOW ? SLOW : USABLE;
+}
+
+static enum verdict report_tsc(struct report *report, const struct kvm_probe *probe)
+{
+	static const char *const states[] = {
+		[TSC_UNKNOWN] = "unknown", [TSC_RIGHT] = "ok", [TSC_WRONG] = "WRONG"
+	};
+
+	report_line(report, states[probe->tsc], "TSC's rate", probe->tsc_finding.text);
+	json_object_set_new(report->root, "tsc_rate",
+		json_string(probe->tsc == TSC_WRONG ? "wrong" : states[probe->tsc]));
+	return probe->tsc == TSC_WRONG ? LATE : USABLE;
+}
+
+/* How a guest runs. */
+static enum verdict report_guest(struct report *report)
+{
+	struct kvm_probe probe;
+	struct diag diag;
+	enum verdict speed, tsc;
+
+	if (kvm_probe(&probe, &diag)) {
+		report_line(report, "FAILED", "guest", diag.text);
+		json_object_set_new(report->root, "problem", json_string(diag.text));
+		return UNUSABLE;
+	}
+	speed = report_speed(report, probe.speed);
+	tsc = report_tsc(report, &probe);
+	return speed == USABLE ? tsc : speed;
 }
 
 static enum verdict report_kvm(struct report *report)
@@ -156,7 +178,7 @@ static enum verdict report_kvm(struct report *report)
 	snprintf(text, sizeof(text), "%d", max);
 	report_line(report, "ok", "vCPUs in one VM, at most", text);
 	json_object_set_new(report->root, "max_vcpus", json_integer(max));
-	return caps_ok ? report_speed(report) : UNUSABLE;
+	return caps_ok ? report_guest(report) : UNUSABLE;
 }
 
 static const char *verdict_text(enum verdict verdict)
@@ -167,6 +189,9 @@ static const char *verdict_text(enum verdict verdict)
 		return "usable but slow: this KVM interprets the guest's kernel mode in software; "
 		       "tiny guests run, a distribution kernel takes minutes.  Use the lab: "
 		       "lab/lab build/pronto run ... (docs/lab.md)";
+	case LATE:
+		return "usable, but guests' timers may come late: KVM has the rate of this "
+		       "processor's TSC wrong";
 	default:
 		return "unusable: pronto run does not work here.  Use the lab: "
 		       "lab/lab build/pronto run ... (docs/lab.md)";
@@ -177,13 +202,15 @@ static void print_help(void)
 {
 	puts("usage: pronto doctor [--json]\n"
 	     "\n"
-	     "Say whether this host can run VMs: KVM, what pronto needs of it, and how fast a\n"
-	     "guest's kernel mode is, measured with a tiny guest in less than 100 ms.\n"
+	     "Say whether this host can run VMs: KVM, what pronto needs of it, how fast a guest's\n"
+	     "kernel mode is, measured with a tiny guest, and whether KVM has the rate of the\n"
+	     "processor's TSC right.  Takes less than 200 ms.\n"
 	     "\n"
 	     "  --json      print the findings as one JSON object\n"
 	     "  -h, --help  print this\n"
 	     "\n"
-	     "Exit status: 0 usable, 1 unusable (or a wrong option), 2 usable but slow.");
+	     "Exit status: 0 usable, 1 unusable (or a wrong option), 2 usable but slow, 3 usable\n"
+	     "but guests' timers may come late.");
 }
 
 static enum verdict examine(bool as_json)

@@ -21,7 +21,7 @@
 struct rig {
 	struct loop loop;
 	struct loop_source source[2], end;
-	unsigned int n_calls[2], stop_at;
+	unsigned int n_calls[2], n_quiet, stop_at;
 	bool remove_other;
 	pthread_mutex_t lock;
 };
@@ -194,6 +194,52 @@ static void test_timers(void **state)
 	close(fd);
 }
 
+static void went_quiet(void *ctx)
+{
+	struct rig *rig = ctx;
+
+	/* Once, unless it is asked for again. */
+	if (rig->n_quiet++)
+		loop_stop(&rig->loop);
+	else
+		loop_when_quiet(&rig->loop, 1, went_quiet, rig);
+}
+
+static void test_quiet(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t start = timeline_now();
+
+	loop_when_quiet(&rig->loop, 20, went_quiet, rig);
+	assert_int_equal(loop_run(&rig->loop), 0);
+	assert_true(timeline_now() - start >= 20000000);
+	assert_int_equal(rig->n_quiet, 2);
+}
+
+static void test_not_quiet(void **state)
+{
+	struct rig *rig = *state;
+
+	loop_when_quiet(&rig->loop, 0, went_quiet, rig);
+	loop_counter_add(rig->source[0].fd); /* nobody reads it */
+	rig->stop_at = 1000;
+	assert_int_equal(loop_run(&rig->loop), 0);
+	assert_int_equal(rig->n_quiet, 0);
+}
+
+static void test_quiet_once(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->n_quiet = 0;
+	loop_when_quiet(&rig->loop, 0, went_quiet, rig);
+	assert_int_equal(loop_run(&rig->loop), 0);
+	rig->loop.stopped = false;
+	assert_int_equal(loop_add(&rig->loop, &rig->end, EPOLLIN), 0);
+	assert_int_equal(loop_run(&rig->loop), 0); /* until the end's timer */
+	assert_int_equal(rig->n_quiet, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -206,6 +252,9 @@ int main(void)
 		TEST(test_regular_file_is_refused),
 		TEST(test_counters),
 		TEST(test_timers),
+		TEST(test_quiet),
+		TEST(test_not_quiet),
+		TEST(test_quiet_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* probe.c - how fast a guest's kernel mode really is on this host */
+/* probe.c - how this host's KVM runs a guest */
 
 #include "kvm/probe.h"
 
@@ -11,6 +11,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #define PROBE_MEMORY   MIB(2)
 #define PROBE_ENTRY    0x1000u
@@ -60,7 +61,7 @@ static int probe_round(struct vcpu *vcpu, uint32_t turns, uint64_t *ns, struct d
 	return 0;
 }
 
-static int64_t probe_measure(struct vcpu *vcpu, struct diag *diag)
+static int probe_speed(struct vcpu *vcpu, int64_t *speed, struct diag *diag)
 {
 	uint32_t turns = PROBE_FIRST;
 	uint64_t ns = 0;
@@ -74,41 +75,54 @@ static int64_t probe_measure(struct vcpu *vcpu, struct diag *diag)
 			break;
 		turns *= PROBE_GROWTH;
 	}
-	return (int64_t)(2.0 * turns * 1e9 / (double)(ns ? ns : 1));
+	*speed = (int64_t)(2.0 * turns * 1e9 / (double)(ns ? ns : 1));
+	return 0;
 }
 
-int64_t kvm_probe_speed(struct diag *diag)
+static void probe_tsc(struct kvm_probe *probe, const struct kvm_vm *vm, const struct vcpu *vcpu)
+{
+	const struct timespec watch = { .tv_nsec = TSC_WATCH_MS * 1000000 };
+	struct tsc_sample first;
+
+	tsc_sample(&first);
+	nanosleep(&watch, NULL);
+	probe->tsc = tsc_check(tsc_khz_of_vcpu(vm, vcpu), &first, &probe->tsc_finding);
+}
+
+int kvm_probe(struct kvm_probe *probe, struct diag *diag)
 {
 	struct guest_mem mem;
 	struct kvm kvm;
 	struct kvm_vm vm;
 	struct vcpu vcpu = { .fd = -1 };
-	int64_t speed = guest_mem_init(&mem, PROBE_MEMORY);
+	int ret = guest_mem_init(&mem, PROBE_MEMORY);
 
-	if (speed)
-		return diag_fail(diag, (int)-speed, "out of memory");
+	if (ret)
+		return diag_fail(diag, -ret, "out of memory");
 	guest_mem_write(&mem, PROBE_ENTRY, probe_code, sizeof(probe_code));
-	speed = kvm_init(&kvm, diag);
-	if (speed)
+	ret = kvm_init(&kvm, diag);
+	if (ret)
 		goto out_mem;
-	speed = kvm_query_cpuid(&kvm, diag);
-	if (speed)
+	ret = kvm_query_cpuid(&kvm, diag);
+	if (ret)
 		goto out_kvm;
-	speed = kvm_vm_init(&vm, &kvm, &mem, 1, PROBE_RESERVED, diag);
-	if (speed)
+	ret = kvm_vm_init(&vm, &kvm, &mem, 1, PROBE_RESERVED, diag);
+	if (ret)
 		goto out_kvm;
-	speed = vcpu_create(&vcpu, &kvm, &vm, diag);
-	if (!speed)
-		speed = vcpu_set_up(&vcpu, &kvm, 1, diag);
-	if (!speed)
-		speed = vcpu_set_pvh_entry(&vcpu, &probe_entry, diag);
-	if (!speed)
-		speed = probe_measure(&vcpu, diag);
+	ret = vcpu_create(&vcpu, &kvm, &vm, diag);
+	if (!ret)
+		ret = vcpu_set_up(&vcpu, &kvm, 1, diag);
+	if (!ret)
+		ret = vcpu_set_pvh_entry(&vcpu, &probe_entry, diag);
+	if (!ret)
+		ret = probe_speed(&vcpu, &probe->speed, diag);
+	if (!ret)
+		probe_tsc(probe, &vm, &vcpu);
 	vcpu_fini(&vcpu);
 	kvm_vm_fini(&vm);
 out_kvm:
 	kvm_fini(&kvm);
 out_mem:
 	guest_mem_fini(&mem);
-	return speed;
+	return ret;
 }

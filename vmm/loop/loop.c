@@ -12,6 +12,7 @@
 int loop_init(struct loop *loop)
 {
 	loop->stopped = false;
+	loop->quiet_ms = -1;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	return loop->epoll_fd < 0 ? -errno : 0;
 }
@@ -44,18 +45,33 @@ static void loop_dispatch(const struct epoll_event *event)
 		pthread_mutex_unlock(source->lock);
 }
 
+void loop_when_quiet(struct loop *loop, int ms, void (*quiet)(void *ctx), void *ctx)
+{
+	loop->quiet_ms = ms;
+	loop->quiet = quiet;
+	loop->ctx = ctx;
+}
+
+static void loop_be_quiet(struct loop *loop)
+{
+	loop->quiet_ms = -1;
+	loop->quiet(loop->ctx);
+}
+
 int loop_run(struct loop *loop)
 {
 	struct epoll_event event;
 
 	/* One event a turn: a callback may remove another source, which must then not be called. */
 	while (!loop->stopped) {
-		int n = epoll_wait(loop->epoll_fd, &event, 1, -1);
+		int n = epoll_wait(loop->epoll_fd, &event, 1, loop->quiet_ms);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0)
 			loop_dispatch(&event);
+		else if (n == 0)
+			loop_be_quiet(loop);
 	}
 	return 0;
 }

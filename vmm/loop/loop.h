@@ -15,7 +15,11 @@
 
 struct loop {
 	int epoll_fd;
-	bool stopped; /* the loop's thread only */
+	/* The loop's thread only. */
+	bool stopped;
+	int quiet_ms; /* -1: none is waited for */
+	void (*quiet)(void *ctx);
+	void *ctx;
 };
 
 struct loop_source {
@@ -36,6 +40,9 @@ int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
 
 /* Only from the loop's thread; the callback will not run again. */
 void loop_remove(struct loop *loop, struct loop_source *source);
+
+/* Call `quiet`, once, when nothing has happened for `ms`.  From the loop's thread. */
+void loop_when_quiet(struct loop *loop, int ms, void (*quiet)(void *ctx), void *ctx);
 
 /* Dispatch until a callback calls loop_stop().  0 or -errno. */
 int loop_run(struct loop *loop);

@@ -13,6 +13,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define QUIET_MS 1000
+
 /* ---- what the guest and its devices ask of the machine ---- */
 
 /* The first caller decides how the run ended.  Any thread. */
@@ -181,8 +183,10 @@ static int vm_create_vcpu(struct vm *vm, struct vcpu *vcpu, struct diag *diag)
 		ret = vcpu_set_up(vcpu, &vm->kvm, vm->host->config->cpus, diag);
 	if (ret)
 		return ret;
-	if (boot)
+	if (boot) {
+		atomic_store(&vm->tsc_khz, tsc_khz_of_vcpu(&vm->kvm_vm, vcpu));
 		timeline_record(vm->host->timeline, TIMELINE_VCPUS);
+	}
 	readers_help(&vm->readers);
 	if (!boot)
 		return 0;
@@ -421,6 +425,26 @@ static enum exit_code vm_outcome(const struct vm *vm)
 	return outcome;
 }
 
+/* Whether KVM has the TSC's rate right is looked at when the guest first lets us rest, as it does
+ * sooner or later where its timers do not come: a start has no time for it.
+ */
+static void judge_tsc(void *ctx)
+{
+	struct vm *vm = ctx;
+	struct diag finding;
+
+	if (tsc_check(atomic_load(&vm->tsc_khz), &vm->tsc_first, &finding) == TSC_WRONG)
+		log_warn("the TSC's rate: %s", finding.text);
+}
+
+static void watch_tsc(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	tsc_sample(&vm->tsc_first);
+	loop_when_quiet(&vm->loop, TSC_WATCH_MS, judge_tsc, vm);
+}
+
 int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 {
 	int ret = vm_control_init(vm, diag);
@@ -432,6 +456,7 @@ int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag)
 	if (ret)
 		goto err_control;
 	vm_start_reach(&vm->start, VM_STAGE_GO);
+	loop_when_quiet(&vm->loop, QUIET_MS, watch_tsc, vm);
 	ret = loop_run(&vm->loop);
 	if (ret)
 		diag_fail(diag, -ret, "epoll: %s", strerror(-ret));

@@ -24,6 +24,7 @@
 #include "exit_codes.h"
 #include "host/console.h"
 #include "kvm/kvm.h"
+#include "kvm/tsc.h"
 #include "kvm/vcpu.h"
 #include "loop/loop.h"
 #include "mem/guest_mem.h"
@@ -48,6 +49,8 @@ struct vm {
 	struct handover handover;
 	struct kvm kvm;
 	struct kvm_vm kvm_vm;
+	atomic_int tsc_khz; /* KVM's answer to the boot CPU's thread */
+	struct tsc_sample tsc_first;
 	struct bus pio, mmio;
 	struct ioapic ioapic;
 	struct serial serial;
