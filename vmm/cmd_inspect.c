@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cmd_inspect.c - pronto inspect: what a kernel file is, and whether it boots here */
 
+#include "boot/layout.h"
 #include "boot/memmap.h"
 #include "boot/place.h"
 #include "cmd.h"
@@ -87,7 +88,7 @@ static bool fits(const struct elf_image *elf, uint64_t size, struct diag *diag)
 			(struct mem_region){ .gpa = GUEST_MEM_HIGH_BASE, .size = size - low };
 		mem.n_regions = 2;
 	}
-	memmap_build(&map, &mem);
+	memmap_build(&map, &mem, LAYOUT_FEW_TABLES);
 	return !place_kernel(&map, elf, &offset, diag);
 }
 

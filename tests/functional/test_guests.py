@@ -106,6 +106,12 @@ def test_smp_again_and_again(run):
         check(run("smp", "-c", 4))
 
 
+@pytest.mark.parametrize("name", ["headers", "low"])
+def test_odd_places(run, name):
+    """Below 1 MiB whatever nobody uses is the kernel's, if it is linked to it."""
+    check(run(name))
+
+
 def test_wild_accesses(run):
     check(run("bus"))
 

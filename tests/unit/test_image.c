@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "boot/layout.h"
 #include "boot/place.h"
 #include "image/image.h"
 #include "kernels.h"
@@ -32,7 +33,7 @@ static int try_boot(const char *path, bool use_cache, struct diag *diag)
 	if (ret < 0)
 		return ret;
 	ret = elf_require_pvh_entry(&image.elf, diag);
-	memmap_build(&map, &mem);
+	memmap_build(&map, &mem, LAYOUT_FEW_TABLES);
 	if (!ret)
 		ret = place_kernel(&map, &image.elf, &offset, diag);
 	image_close(&image);

@@ -43,7 +43,7 @@ static struct memmap build(uint64_t size)
 		mem.n_regions = 2;
 	}
 	memset(&map, 0xa5, sizeof(map));
-	memmap_build(&map, &mem);
+	memmap_build(&map, &mem, LAYOUT_FEW_TABLES);
 	return map;
 }
 

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define TABLES_END (LAYOUT_ACPI + 0x1234)
+
 /* No memory is needed to decide. */
 static struct memmap map_of(uint64_t memory)
 {
@@ -24,7 +26,7 @@ static struct memmap map_of(uint64_t memory)
 	};
 	struct memmap map;
 
-	memmap_build(&map, &mem);
+	memmap_build(&map, &mem, TABLES_END);
 	return map;
 }
 
@@ -62,8 +64,11 @@ static void test_misplaced(void **state)
 	refuse_at(MIB(32), GIB(4), MIB(1), "give it 3073M");
 	refuse_at(MIB(32), 0x7f000, 0x1001, "overlaps the start info");
 	refuse_at(MIB(32), 0x91fff, 1, "overlaps the start info");
-	refuse_at(MIB(32), 0xa0000, 1, "overlaps the hole below 1 MiB and the ACPI tables");
-	refuse_at(MIB(32), 0xf0000, 16, "overlaps the hole below 1 MiB and the ACPI tables");
+	refuse_at(MIB(32), 0xa0000, 1, "overlaps the hole below 1 MiB at [0xa0000, 0xf0000)");
+	refuse_at(MIB(32), LAYOUT_ACPI - 1, 1, "overlaps the hole below 1 MiB");
+	refuse_at(MIB(32), LAYOUT_ACPI, 16, "overlaps the ACPI tables at [0xf0000, 0xf1234)");
+	refuse_at(MIB(32), TABLES_END - 1, MIB(2), "overlaps the ACPI tables");
+	refuse_at(MIB(2), TABLES_END, MIB(2), "give it 3M of memory");
 	refuse_at(GIB(5), GIB(3) - 1, 2, "overlaps the device hole");
 	refuse_at(GIB(5), 0xfee00000, 4096, "overlaps the device hole");
 	refuse_at(GIB(5), GIB(6) - 1, 2, "give it 5121M");
@@ -88,6 +93,11 @@ static void test_in_place(void **state)
 	accept_at(MIB(32), MIB(16), MIB(16));
 	accept_at(MIB(32), MIB(1), 1);
 	accept_at(MIB(32), 0x1000, 0x7f000);
+	accept_at(MIB(32), 0, 0x80000);
+	/* What is reserved, but not used. */
+	accept_at(MIB(32), TABLES_END, MIB(1) - TABLES_END);
+	accept_at(MIB(32), TABLES_END, MIB(31));
+	accept_at(MIB(32), 0xff000, MIB(31) + 4096);
 	accept_at(MIB(32), 0x92000, 0xe000);
 	accept_at(GIB(3), GIB(3) - 1, 1);
 	accept_at(GIB(5), GIB(4), GIB(2));
@@ -118,7 +128,7 @@ static void test_reloc(void **state)
 {
 	/* From beyond RAM down, from the hole, from the hand-over. */
 	expect_moved(MIB(32), MIB(64), MIB(5), MIB(2), 0, UINT32_MAX, MIB(26));
-	expect_moved(MIB(32), 0xf0000, MIB(1), MIB(2), 0, UINT32_MAX, MIB(30));
+	expect_moved(MIB(32), LAYOUT_ACPI, MIB(1), MIB(2), 0, UINT32_MAX, MIB(30));
 	expect_moved(MIB(32), 0x80000, MIB(1), MIB(1), 0, UINT32_MAX, MIB(31));
 	expect_moved(MIB(32), 0xfee00000, MIB(1), MIB(1), 0, UINT32_MAX, MIB(31));
 	/* Within the limits; max is the last byte's address. */
@@ -256,8 +266,13 @@ static void test_initrd(void **state)
 	assert_int_equal(initrd_beside(MIB(64), MIB(16), MIB(8), MIB(40)), MIB(24));
 	assert_int_equal(initrd_beside(MIB(64), MIB(16), MIB(8) + 1, MIB(40)), 0);
 	assert_int_equal(initrd_beside(MIB(64), MIB(33), MIB(8), MIB(31)), MIB(2) - 4096);
-	/* Below 4 GiB, and not below 1 MiB, whatever there is above. */
-	assert_int_equal(initrd_beside(GIB(8), MIB(16), MIB(8), MIB(1)), GIB(3) - MIB(1));
+	/* Below 1 GiB, if it fits there; below 4 GiB, and not below 1 MiB, whatever there is above.
+	 */
+	assert_int_equal(initrd_beside(GIB(8), MIB(16), MIB(8), MIB(1)), GIB(1) - MIB(1));
+	assert_int_equal(initrd_beside(GIB(8), MIB(16), MIB(900), MIB(108)), MIB(916));
+	assert_int_equal(
+		initrd_beside(GIB(8), MIB(16), MIB(900), MIB(108) + 1), GIB(3) - MIB(108) - 4096);
+	assert_int_equal(initrd_beside(GIB(2), MIB(16), MIB(1000), MIB(20)), GIB(2) - MIB(20));
 	assert_int_equal(initrd_beside(GIB(64), MIB(16), MIB(8), GIB(3)), 0);
 	assert_int_equal(initrd_beside(MIB(2), MIB(1), MIB(1) - 1, 4096), 0);
 	assert_int_equal(initrd_beside(MIB(64), MIB(16), MIB(8), UINT64_MAX), 0);
@@ -277,12 +292,36 @@ static void test_module(void **state)
 	assert_int_equal(module_beside(MIB(64), MIB(16), MIB(8), MIB(40), false, top), 0);
 	/* Where there is no room below, above if that is allowed; below first. */
 	assert_int_equal(
-		module_beside(GIB(8), MIB(16), MIB(8), MIB(1), true, none), GIB(3) - MIB(1));
+		module_beside(GIB(8), MIB(16), MIB(8), MIB(1), true, none), GIB(1) - MIB(1));
+	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(2), true, none), GIB(1));
 	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(3), true, none), GIB(6));
 	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(5), true, none), GIB(4));
 	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(5) + 1, true, none), 0);
 	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), GIB(3), false, none), 0);
 	assert_int_equal(module_beside(GIB(8), MIB(16), MIB(8), UINT64_MAX, true, none), 0);
+}
+
+/* A kernel that will unpack itself finds nothing in its way, unless there is no other place. */
+static void test_room(void **state)
+{
+	struct memmap map = map_of(MIB(128));
+	struct elf_image elf = { 0 };
+	struct place_taken taken = { .elf = &elf, .room_start = MIB(16), .room_end = MIB(120) };
+	struct diag diag;
+	gpa_t gpa;
+
+	add_segment(&elf, MIB(1), MIB(1));
+	assert_int_equal(place_module(&map, &taken, "initrd", MIB(8), false, &gpa, &diag), 0);
+	assert_int_equal(gpa, MIB(120));
+	assert_int_equal(place_module(&map, &taken, "initrd", MIB(14), false, &gpa, &diag), 0);
+	assert_int_equal(gpa, MIB(2));
+	assert_int_equal(place_module(&map, &taken, "initrd", MIB(15), false, &gpa, &diag), 0);
+	assert_int_equal(gpa, MIB(113));
+	/* A huge one leaves no room below 1 GiB. */
+	map = map_of(GIB(4));
+	taken.room_end = GIB(1) + MIB(16);
+	assert_int_equal(place_module(&map, &taken, "initrd", MIB(15), false, &gpa, &diag), 0);
+	assert_int_equal(gpa, GIB(3) - MIB(15));
 }
 
 int main(void)
@@ -295,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_reloc_property),
 		cmocka_unit_test(test_initrd),
 		cmocka_unit_test(test_module),
+		cmocka_unit_test(test_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

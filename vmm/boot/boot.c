@@ -123,6 +123,8 @@ static int load_modules(struct readers *readers, const struct boot_spec *spec,
 		.offset = handover->load_offset,
 	};
 	if (kernel) {
+		handover->taken.room_start = kernel->kind.room_start;
+		handover->taken.room_end = kernel->kind.room_end;
 		ret = check_room(&handover->memmap, kernel, diag);
 		if (ret < 0)
 			return ret;
@@ -176,9 +178,10 @@ static void write_start_info(
 }
 
 /* Linux on hardware-reduced ACPI prefers EFI's reset, and without EFI it falls back to real mode
- * and the reset vector.  What it meets there asks for the reset that it wanted.
+ * and the reset vector.  What it meets there asks for the reset that it wanted.  A kernel that lies
+ * there itself has to do without.
  */
-static void write_reset_vector(const struct guest_mem *mem)
+static void write_reset_vector(const struct guest_mem *mem, const struct place_taken *taken)
 {
 	static const uint8_t code[] = {
 		0xb0, PLATFORM_PM_RESET_VALUE,                          /* mov $value, %al */
@@ -188,7 +191,8 @@ static void write_reset_vector(const struct guest_mem *mem)
 		0xeb, 0xfd,                                             /* jmp to the hlt */
 	};
 
-	put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
+	if (!place_is_taken(taken, LAYOUT_RESET_VECTOR, sizeof(code)))
+		put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
 }
 
 /* Linux reads the MADT; of an MP table it would only say that it found one, which costs a boot that
@@ -207,8 +211,8 @@ static bool wants_mptable(const struct boot_spec *spec)
 }
 
 /* One behind the other: what lies in the first MiB beside them is left to the guest. */
-static int write_tables(
-	const struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover)
+static int write_tables(const struct guest_mem *mem, const struct boot_spec *spec,
+	struct handover *handover, gpa_t *end)
 {
 	const struct acpi_config acpi = {
 		.n_cpus = spec->n_cpus,
@@ -217,9 +221,12 @@ static int write_tables(
 	int ret = acpi_build(mem, &acpi, &handover->acpi);
 	gpa_t at = ALIGN_UP(handover->acpi.end, 16);
 
-	if (!ret && wants_mptable(spec))
-		ret = mptable_build(mem, at, LAYOUT_ACPI + LAYOUT_ACPI_SIZE - at, spec->n_cpus);
-	return ret;
+	*end = handover->acpi.end;
+	if (ret || !wants_mptable(spec))
+		return ret;
+	ret = mptable_build(mem, at, LAYOUT_ACPI + LAYOUT_ACPI_SIZE - at, spec->n_cpus);
+	*end = at + (gpa_t)ret;
+	return ret < 0 ? ret : 0;
 }
 
 /* The ABI leaves the table and the stack to the guest.  Some guests use both before they have any
@@ -242,6 +249,7 @@ int boot_load(struct readers *readers, const struct boot_spec *spec, struct hand
 	struct diag *diag)
 {
 	const struct guest_mem *mem = readers->mem;
+	gpa_t tables_end;
 	int ret;
 
 	*handover = (struct handover){
@@ -258,19 +266,19 @@ int boot_load(struct readers *readers, const struct boot_spec *spec, struct hand
 	ret = check_cmdline(spec, diag);
 	if (ret < 0)
 		return ret;
-	memmap_build(&handover->memmap, mem);
+	ret = write_tables(mem, spec, handover, &tables_end);
+	if (ret < 0)
+		return diag_fail(diag, -ret,
+			"the tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
+			spec->n_cpus);
+	memmap_build(&handover->memmap, mem, tables_end);
 	ret = load_kernel(readers, spec, handover, diag);
 	if (ret < 0)
 		return ret;
 	ret = load_modules(readers, spec, handover, diag);
 	if (ret < 0)
 		return ret;
-	ret = write_tables(mem, spec, handover);
-	if (ret < 0)
-		return diag_fail(diag, -ret,
-			"the tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
-			spec->n_cpus);
-	write_reset_vector(mem);
+	write_reset_vector(mem, &handover->taken);
 	write_gdt(mem, handover);
 	write_start_info(mem, spec, handover);
 	return 0;

@@ -8,9 +8,11 @@
  *   0x00081000  a page of stack, for guests that call before they have set ESP
  *   0x00082000  kernel command line (Linux copies 2048 bytes from here, NUL or not: all is RAM)
  *   0x000a0000  hole
- *   0x000f0000  ACPI tables, RSDP first, then the MP table, reserved in the map; where guests that
- * are told no address search for both 0x000ffff0  a few instructions at the reset vector: they ask
- * for a reset 0x00100000  kernel where it asks to be; initrd at the top of RAM below 4 GiB
+ *   0x000f0000  ACPI tables, RSDP first, then the MP table, where guests that are told no address
+ *               search for both; reserved in the map to 1 MiB, but a kernel may be linked to what
+ *               lies behind them
+ *   0x000ffff0  a few instructions at the reset vector: they ask for a reset
+ *   0x00100000  kernel where it asks to be; initrd at the top of RAM below 1 GiB
  *
  * Everything is below 1 GiB for kernels that read it through an early 1 GiB mapping, and below the
  * kernel because FreeBSD takes memory upwards from the end of the last structure it knows of.
@@ -28,6 +30,7 @@
 #define LAYOUT_LOW_RAM_END  0xa0000u
 #define LAYOUT_ACPI         0xf0000u
 #define LAYOUT_ACPI_SIZE    0xf000u
+#define LAYOUT_FEW_TABLES   0xf1000u /* the end of the tables for no more than a few CPUs */
 #define LAYOUT_RESET_VECTOR 0xffff0u
 #define LAYOUT_HIGH_RAM     0x100000u
 

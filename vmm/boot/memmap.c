@@ -22,7 +22,7 @@ static gpa_t min_gpa(gpa_t a, gpa_t b)
 	return a < b ? a : b;
 }
 
-void memmap_build(struct memmap *map, const struct guest_mem *mem)
+void memmap_build(struct memmap *map, const struct guest_mem *mem, gpa_t tables_end)
 {
 	gpa_t low = mem->region[0].size;
 	gpa_t high = GUEST_MEM_HIGH_BASE + mem->region[1].size;
@@ -30,6 +30,7 @@ void memmap_build(struct memmap *map, const struct guest_mem *mem)
 	/* The devices' windows stay unlisted: what is listed as reserved, a driver may not claim.
 	 */
 	map->n_entries = 0;
+	map->tables_end = tables_end;
 	memmap_add(map, 0, min_gpa(low, LAYOUT_LOW_RAM_END), PVH_MEMMAP_RAM);
 	memmap_add(map, LAYOUT_ACPI, LAYOUT_HIGH_RAM, PVH_MEMMAP_RESERVED);
 	memmap_add(map, LAYOUT_HIGH_RAM, low, PVH_MEMMAP_RAM);

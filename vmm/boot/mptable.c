@@ -173,5 +173,5 @@ int mptable_build(const struct guest_mem *mem, gpa_t gpa, uint64_t size, uint32_
 		.revision = MP_REVISION,
 	};
 	pointer->checksum = checksum(pointer, sizeof(*pointer));
-	return 0;
+	return (int)(sizeof(*pointer) + length);
 }

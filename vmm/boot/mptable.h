@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Build it for APIC ids 0 .. n_cpus - 1 at `gpa`, its floating pointer, which guests search for at
- * multiples of 16, first.  It takes at most `size` bytes.  0, or -ENOSPC.
+ * multiples of 16, first.  Its size in bytes, or -ENOSPC: more than `size`.
  */
 int mptable_build(const struct guest_mem *mem, gpa_t gpa, uint64_t size, uint32_t n_cpus);
 

@@ -85,16 +85,26 @@ static struct range segment_range(const struct elf_segment *segment, int64_t off
 	return (struct range){ gpa, gpa + segment->mem_size };
 }
 
+/* In RAM, or behind the tables: that is reserved, so that the guest does not take it for something
+ * else, but a kernel linked to it finds nothing in its way.
+ */
+static bool has_place(const struct memmap *map, struct range segment)
+{
+	if (segment.start >= map->tables_end && segment.start < LAYOUT_HIGH_RAM) {
+		if (segment.end <= LAYOUT_HIGH_RAM)
+			return true;
+		segment.start = LAYOUT_HIGH_RAM;
+	}
+	return memmap_is_ram(map, segment.start, segment.end - segment.start) &&
+	       !overlap(segment, handover);
+}
+
 /* The first segment that cannot lie where it was linked to, or NULL. */
 static const struct elf_segment *find_misfit(const struct memmap *map, const struct elf_image *elf)
 {
-	for (size_t i = 0; i < elf->n_segments; i++) {
-		const struct elf_segment *segment = &elf->segment[i];
-
-		if (!memmap_is_ram(map, segment->gpa, segment->mem_size) ||
-			overlap(segment_range(segment, 0), handover))
-			return segment;
-	}
+	for (size_t i = 0; i < elf->n_segments; i++)
+		if (!has_place(map, segment_range(&elf->segment[i], 0)))
+			return &elf->segment[i];
 	return NULL;
 }
 
@@ -114,15 +124,15 @@ static uint64_t in_mib(uint64_t size)
 }
 
 /* Say why the segment cannot lie there, and what would help. */
-static int refuse_segment(struct range segment, struct diag *diag)
+static int refuse_segment(const struct memmap *map, struct range segment, struct diag *diag)
 {
-	static const struct {
+	const struct {
 		struct range range;
 		const char *name;
 	} area[] = {
 		{ { LAYOUT_START_INFO, HANDOVER_END }, "the start info and the command line" },
-		{ { LAYOUT_LOW_RAM_END, LAYOUT_HIGH_RAM },
-			"the hole below 1 MiB and the ACPI tables" },
+		{ { LAYOUT_LOW_RAM_END, LAYOUT_ACPI }, "the hole below 1 MiB" },
+		{ { LAYOUT_ACPI, map->tables_end }, "the ACPI tables" },
 		{ { GUEST_MEM_LOW_MAX, GUEST_MEM_HIGH_BASE }, "the device hole" },
 	};
 
@@ -186,7 +196,7 @@ int place_kernel(
 	if (!misfit)
 		return 0;
 	if (!elf->has_reloc)
-		return refuse_segment(segment_range(misfit, 0), diag);
+		return refuse_segment(map, segment_range(misfit, 0), diag);
 	/* The entry point is a 32-bit address, so the image stays below 4 GiB. */
 	limits.start = elf->reloc.min;
 	limits.end = min_u64(elf->reloc.max, UINT32_MAX) + 1;
@@ -198,13 +208,35 @@ int place_kernel(
 	return 0;
 }
 
+bool place_is_taken(const struct place_taken *taken, gpa_t gpa, uint64_t size)
+{
+	for (size_t i = 0; i < taken->elf->n_segments; i++)
+		if (overlap(segment_range(&taken->elf->segment[i], taken->offset),
+			    (struct range){ gpa, gpa + size }))
+			return true;
+	return false;
+}
+
+/* Below 1 GiB if it fits there, as some kernels' first page tables reach no further; then below
+ * 3 GiB; then above 4 GiB, if it may.
+ */
+static gpa_t fit_module(const struct memmap *map, uint64_t size, bool anywhere,
+	const struct range *used, size_t n_used)
+{
+	static const struct range windows[] = { { LAYOUT_HIGH_RAM, GIB(1) },
+		{ LAYOUT_HIGH_RAM, GUEST_MEM_LOW_MAX }, { GUEST_MEM_HIGH_BASE, UINT64_MAX } };
+	gpa_t gpa = 0;
+
+	for (size_t i = 0; !gpa && i < ARRAY_SIZE(windows) - !anywhere; i++)
+		gpa = fit_ram(map, windows[i], size, PAGE, used, n_used);
+	return gpa;
+}
+
 int place_module(const struct memmap *map, const struct place_taken *taken, const char *name,
 	uint64_t size, bool anywhere, gpa_t *gpa, struct diag *diag)
 {
-	static const struct range below = { LAYOUT_HIGH_RAM, GUEST_MEM_LOW_MAX };
-	static const struct range above = { GUEST_MEM_HIGH_BASE, UINT64_MAX };
 	const struct elf_image *elf = taken->elf;
-	struct range used[ELF_MAX_SEGMENTS + PLACE_MAX_MODULES];
+	struct range used[ELF_MAX_SEGMENTS + PLACE_MAX_MODULES + 1];
 	uint64_t ram = memmap_ram(map);
 	size_t n = 0;
 
@@ -215,10 +247,14 @@ int place_module(const struct memmap *map, const struct place_taken *taken, cons
 			ALIGN_UP(taken->module[i].paddr + taken->module[i].size, PAGE) };
 	*gpa = 0;
 	/* Whole pages: Linux frees the last page with the rest. */
-	if (size <= ram)
-		*gpa = fit_ram(map, below, ALIGN_UP(size, PAGE), PAGE, used, n);
-	if (!*gpa && size <= ram && anywhere)
-		*gpa = fit_ram(map, above, ALIGN_UP(size, PAGE), PAGE, used, n);
+	if (size <= ram) {
+		used[n] = (struct range){ taken->room_start, taken->room_end };
+		*gpa = fit_module(map, ALIGN_UP(size, PAGE), anywhere, used,
+			n + (taken->room_end > taken->room_start));
+		/* What lies in its room the kernel has to move first. */
+		if (!*gpa)
+			*gpa = fit_module(map, ALIGN_UP(size, PAGE), anywhere, used, n);
+	}
 	if (*gpa)
 		return 0;
 	return diag_fail(diag, ENOSPC,
