@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Guest programs, each of which checks one property of the machine and prints TAP."""
 
+import datetime
 import os
 import pathlib
 import re
@@ -134,6 +135,20 @@ def test_serial_polled(run):
     result = run("echo", stdin=data + b"q")
     assert (result.status, result.err) == (vm.POWEROFF, "")
     assert result.out == "ready\n" + "".join(f"byte {byte:#x}\n" for byte in data + b"q") + "bytes 256\n"
+
+
+@pytest.mark.parametrize("way, n_checks", [("keyboard", 1), ("control", 2)])
+def test_reset_as_of_a_pc(run, way, n_checks):
+    result = run("pc_reset", words=[way])
+    assert (result.status, result.err) == (vm.REBOOT, "")
+    assert [line.split()[0] for line in result.out.splitlines()] == ["ok"] * n_checks
+
+
+def test_time_by_the_clock_chip(run):
+    before = time.time()
+    (told,), = check(run("clock"))["time"]
+    clock = datetime.datetime.strptime(told, "%Y%m%d%H%M%S").replace(tzinfo=datetime.timezone.utc)
+    assert int(before) <= clock.timestamp() <= time.time()
 
 
 def test_jump_to_the_reset_vector(run):

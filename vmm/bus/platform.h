@@ -28,6 +28,12 @@
 #define PLATFORM_SERIAL_PORT      0x3f8 /* COM1 */
 #define PLATFORM_SERIAL_PORT_SIZE 8
 
+/* What a PC has beside, for guests that do not ask ACPI, which denies it: Linux pays nothing. */
+#define PLATFORM_KEYBOARD_PORT      0x64 /* status, command */
+#define PLATFORM_RTC_PORT           0x70 /* index, data */
+#define PLATFORM_RTC_PORT_SIZE      2
+#define PLATFORM_RESET_CONTROL_PORT 0xcf9
+
 /* Power management, 16 bytes.  ACPI 6.4, 4.8.3.7 sleep control and status, 4.8.3.6 reset. */
 #define PLATFORM_PM_PORT         0x600
 #define PLATFORM_PM_SLEEP_CTL    0x600 /* 1 byte, w: SLP_TYPx bits 4:2, SLP_EN bit 5 */

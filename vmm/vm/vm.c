@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define QUIET_MS 1000
@@ -58,6 +59,14 @@ static const struct power_ops power_ops = {
 	.reset = guest_reset,
 	.mark = guest_mark,
 };
+
+static uint64_t host_time(void *)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static bool serial_out(void *ctx, uint8_t byte)
 {
@@ -280,13 +289,20 @@ static void vm_init_devices(struct vm *vm)
 	ioapic_init(&vm->ioapic, send_msi, vm);
 	serial_init(&vm->serial, serial_line, &serial_ops, vm);
 	power_init(&vm->power, power_line, &power_ops, vm);
+	pc_reset_init(&vm->pc_reset, guest_reset, vm);
+	rtc_init(&vm->rtc, host_time, NULL);
 	bus_add(&vm->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE, &vm->ioapic.chip.dev);
 	bus_add(&vm->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE, &vm->serial.dev);
 	bus_add(&vm->pio, PLATFORM_PM_PORT, PLATFORM_PM_PORT_SIZE, &vm->power.dev);
+	bus_add(&vm->pio, PLATFORM_KEYBOARD_PORT, 1, &vm->pc_reset.keyboard);
+	bus_add(&vm->pio, PLATFORM_RESET_CONTROL_PORT, 1, &vm->pc_reset.control);
+	bus_add(&vm->pio, PLATFORM_RTC_PORT, PLATFORM_RTC_PORT_SIZE, &vm->rtc.dev);
 }
 
 static void vm_fini_devices(struct vm *vm)
 {
+	rtc_fini(&vm->rtc);
+	pc_reset_fini(&vm->pc_reset);
 	power_fini(&vm->power);
 	serial_fini(&vm->serial);
 	ioapic_fini(&vm->ioapic);

@@ -19,7 +19,9 @@
 #include "bus/bus.h"
 #include "config/config.h"
 #include "dev/ioapic.h"
+#include "dev/pc_reset.h"
 #include "dev/power.h"
+#include "dev/rtc.h"
 #include "dev/serial.h"
 #include "exit_codes.h"
 #include "host/console.h"
@@ -55,6 +57,8 @@ struct vm {
 	struct ioapic ioapic;
 	struct serial serial;
 	struct power power;
+	struct pc_reset pc_reset;
+	struct rtc rtc;
 	struct vm_start start;
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned int n_vcpus; /* whose threads were started */
