@@ -31,7 +31,9 @@ static void print_help(FILE *out)
 		out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].help);
-	fputs("\nOptions:\n"
+	fputs("  help      print this help, or with a command's name that of the command\n"
+	      "  version   print the version\n\n"
+	      "Options:\n"
 	      "  -h, --help     print this help and end\n"
 	      "      --version  print the version and end\n\n"
 	      "`pronto COMMAND --help` tells more about a command, pronto(1) about all.\n",
@@ -40,15 +42,23 @@ static void print_help(FILE *out)
 
 static int dispatch(int argc, char **argv)
 {
+	static char help[] = "--help";
+
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_OPERATOR;
 	}
-	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
+	/* `pronto help COMMAND` is `pronto COMMAND --help`. */
+	if (argc > 2 && !strcmp(argv[1], "help")) {
+		argv[1] = argv[2];
+		argv[2] = help;
+		argc = 3;
+	}
+	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
 		print_help(stdout);
 		return 0;
 	}
-	if (!strcmp(argv[1], "--version")) {
+	if (!strcmp(argv[1], "version") || !strcmp(argv[1], "--version")) {
 		puts("pronto " PRONTO_VERSION);
 		return 0;
 	}

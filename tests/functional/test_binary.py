@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the linker has made of the program: nothing in it is writable and executable, nor stays writable without need."""
+"""What the linker has made of the program: nothing is writable and executable, or stays writable without need."""
 
 import os
 import pathlib
@@ -16,7 +16,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("readelf"), reason="there is no
 
 
 def readelf(option):
-    return subprocess.run(["readelf", "-W", option, PRONTO], capture_output=True, text=True, timeout=60, check=True).stdout
+    done = subprocess.run(["readelf", "-W", option, PRONTO], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
 
 
 def segments():

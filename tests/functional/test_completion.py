@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Completion, as bash, zsh and fish themselves do it.  Needs no /dev/kvm."""
+
+import os
+import pathlib
+import pty
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PRONTO = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).absolute()
+COMPLETION = ROOT / "completion"
+COMMANDS = ["run", "inspect", "pack", "doctor"]
+
+# Like the real one, but that it notes what fits; and the widget that asks runs as soon as there is a prompt.
+ZSH = """
+fpath=($COMPLETION $fpath)
+autoload -Uz compinit && compinit -u -d $ZDOTDIR/../zcompdump
+compadd() {
+    local -a fit
+    builtin compadd -O fit "$@"
+    print -rl -- "${(@)fit/#/$IPREFIX}" >>$OFFERS
+    builtin compadd "$@"
+}
+zle -C ask list-choices _main_complete
+ask-and-exit() { BUFFER=$LINE CURSOR=$#LINE; zle ask; exit 0 }
+zle -N zle-line-init ask-and-exit
+"""
+
+
+def bash(words, cwd, _scratch):
+    script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pronto; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    # Bash makes words of their own of = and :, and is told the last one only.
+    split = [part for word in words for part in re.split("([=:])", word)]
+    glued = re.sub("[^=:]*$", "", words[-1])
+    done = subprocess.run(["bash", "--norc", "-c", script, "bash", COMPLETION / "pronto", PRONTO, *split],
+                          capture_output=True, text=True, timeout=60, check=True, cwd=cwd)
+    assert done.stderr == ""
+    return [glued + offer for offer in done.stdout.split()]
+
+
+def zsh(words, cwd, scratch):
+    (scratch / ".zshrc").write_text(ZSH)
+    offers = scratch / "offers"
+    offers.touch()
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(["zsh", "-d", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd,
+                          start_new_session=True, env={**os.environ, "ZDOTDIR": str(scratch), "COMPLETION": str(COMPLETION), "TERM": "dumb",
+                               "OFFERS": str(offers), "LINE": " ".join([str(PRONTO), *words])}) as shell:
+        os.close(theirs)
+        try:
+            while os.read(ours, 4096):
+                pass
+        except OSError:  # it has ended
+            pass
+        assert shell.wait(60) == 0
+    os.close(ours)
+    return offers.read_text().split()
+
+
+def fish(words, cwd, scratch):
+    link = scratch / "pronto"
+    link.symlink_to(PRONTO)
+    script = f"source {COMPLETION / 'pronto.fish'}; complete -C '{' '.join(['pronto', *words])}'"
+    done = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=60, check=True,
+                          cwd=cwd, env={**os.environ, "PATH": f"{scratch}:{os.environ['PATH']}", "HOME": str(scratch)})
+    assert done.stderr == ""
+    return [line.split("\t")[0].rstrip("/") for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(params=[bash, zsh, fish], ids=lambda shell: shell.__name__)
+def complete(request, tmp_path):
+    """What a shell offers for the last of these words of a command line, in a directory with two files."""
+    if not shutil.which(request.param.__name__):
+        pytest.skip(f"there is no {request.param.__name__}: install it")
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    (cwd / "vmlinux").touch()
+    (cwd / "vmlinuz").touch()
+
+    def ask(*words):
+        scratch = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        scratch.mkdir()
+        offers = request.param(list(words), cwd, scratch)
+        return sorted(offer for offer in set(offers) if offer.strip("-"))
+    return ask
+
+
+def help_options(command):
+    text = subprocess.run([PRONTO, command, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+    return sorted(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", text, re.M))
+
+
+def test_commands(complete):
+    assert [c for c in complete("") if c[0] != "-"] == sorted([*COMMANDS, "help", "version"])
+    assert complete("d") == ["doctor"]
+    assert complete("help", "d") == ["doctor"]
+    assert complete("--") == ["--help", "--version"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option(complete, command):
+    options = help_options(command)
+    assert "--help" in options
+    assert complete(command, "--") == options
+    assert [o for o in complete(command, "-") if o.startswith("--")] == options
+
+
+def test_files(complete):
+    files = ["vmlinux", "vmlinuz"]
+    for words in ["run vml", "run -i vml", "run --initrd vml", "run --no-cache vml", "pack -o vml", "inspect vml"]:
+        assert complete(*words.split()) == files
+    assert complete("run", "--timeline=vml") == [f"--timeline={file}" for file in files]
+    assert complete("run", "--initrd=vml") == [f"--initrd={file}" for file in files]
+
+
+def test_words(complete):
+    assert complete("run", "--console", "") == ["file:", "null", "pty", "stdio"]
+    assert complete("run", "--console", "file:vml") == ["file:vmlinux", "file:vmlinuz"]
+    assert complete("run", "--console=file:vml") == ["--console=file:vmlinux", "--console=file:vmlinuz"]
+    assert complete("run", "--on-reboot", "r") == ["restart"]
+    assert complete("run", "--on-reboot=r") == ["--on-reboot=restart"]
+    assert complete("run", "--shim", "a") == ["always", "auto"]
+
+
+def test_objects(complete):
+    assert complete("run", "--cpu", "") == ["nested=off", "nested=on", "pmu=off", "pmu=on"]
+    assert complete("run", "--cpu", "nested=on,p") == ["nested=on,pmu=off", "nested=on,pmu=on"]
+    assert complete("run", "--cpu=nested=on,pmu=o") == ["--cpu=nested=on,pmu=off", "--cpu=nested=on,pmu=on"]
+
+
+def test_nothing(complete):
+    """For what is free, and behind --, where the kernel's words are."""
+    assert complete("run", "-m", "") == []
+    assert complete("run", "vmlinuz", "--", "-") == []
+    assert complete("run", "vmlinuz", "--", "vml") == []
