@@ -62,11 +62,11 @@ lint: all
 	scripts/lint --build $(BUILD)
 
 format:
-	clang-format -i $$(git ls-files '*.c' '*.h')
+	scripts/lint --format
 
 # Each target FUZZ_SECONDS long, from its seeds; what it finds new stays below build-fuzz.
 fuzz:
-	[ -d build-fuzz ] || CC=clang $(MESON) -Dfuzz=true -Dstatic=false -Dtests=false \
+	[ -e build-fuzz/build.ninja ] || CC=clang $(MESON) -Dfuzz=true -Dstatic=false -Dtests=false \
 		-Db_sanitize=address,undefined -Db_lundef=false build-fuzz
 	ninja -C build-fuzz
 	scripts/fuzz build-fuzz $(FUZZ_SECONDS)
@@ -76,7 +76,7 @@ asan: variant = -Db_sanitize=address,undefined
 tsan: variant = -Db_sanitize=thread
 coverage: variant = -Db_coverage=true
 asan tsan coverage:
-	[ -d build-$@ ] || $(if $(filter coverage,$@),,CC=clang) $(MESON) -Dstatic=false -Db_lundef=false $(variant) build-$@
+	[ -e build-$@/build.ninja ] || $(if $(filter coverage,$@),,CC=clang) $(MESON) -Dstatic=false -Db_lundef=false $(variant) build-$@
 	ninja -C build-$@
 	meson test -C build-$@
 	$(if $(filter coverage,$@),gcovr --root . --filter vmm/ build-$@)

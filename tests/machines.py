@@ -4,9 +4,13 @@
 import os
 import pathlib
 import subprocess
+import sys
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "lab"))
+# pylint: disable=wrong-import-position
+from labkit import packages  # noqa: E402  pylint: disable=unused-import
 LAB_TIMEOUT = 124
 TRIES = 3
 

@@ -75,6 +75,8 @@ def padded(initrd, directory, mib):
 
 def debian(name):
     """Debian's kernel of that set; fetched if need be."""
+    if packages.why_not(name):
+        return Guest(name, why_not=packages.why_not(name))
     return Guest(name, images.vmlinux(name), Kernel(packages.get(name)).vmlinuz, initramfs())
 
 

@@ -8,7 +8,7 @@ from . import monitors, place
 LAB = os.path.join(place.TOP, 'lab')
 sys.path.insert(0, LAB)
 # pylint: disable=wrong-import-position
-from labkit.cache import Problem  # noqa: E402
+from labkit.program import Problem  # noqa: E402
 
 
 class Setup:

@@ -5,7 +5,7 @@ from benchkit import linux, place
 NAME = 'boot'
 TITLE = 'Linux to its first user instruction, in the lab, by the clock'
 # kernel, MiB; with 64 MiB Debian's kernels run out of memory on their way
-MACHINES = (('cloud', 256), ('cloud', 96), ('cloud', 4096), ('cloud-6.12', 256), ('cloud-6.12', 4096),
+MACHINES = (('cloud', 256), ('cloud', 96), ('cloud', 4096), ('cloud-newer', 256), ('cloud-newer', 4096),
             (linux.MINIMAL, 64), (linux.MINIMAL, 4096))
 CPUS = (1, 2)
 

@@ -6,7 +6,7 @@ from . import start
 NAME = 'count'
 TITLE = 'Start and boot by counted instructions (1 ms is a million)'
 ROUNDS = 3  # more say the same again
-CASES = [(name, memory, cmdline) for name, memory in (('cloud', 256), ('cloud-6.12', 256), (linux.MINIMAL, 64))
+CASES = [(name, memory, cmdline) for name, memory in (('cloud', 256), ('cloud-newer', 256), (linux.MINIMAL, 64))
          for cmdline in (linux.CMDLINE, linux.PLAIN, linux.SILENT, '')]
 
 

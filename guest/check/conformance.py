@@ -1,15 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 """Run pvh-check under every VMM that is at hand, and write what it found as a table."""
+import os
+import sys
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'lab'))
+# pylint: disable=wrong-import-position
+from labkit import program  # before all else
 import argparse
 import collections
 import json
-import os
 import re
 import subprocess
-import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+from labkit.program import Problem
+
 OUT = os.path.join(ROOT, 'docs', 'conformance.md')
 CMDLINE_SIZE = 2047  # what Linux takes
 
@@ -20,10 +25,6 @@ SIGNS = {PASS: '✓', FAIL: '✗', SKIP: '·'}
 Row = collections.namedtuple('Row', 'what level basis verdict why')
 LINE = re.compile(r'(?P<verdict>not ok|ok) (?P<n>\d+) - (?P<level>MUST|SHOULD) (?P<what>[^#(]*) \((?P<basis>[^)]*)\)'
                   r'(?: # (?P<kind>SKIP|TODO) (?P<text>.+))?')
-
-
-class Problem(Exception):
-    pass
 
 
 class Report:
@@ -259,11 +260,11 @@ def read_page(text):
     return found
 
 
-def main():
+def main(argv):
     parser = argparse.ArgumentParser(prog='guest/check/conformance.py', description=__doc__)
     parser.add_argument('--build', default=os.path.join(ROOT, 'build'), help='where pronto and pvh-check were built')
     parser.add_argument('--out', default=OUT, help='the page to write (default: docs/conformance.md)')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     found = {}
     for heading, reports in columns(os.path.abspath(args.build)):
         found[heading] = merge(reports)
@@ -271,12 +272,7 @@ def main():
         print(f'{heading}: {failed} of {len(found[heading])} points are not so', flush=True)
     with open(args.out, 'w', encoding='utf-8') as file:
         file.write(page(found))
-    return 0
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except Problem as problem:
-        print(f'conformance: {problem}', file=sys.stderr)
-        sys.exit(1)
+    program.run(main, 'conformance')

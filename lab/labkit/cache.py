@@ -11,12 +11,10 @@ import os
 import shutil
 import tempfile
 
+from .program import Problem
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ROOT = os.path.join(TOP, '.cache')
-
-
-class Problem(Exception):
-    """What is wrong and what to do about it, in one sentence for the person at the keyboard."""
 
 
 def path(*parts):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from . import cache, packages
-from .cache import Problem
+from .program import Problem
 from .cpio import Archive
 from .kernel import Kernel
 

@@ -14,7 +14,7 @@ import socket
 import time
 
 from . import cache, machine, session
-from .cache import Problem
+from .program import Problem
 
 CONNECT_SECONDS = 10
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """A kernel package's tree: its image, its modules and what each of those needs."""
-import glob
 import lzma
 import os
 import re
@@ -9,19 +8,17 @@ import struct
 import subprocess
 import zlib
 
-from .cache import Problem
+from . import packages
+from .program import Problem
 
 
 class Kernel:
     """The kernel in a package's unpacked tree."""
 
     def __init__(self, tree):
-        images = glob.glob(os.path.join(tree, 'boot', 'vmlinuz-*'))
-        if len(images) != 1:
-            raise Problem(f'{tree} holds {len(images)} kernels instead of one: remove it and run again')
-        self.vmlinuz = images[0]
-        self.release = os.path.basename(images[0])[len('vmlinuz-'):]
-        self._modules_dir = os.path.join(tree, 'lib', 'modules', self.release)
+        self.vmlinuz = packages.within(tree, 'boot/vmlinuz-*')
+        self.release = os.path.basename(self.vmlinuz)[len('vmlinuz-'):]
+        self._modules_dir = packages.within(tree, os.path.join('lib', 'modules', self.release))
         self._files = None
 
     def elf(self):

@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from . import cache, images, session
-from .cache import Problem
+from .program import Problem
 
 QEMU = 'qemu-system-x86_64'
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Debian packages, downloaded and unpacked into the cache; nothing is installed.
 
-A set is a name of ours for a package, or for several that are unpacked into one tree.  .cache/packages/SET
-is a link to PACKAGE_VERSION beside it, which is that tree, named after the first package; while the link
-stands apt is not asked again, so a set stays as it is until the cache goes.
+A set is a name of ours for what packages are wanted for, whatever they are called in this release of Debian.
+.cache/packages/SET is a link to PACKAGE_VERSION beside it, which is their tree, named after the first of them;
+while the link stands apt is not asked again, so a set stays as it is until the cache goes.
 """
+import collections
 import glob
 import os
 import re
@@ -12,37 +13,115 @@ import subprocess
 import tempfile
 
 from . import cache
-from .cache import Problem
+from .program import Problem
 
+# package: its name, or where it begins with ^ a pattern: the newest that fits.  behind: a pattern of the packages
+# to take in its place, those that it depends on (Debian's metapackages lead to a version so).  newer_than: a set
+# that it is to be newer than.  libraries: with all that it is linked to.
+Set = collections.namedtuple('Set', 'package behind newer_than libraries', defaults=(None, None, False))
+
+KERNEL = r'linux-image-\S+'
 SETS = {
-    'cloud': 'linux-image-cloud-amd64',
-    'cloud-6.12': 'linux-image-6.12-cloud-amd64',
-    'generic': 'linux-image-amd64',
-    'busybox': 'busybox-static',
-    'linux-source': 'linux-source-6.1',
-    'xen': 'xen-hypervisor-4.17-amd64',
-    # Xen's tools, with the libraries they are linked to.
-    'xen-tools': 'xen-utils-4.17 libxencall1 libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 '
-                 'libxengnttab1 libxenhypfs1 libxenmisc4.17 libxenstore4 libxentoolcore1 libxentoollog1 '
-                 'libyajl2 libuuid1 liblzma5 libzstd1 zlib1g libc6 libgcc-s1',
+    'cloud': Set('linux-image-cloud-amd64', KERNEL),
+    'cloud-newer': Set(r'^linux-image-[\d.]+-cloud-amd64$', KERNEL, newer_than='cloud'),
+    'generic': Set('linux-image-amd64', KERNEL),
+    'busybox': Set('busybox-static'),
+    'linux-source': Set('linux-source', r'linux-source-[\d.]+'),
+    'xen': Set('xen-system-amd64', r'xen-hypervisor-[\d.]+-amd64'),
+    'xen-tools': Set('xen-system-amd64', r'xen-utils-[\d.]+', libraries=True),
 }
-KERNELS = [name for name, package in SETS.items() if package.startswith('linux-image-')]
+KERNELS = [name for name, wanted in SETS.items() if wanted.behind == KERNEL]
+
+
+class Missing(Problem):
+    """Apt knows no package for this set."""
 
 
 def get(name):
-    """The directory of the set NAME's package, fetched if need be."""
+    """The directory of the set NAME's packages, fetched if need be."""
     link = cache.path('packages', name)
     if os.path.isdir(link):
         return os.path.realpath(link)
     with cache.lock('packages'):
         if not os.path.isdir(link):
             cache.sweep(os.path.dirname(link))
-            _fetch(SETS[name], link)
+            _fetch(_find(name), link)
     return os.path.realpath(link)
 
 
-def _fetch(names, link):
-    packages = [_resolve(name) for name in names.split()]
+def why_not(name):
+    """Why this Debian cannot have the set NAME, or None; nothing is fetched."""
+    try:
+        if not os.path.isdir(cache.path('packages', name)):
+            _find(name)
+    except Missing as missing:
+        return str(missing)
+    return None
+
+
+def within(tree, pattern):
+    """The one path in a set's TREE that fits PATTERN, whether it was packed for / or for /usr."""
+    found = glob.glob(os.path.join(tree, pattern)) + glob.glob(os.path.join(tree, 'usr', pattern))
+    if len(found) != 1:
+        raise Problem(f'{tree} holds {len(found)} of {pattern} instead of one: remove it and run again')
+    return found[0]
+
+
+def _find(name):
+    """The packages of a set, each with its version: the one that it is named after first."""
+    wanted = SETS[name]
+    found = _newest(wanted.package) if wanted.package.startswith('^') else _show([wanted.package]).get(wanted.package)
+    if found and wanted.behind:
+        found = next((package for package in _depends(found) if re.fullmatch(wanted.behind, package)), None)
+        found = _show([found]).get(found) if found else None
+    if found and wanted.newer_than and _age(found['Version']) <= _age(_find(wanted.newer_than)[0][1]):
+        found = None
+    if not found:
+        raise Missing(f'apt knows no package for {name} ({wanted.package.strip("^$")}): run `apt-get update` as root; '
+                      'if that does not help, its sources lack this release\'s main or security archive, or the '
+                      'release has none')
+    packages = {found['Package']: found}
+    more = _libraries(found) if wanted.libraries else []
+    while more:
+        more = {package: fields for package, fields in _show(more).items() if package not in packages}
+        packages.update(more)
+        more = [library for fields in more.values() for library in _libraries(fields)]
+    return [(package, fields['Version']) for package, fields in packages.items()]
+
+
+def _newest(pattern):
+    """The fields of the newest package whose name fits PATTERN; None if there is none."""
+    names = _run(['apt-cache', 'pkgnames']).split()
+    found = _show([name for name in names if re.match(pattern, name)]).values()
+    return max(found, key=lambda fields: _age(fields['Version']), default=None)
+
+
+def _age(version):
+    """Something to compare versions of a kernel by."""
+    return [int(part) for part in re.findall(r'\d+', version)]
+
+
+def _show(packages):
+    """What apt says of each package that it knows: name -> fields."""
+    if not packages:
+        return {}
+    # It fails if it does not know one of them, but says what it knows of the others.
+    text = _run(['apt-cache', 'show', '--no-all-versions', *packages], expected=(0, 100))
+    stanzas = (dict(re.findall(r'^(\S+): (.*)$', stanza, re.M)) for stanza in text.split('\n\n'))
+    return {fields['Package']: fields for fields in stanzas if 'Package' in fields}
+
+
+def _depends(fields):
+    """Names of the packages that one depends on, the first of each choice."""
+    both = ', '.join(fields[name] for name in ('Pre-Depends', 'Depends') if name in fields)
+    return re.findall(r'(?:^|, )([a-z0-9][a-z0-9+.-]+)', both)
+
+
+def _libraries(fields):
+    return [package for package in _depends(fields) if package.startswith(('lib', 'zlib'))]
+
+
+def _fetch(packages, link):
     package, version = packages[0]
     final = os.path.join(os.path.dirname(link), f'{package}_{version.replace(":", "%3a")}')
     if not os.path.isdir(final):
@@ -58,14 +137,6 @@ def _fetch(names, link):
     os.rename(tmp, link)
 
 
-def _resolve(package):
-    """The real package behind a metapackage, and its version."""
-    text = _run(['apt-cache', 'show', '--no-all-versions', package], missing=package)
-    fields = dict(re.findall(r'^(\S+): (.*)$', text, re.M))
-    real = re.match(r'(linux-image-\S+) \(= (\S+)\)', fields.get('Depends', ''))
-    return real.groups() if real else (package, fields['Version'])
-
-
 def _download(packages, directory):
     # apt's own unprivileged user could not write here; root has to say that this is meant.
     options = ['-o', 'APT::Sandbox::User=root'] if os.geteuid() == 0 else []
@@ -74,17 +145,15 @@ def _download(packages, directory):
     return sorted(glob.glob(os.path.join(directory, '*.deb')))
 
 
-def _run(command, cwd=None, missing=None):
+def _run(command, cwd=None, expected=(0,)):
+    """What a command of apt's or dpkg's prints."""
     try:
-        done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, check=False)
+        done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                              text=True, errors='replace', env={**os.environ, 'LC_ALL': 'C.UTF-8'})
     except FileNotFoundError as err:
         raise Problem(f'{command[0]} is not here: the kernels come from Debian packages, so this needs '
                       'Debian or a relative of it') from err
-    if done.returncode == 0 and (done.stdout or not missing):
+    if done.returncode in expected:
         return done.stdout
-    if missing:
-        raise Problem(f'apt knows no package {missing}: run `apt-get update` as root; if that does not '
-                      'help, add the bookworm and bookworm-security suites to apt\'s sources')
-    reason = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
+    reason = '; '.join(done.stderr.strip().splitlines()[-2:]) or f'status {done.returncode}'
     raise Problem(f'{" ".join(command[:1] + command[-2:])} failed: {reason}')

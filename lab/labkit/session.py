@@ -12,7 +12,7 @@ import termios
 import time
 import tty
 
-from .cache import Problem
+from .program import Problem
 
 (TIME, DIRECTORY, ENV, ARG, OUT, TERMINAL, WINDOW, RUN, STDIN) = range(1, 10)
 (HELLO, STDOUT, STDERR, EXIT) = range(64, 68)
@@ -23,7 +23,7 @@ HELLO_FRAME = HEADER.pack(HELLO, 28) + b'pronto lab ready, protocol 1'
 CHUNK = 32768
 
 
-class Gone(Exception):
+class Gone(Problem):
     """The machine ended, or never answered."""
 
 
@@ -88,9 +88,13 @@ class Session:
                        if key != b'PRONTO_LAB'] + [b'PRONTO_LAB=1']
         if max(map(len, strings + environment)) >= MAX_STRING or len(strings) > MAX_STRINGS:
             raise Problem('the command line is too long for the lab: put it in a script')
+        try:
+            directory = os.getcwd()
+        except FileNotFoundError as err:
+            raise Problem('the current directory is gone: change to one that exists') from err
         frames = [
             frame(TIME, struct.pack('<Q', time.time_ns()) + os.urandom(32)),
-            frame(DIRECTORY, os.fsencode(os.getcwd())),
+            frame(DIRECTORY, os.fsencode(directory)),
             *(frame(ENV, text) for text in environment), *(frame(ARG, text) for text in strings)]
         if self._out:
             frames.append(frame(OUT, os.fsencode(self._out)))

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from . import cache, machine, packages, xen_console
-from .cache import Problem
+from .program import Problem
 
 # With TCG's SMAP a PV dom0 dies before its first line; its MWAIT now and then faults in Xen's idle loop.
 # RDTSCP has done no harm that was seen, but is not wanted either.
@@ -58,7 +58,7 @@ def hypervisor():
     tree = packages.get('xen')
     result = cache.path('vmlinux', 'xen-' + os.path.basename(tree).split('_', 1)[1])
     if not os.path.exists(result):
-        with gzip.open(os.path.join(tree, 'boot', 'xen-4.17-amd64.gz')) as image:
+        with gzip.open(packages.within(tree, 'boot/xen-*-amd64.gz')) as image:
             cache.write_file(result, image.read())
     return result
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """PVH domUs of the real Xen: a Debian kernel as PV dom0 starts them with xl, one after another."""
+import glob
 import math
 import os
 import re
@@ -7,17 +8,17 @@ import subprocess
 import time
 
 from . import cache, images, packages, xen, xen_console
-from .cache import Problem
+from .program import Problem
 from .cpio import Archive
 from .kernel import Kernel
 
 INIT = os.path.join(images.LAB, 'xen-dom0', 'init.sh')
+LIBRARIES = 'lib/x86_64-linux-gnu'
 MODULES = ('xen_privcmd', 'xenfs', 'xen_evtchn', 'xen_gntdev', 'xen_gntalloc')
-BIN = 'usr/lib/xen-4.17/bin'
 PROGRAMS = ('xl', 'xenstored', 'xenconsoled', 'xen-init-dom0')
 DIRS = ('bin', 'dev', 'etc', 'etc/xen', 'guests', 'lib', 'lib64', 'lib/x86_64-linux-gnu', 'modules', 'proc', 'run',
         'run/xen', 'run/xenstored', 'sys', 'tmp', 'usr', 'usr/lib', 'usr/lib/x86_64-linux-gnu',
-        'usr/lib/xen-4.17', BIN, 'var', 'var/lib', 'var/lib/xen', 'var/lib/xenstored', 'var/log', 'var/log/xen',
+        'var', 'var/lib', 'var/lib/xen', 'var/lib/xenstored', 'var/log', 'var/log/xen',
         'var/log/xen/console')
 DOM0_MIB = 384  # beside its initramfs, which is there twice while it is unpacked
 DOM0_CMDLINE = 'console=hvc0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on'
@@ -38,7 +39,7 @@ def initramfs():
         recipe = file.read()
     result = cache.path('initramfs', f'dom0-{cache.digest(tools, busybox, kernel.release, init, recipe)}.cpio')
     if not os.path.exists(result):
-        cache.write_file(result, _build(tools, os.path.join(busybox, 'bin', 'busybox'), kernel, init))
+        cache.write_file(result, _build(tools, packages.within(busybox, 'bin/busybox'), kernel, init))
     return result
 
 
@@ -56,13 +57,18 @@ def _build(tools, busybox, kernel, init):
     for name in applets:
         if name not in ('busybox', 'init'):
             archive.add_link(f'bin/{name}', 'busybox')
+    # Their directory is named after Xen's version, and compiled into them.
+    programs = packages.within(tools, 'lib/xen-*/bin')
+    within = os.path.relpath(programs, tools)
+    archive.add_dir(os.path.dirname(within))
+    archive.add_dir(within)
+    archive.add_link('xen-bin', within)
     for name in PROGRAMS:
-        _copy(archive, os.path.join(tools, BIN, name), f'{BIN}/{name}')
-    _copy(archive, os.path.join(tools, 'lib/x86_64-linux-gnu/ld-linux-x86-64.so.2'), 'lib64/ld-linux-x86-64.so.2')
-    for directory in ('lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu'):
-        for name in sorted(os.listdir(os.path.join(tools, directory))):
-            if re.search(r'\.so\.[\d.]+$', name):
-                _copy(archive, os.path.join(tools, directory, name), f'{directory}/{name}')
+        _copy(archive, os.path.join(programs, name), f'{within}/{name}')
+    _copy(archive, packages.within(tools, f'{LIBRARIES}/ld-linux-x86-64.so.2'), 'lib64/ld-linux-x86-64.so.2')
+    for directory in (LIBRARIES, f'usr/{LIBRARIES}'):
+        for path in sorted(glob.glob(os.path.join(tools, directory, '*.so.*'))):
+            _copy(archive, path, f'{directory}/{os.path.basename(path)}')
     order = []
     for module, content in kernel.modules(MODULES):
         archive.add_file(f'modules/{module}.ko', content)

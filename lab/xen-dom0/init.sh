@@ -84,7 +84,7 @@ run()
 	echo "@end $number $reason"
 }
 
-export PATH=/bin:/usr/lib/xen-4.17/bin
+export PATH=/bin:/xen-bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev

@@ -105,7 +105,7 @@ static void test_notes(void **state)
 
 	assert_int_equal(elf.n_notes, 2); /* GNU's do not count */
 	assert_int_equal(elf.note[0].type, 6);
-	assert_string_equal(elf.note[0].desc, "linux");
+	assert_memory_equal(elf.note[0].desc, "linux", sizeof("linux"));
 	assert_int_equal(elf.note[1].type, 18);
 	elf = parse("elf-note-8-aligned");
 	assert_int_equal(elf.n_notes, 2);
