@@ -21,7 +21,7 @@
 struct probe {
 	struct device dev;
 	uint64_t offset, value;
-	unsigned int size, n_reads, n_writes;
+	unsigned int size, n_reads, n_writes, n_resets;
 };
 
 static uint64_t probe_read(struct device *dev, uint64_t offset, unsigned int size)
@@ -46,7 +46,19 @@ static void probe_write(struct device *dev, uint64_t offset, unsigned int size, 
 	probe->value = value;
 }
 
-static const struct device_ops ops = { probe_read, probe_write };
+static void probe_reset(struct device *dev)
+{
+	struct probe *probe = (struct probe *)dev;
+
+	assert_int_equal(pthread_mutex_trylock(&dev->lock), EBUSY);
+	probe->n_resets++;
+}
+
+static const struct device_ops ops = {
+	.read = probe_read,
+	.write = probe_write,
+	.reset = probe_reset,
+};
 
 static void probe_init(struct probe *probe)
 {
@@ -72,6 +84,25 @@ static void test_dispatch(void **state)
 	assert_int_equal(b.value, 0xcafe);
 	assert_int_equal(a.n_reads, 1);
 	assert_int_equal(a.n_writes + b.n_reads, 0);
+	assert_int_equal(pthread_mutex_trylock(&a.dev.lock), 0); /* given back */
+	pthread_mutex_unlock(&a.dev.lock);
+}
+
+/* Each device, with its lock held; who has nothing to reset is left alone. */
+static void test_reset(void **state)
+{
+	static const struct device_ops constant = { .read = probe_read, .write = probe_write };
+	struct probe a, b;
+	struct bus bus = { .n_ranges = 0 };
+
+	probe_init(&a);
+	probe_init(&b);
+	b.dev.ops = &constant;
+	bus_add(&bus, 0x2000, 0x10, &b.dev);
+	bus_add(&bus, 0x1000, 8, &a.dev);
+	bus_reset(&bus);
+	assert_int_equal(a.n_resets, 1);
+	assert_int_equal(b.n_resets, 0);
 	assert_int_equal(pthread_mutex_trylock(&a.dev.lock), 0); /* given back */
 	pthread_mutex_unlock(&a.dev.lock);
 }
@@ -168,6 +199,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dispatch),
+		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_overlap_is_our_bug),

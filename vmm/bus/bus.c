@@ -74,3 +74,16 @@ void bus_write(const struct bus *bus, uint64_t addr, unsigned int size, uint64_t
 	range->dev->ops->write(range->dev, addr - range->base, size, value);
 	pthread_mutex_unlock(&range->dev->lock);
 }
+
+void bus_reset(const struct bus *bus)
+{
+	for (unsigned int i = 0; i < bus->n_ranges; i++) {
+		struct device *dev = bus->range[i].dev;
+
+		if (!dev->ops->reset)
+			continue;
+		pthread_mutex_lock(&dev->lock);
+		dev->ops->reset(dev);
+		pthread_mutex_unlock(&dev->lock);
+	}
+}

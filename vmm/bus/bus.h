@@ -19,6 +19,8 @@ struct device_ops {
 	 */
 	uint64_t (*read)(struct device *dev, uint64_t offset, unsigned int size);
 	void (*write)(struct device *dev, uint64_t offset, unsigned int size, uint64_t value);
+	/* As it was when it was made.  NULL: the guest changes nothing in it. */
+	void (*reset)(struct device *dev);
 };
 
 /* Embedded first in every device. */
@@ -51,5 +53,8 @@ void bus_add(struct bus *bus, uint64_t base, uint64_t size, struct device *dev);
  */
 uint64_t bus_read(const struct bus *bus, uint64_t addr, unsigned int size);
 void bus_write(const struct bus *bus, uint64_t addr, unsigned int size, uint64_t value);
+
+/* Reset every device, while no vCPU runs.  The loop's thread. */
+void bus_reset(const struct bus *bus);
 
 #endif

@@ -100,7 +100,21 @@ static void ioapic_write(struct device *dev, uint64_t offset, unsigned int, uint
 		ioapic_write_register(ioapic, (uint32_t)value);
 }
 
-static const struct device_ops ioapic_ops = { .read = ioapic_read, .write = ioapic_write };
+static void ioapic_reset(struct device *dev)
+{
+	struct ioapic *ioapic = (struct ioapic *)dev;
+
+	ioapic->select = 0;
+	ioapic->id = 0;
+	for (unsigned int pin = 0; pin < PLATFORM_N_PINS; pin++)
+		ioapic->redirection[pin] = RTE_MASKED;
+}
+
+static const struct device_ops ioapic_ops = {
+	.read = ioapic_read,
+	.write = ioapic_write,
+	.reset = ioapic_reset,
+};
 
 void ioapic_init(struct ioapic *ioapic, int (*send_msi)(void *ctx, uint64_t address, uint32_t data),
 	void *ctx)
@@ -108,8 +122,7 @@ void ioapic_init(struct ioapic *ioapic, int (*send_msi)(void *ctx, uint64_t addr
 	*ioapic = (struct ioapic){ .send_msi = send_msi, .ctx = ctx };
 	device_init(&ioapic->chip.dev, "ioapic", &ioapic_ops);
 	ioapic->chip.raise = ioapic_raise;
-	for (unsigned int pin = 0; pin < PLATFORM_N_PINS; pin++)
-		ioapic->redirection[pin] = RTE_MASKED;
+	ioapic_reset(&ioapic->chip.dev);
 }
 
 void ioapic_fini(struct ioapic *ioapic)

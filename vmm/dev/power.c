@@ -46,7 +46,19 @@ static void power_write(struct device *dev, uint64_t offset, unsigned int, uint6
 	}
 }
 
-static const struct device_ops power_device_ops = { .read = power_read, .write = power_write };
+static void power_reset(struct device *dev)
+{
+	struct power *power = (struct power *)dev;
+
+	power->events = 0;
+	power->sleep_status = 0;
+}
+
+static const struct device_ops power_device_ops = {
+	.read = power_read,
+	.write = power_write,
+	.reset = power_reset,
+};
 
 void power_init(struct power *power, struct irq_line line, const struct power_ops *ops, void *ctx)
 {

@@ -224,7 +224,25 @@ static void serial_write(struct device *dev, uint64_t offset, unsigned int, uint
 	update_line(serial);
 }
 
-static const struct device_ops serial_device_ops = { .read = serial_read, .write = serial_write };
+/* What the host's side has no room for, it has none for in another life. */
+static void serial_reset(struct device *dev)
+{
+	struct serial *serial = (struct serial *)dev;
+
+	serial->line_high = serial->tx_empty_pending = serial->rx_overrun = false;
+	serial->tx_busy = !serial->ops->can_send(serial->ctx);
+	serial->polls_input = false;
+	serial->n_status_polls = 0;
+	rx_clear(serial);
+	serial->ier = serial->fcr = serial->lcr = serial->mcr = serial->scr = serial->dlm = 0;
+	serial->dll = 1;
+}
+
+static const struct device_ops serial_device_ops = {
+	.read = serial_read,
+	.write = serial_write,
+	.reset = serial_reset,
+};
 
 void serial_init(
 	struct serial *serial, struct irq_line line, const struct serial_ops *ops, void *ctx)
