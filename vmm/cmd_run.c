@@ -7,6 +7,7 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "util/timeline.h"
+#include "vm/start.h"
 #include "vm/vm.h"
 
 #include <errno.h>
@@ -170,19 +171,15 @@ static struct timeline *run_timeline(struct run *run)
 
 static enum exit_code run_dry(struct run *run)
 {
-	struct vm_host host = { &run->config, NULL, run_timeline(run) };
-	int ret = vm_reserve(&run->vm, &host, &run->diag);
+	int ret = start_load_only(&run->vm, &run->diag);
 
-	if (!ret) {
-		ret = vm_load(&run->vm, &run->spec, &run->diag);
-		if (!ret)
-			boot_describe(stdout, &run->vm.mem, &run->spec, &run->vm.handover);
-		vm_release(&run->vm);
-	}
-	if (ret) {
+	if (ret)
 		log_error("%s", run->diag.text);
-		return EXIT_OPERATOR;
-	}
+	else
+		boot_describe(stdout, &run->vm.mem, &run->spec, &run->vm.handover);
+	start_load_undo(&run->vm);
+	if (ret)
+		return run->vm.blame;
 	if (fflush(stdout)) {
 		log_error("standard output: cannot write");
 		return EXIT_HOST_ERROR;
@@ -190,68 +187,10 @@ static enum exit_code run_dry(struct run *run)
 	return EXIT_SUCCESS;
 }
 
-static struct console *open_console(const struct config *config, struct diag *diag)
-{
-	switch (config->console) {
-	case CONSOLE_FILE: return console_open_file(config->console_path, diag);
-	case CONSOLE_PTY: return console_open_pty(diag);
-	case CONSOLE_NULL: return console_open_null(diag);
-	default: return console_open_stdio(diag);
-	}
-}
-
-/* One life of the guest, from a fresh machine to its end.  The first opens the console: only when
- * all that the operator named is known to be usable.
- */
-static enum exit_code run_once(struct run *run, struct vm_host *host)
-{
-	enum exit_code outcome = EXIT_OPERATOR; /* what a failure is blamed on */
-	int ret;
-
-	if (vm_reserve(&run->vm, host, &run->diag)) {
-		log_error("%s", run->diag.text);
-		return outcome;
-	}
-	ret = vm_init(&run->vm, &run->diag);
-	if (ret) {
-		outcome = ret == -E2BIG ? EXIT_OPERATOR : EXIT_HOST_ERROR;
-		goto out_release;
-	}
-	ret = vm_load(&run->vm, &run->spec, &run->diag);
-	if (ret)
-		goto out_fini;
-	outcome = EXIT_HOST_ERROR;
-	if (!host->console)
-		host->console = open_console(&run->config, &run->diag);
-	if (!host->console) {
-		outcome = run->config.console == CONSOLE_FILE ? EXIT_OPERATOR : EXIT_HOST_ERROR;
-		ret = -1;
-		goto out_fini;
-	}
-	timeline_record(host->timeline, TIMELINE_READY);
-	ret = vm_run(&run->vm, &outcome, &run->diag);
-out_fini:
-	vm_fini(&run->vm);
-out_release:
-	vm_release(&run->vm);
-	if (ret)
-		log_error("%s", run->diag.text);
-	timeline_record(host->timeline, TIMELINE_RELEASED);
-	return outcome;
-}
-
 static enum exit_code run_guest(struct run *run)
 {
-	struct vm_host host = { &run->config, NULL, run_timeline(run) };
-	enum exit_code outcome;
-
-	vm_block_signals();
-	do
-		outcome = run_once(run, &host);
-	while (outcome == EXIT_REBOOT && run->config.on_reboot == ON_REBOOT_RESTART);
-	if (host.console)
-		console_destroy(host.console, -1);
-	return outcome;
+	control_catch_signals();
+	return vm_run(&run->vm);
 }
 
 int cmd_run(int argc, char **argv)
@@ -279,6 +218,7 @@ int cmd_run(int argc, char **argv)
 		goto out;
 	}
 	timeline_record(run_timeline(run), TIMELINE_OPENED);
+	vm_init(&run->vm, &run->config, &run->spec, run_timeline(run));
 	ret = run->config.dry_run ? (int)run_dry(run) : (int)run_guest(run);
 	run_close_files(run);
 	if (run_close_timeline(run) && !ret)

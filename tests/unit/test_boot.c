@@ -26,7 +26,6 @@
 /* What a test starts from: a kernel of one segment at 16 MiB, its file full of known bytes. */
 struct fixture {
 	struct guest_mem mem;
-	struct readers readers;
 	struct image image;
 	struct boot_spec spec;
 	struct handover handover;
@@ -55,7 +54,6 @@ static void init_memory(struct fixture *f, uint64_t memory)
 {
 	memset(f, 0, sizeof(*f));
 	assert_int_equal(guest_mem_init(&f->mem, memory), 0);
-	readers_init(&f->readers, &f->mem);
 	f->image.fd = make_file(FILE_SIZE);
 	f->image.size = FILE_SIZE;
 	f->image.elf.is_64 = true;
@@ -80,13 +78,12 @@ static void fini(struct fixture *f)
 	if (f->spec.initrd_fd >= 0)
 		close(f->spec.initrd_fd);
 	close(f->image.fd);
-	readers_fini(&f->readers);
 	guest_mem_fini(&f->mem);
 }
 
 static int load(struct fixture *f)
 {
-	return boot_load(&f->readers, &f->spec, &f->handover, &f->diag);
+	return boot_load(&f->mem, &f->spec, &f->handover, &f->diag);
 }
 
 static void assert_refused(struct fixture *f, int err, const char *words)

@@ -183,6 +183,27 @@ static void test_map_file(void **state)
 }
 
 /* Copy the VmFlags line of the mapping around `at` in this process. */
+/* Fresh again, what a file was mapped over too, and at the same place. */
+static void test_reset(void **state)
+{
+	struct guest_mem mem = make(GIB(3) + MIB(4)), before = mem;
+	static const gpa_t marks[] = { 0, 4095, MIB(3), GIB(3) - 1, GUEST_MEM_HIGH_BASE,
+		GUEST_MEM_HIGH_BASE + MIB(4) - 1 };
+	int fd = make_file(2);
+
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		*(uint8_t *)guest_mem_at(&mem, marks[i], 1) = 7;
+	assert_int_equal(guest_mem_map_file(&mem, MIB(2), fd, 0, 8192), 0);
+	assert_int_equal(guest_mem_reset(&mem), 0);
+	assert_memory_equal(&mem, &before, sizeof(mem));
+	assert_int_equal(host_pages_of(&mem), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		assert_int_equal(*(uint8_t *)guest_mem_at(&mem, marks[i], 1), 0);
+	assert_int_equal(*(uint8_t *)guest_mem_at(&mem, MIB(2), 1), 0);
+	close(fd);
+	guest_mem_fini(&mem);
+}
+
 static void flags_of(const void *at, char *flags, size_t size)
 {
 	FILE *maps = fopen("/proc/self/smaps", "r");
@@ -265,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_gate_does_not_wrap),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_map_file),
+		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_merge),
 	};

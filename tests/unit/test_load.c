@@ -143,13 +143,11 @@ static void check_contents(enum load_map map, const char *expected)
 		.mem_size = MIB(11),
 		.flags = PF_R | PF_X };
 	struct guest_mem mem;
-	struct readers readers;
 	uint8_t *ram, byte;
 
 	assert_int_equal(guest_mem_init(&mem, MIB(64)), 0);
-	readers_init(&readers, &mem);
 	assert_string_equal(pieces_of(&image, &s, map), expected);
-	assert_int_equal(load_segment(&readers, &image, &s, map, s.gpa), 0);
+	assert_int_equal(load_segment(&mem, &image, &s, map, s.gpa), 0);
 	ram = guest_mem_at(&mem, s.gpa - 5, s.mem_size + 5);
 	for (uint64_t i = 0; i < s.mem_size + 5; i++)
 		if (ram[i] != (i < 5 || i >= s.file_size + 5 ? 0 : file_byte(4096 + i)))
@@ -160,7 +158,6 @@ static void check_contents(enum load_map map, const char *expected)
 		assert_int_equal(byte, file_byte(offset));
 	}
 	close(image.fd);
-	readers_fini(&readers);
 	guest_mem_fini(&mem);
 }
 

@@ -40,7 +40,7 @@ static int check_cmdline(const struct boot_spec *spec, struct diag *diag)
 	return 0;
 }
 
-static int load_kernel(struct readers *readers, const struct boot_spec *spec,
+static int load_kernel(const struct guest_mem *mem, const struct boot_spec *spec,
 	struct handover *handover, struct diag *diag)
 {
 	const struct elf_image *elf = &spec->image->elf;
@@ -53,7 +53,7 @@ static int load_kernel(struct readers *readers, const struct boot_spec *spec,
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 
-		ret = load_segment(readers, spec->image, segment, spec->map,
+		ret = load_segment(mem, spec->image, segment, spec->map,
 			place_segment_gpa(segment, handover->load_offset));
 		if (ret < 0)
 			return diag_fail(diag, -ret,
@@ -86,8 +86,8 @@ struct module {
 };
 
 /* One more behind those that are in `taken`. */
-static int load_module(struct readers *readers, const struct memmap *map, struct place_taken *taken,
-	const struct module *module, struct diag *diag)
+static int load_module(const struct guest_mem *mem, const struct memmap *map,
+	struct place_taken *taken, const struct module *module, struct diag *diag)
 {
 	struct hvm_modlist_entry *entry = &taken->module[taken->n_modules];
 	int ret;
@@ -98,7 +98,7 @@ static int load_module(struct readers *readers, const struct memmap *map, struct
 		return ret;
 	entry->size = module->size;
 	taken->n_modules++;
-	ret = readers_read_file(readers, entry->paddr, module->fd, 0, module->size);
+	ret = guest_mem_read_file(mem, entry->paddr, module->fd, 0, module->size);
 	if (ret == -ENODATA)
 		return diag_fail(diag, ENODATA,
 			"the %s became shorter than its %" PRIu64 " bytes while it was read",
@@ -112,7 +112,7 @@ static int load_module(struct readers *readers, const struct memmap *map, struct
 /* What pvh-shim is to boot, and the initrd.  Linux entered by PVH takes a 32-bit address for its
  * initrd; entered by pvh-shim it takes any.
  */
-static int load_modules(struct readers *readers, const struct boot_spec *spec,
+static int load_modules(const struct guest_mem *mem, const struct boot_spec *spec,
 	struct handover *handover, struct diag *diag)
 {
 	const struct image *kernel = spec->kernel;
@@ -128,7 +128,7 @@ static int load_modules(struct readers *readers, const struct boot_spec *spec,
 		ret = check_room(&handover->memmap, kernel, diag);
 		if (ret < 0)
 			return ret;
-		ret = load_module(readers, &handover->memmap, &handover->taken,
+		ret = load_module(mem, &handover->memmap, &handover->taken,
 			&(struct module){ "kernel", kernel->fd, kernel->size, false }, diag);
 	}
 	if (ret < 0 || spec->initrd_fd < 0)
@@ -136,7 +136,7 @@ static int load_modules(struct readers *readers, const struct boot_spec *spec,
 	if (!spec->initrd_size)
 		return diag_fail(diag, EINVAL,
 			"the initrd is empty: give a file with contents, or no initrd");
-	return load_module(readers, &handover->memmap, &handover->taken,
+	return load_module(mem, &handover->memmap, &handover->taken,
 		&(struct module){ "initrd", spec->initrd_fd, spec->initrd_size, kernel }, diag);
 }
 
@@ -245,10 +245,9 @@ static void write_gdt(const struct guest_mem *mem, struct handover *handover)
 	put(mem, LAYOUT_GDT, gdt, sizeof(gdt));
 }
 
-int boot_load(struct readers *readers, const struct boot_spec *spec, struct handover *handover,
+int boot_load(const struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag)
 {
-	const struct guest_mem *mem = readers->mem;
 	gpa_t tables_end;
 	int ret;
 
@@ -272,10 +271,10 @@ int boot_load(struct readers *readers, const struct boot_spec *spec, struct hand
 			"the tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
 			spec->n_cpus);
 	memmap_build(&handover->memmap, mem, tables_end);
-	ret = load_kernel(readers, spec, handover, diag);
+	ret = load_kernel(mem, spec, handover, diag);
 	if (ret < 0)
 		return ret;
-	ret = load_modules(readers, spec, handover, diag);
+	ret = load_modules(mem, spec, handover, diag);
 	if (ret < 0)
 		return ret;
 	write_reset_vector(mem, &handover->taken);

@@ -11,7 +11,7 @@
 #include "boot/memmap.h"
 #include "boot/place.h"
 #include "image/image.h"
-#include "mem/readers.h"
+#include "mem/guest_mem.h"
 #include "util/diag.h"
 
 #include <stdio.h>
@@ -55,9 +55,8 @@ struct handover {
 /* Load and describe everything.  0, or -errno and the reason in diag: -E2BIG command line over the
  * limit (2047 bytes for Linux), -ENOSPC initrd or kernel do not fit RAM, -ENOEXEC no PVH entry,
  * read errors.  Guest memory is fresh and zero on entry; on failure its contents are undefined.
- * The caller dismisses the readers.
  */
-int boot_load(struct readers *readers, const struct boot_spec *spec, struct handover *handover,
+int boot_load(const struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag);
 
 /* Print exactly what boot_load() put there, read back from guest RAM: load ranges, entry, memory

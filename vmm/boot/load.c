@@ -52,7 +52,7 @@ struct load_piece load_next(const struct image *image, const struct elf_segment 
 	return (struct load_piece){ at - done < left ? at - done : left, mapped };
 }
 
-int load_segment(struct readers *readers, const struct image *image,
+int load_segment(const struct guest_mem *mem, const struct image *image,
 	const struct elf_segment *segment, enum load_map map, gpa_t gpa)
 {
 	struct load_piece piece;
@@ -63,10 +63,9 @@ int load_segment(struct readers *readers, const struct image *image,
 
 		piece = load_next(image, segment, map, gpa, done);
 		if (piece.mapped)
-			ret = guest_mem_map_file(
-				readers->mem, gpa + done, image->fd, offset, piece.size);
+			ret = guest_mem_map_file(mem, gpa + done, image->fd, offset, piece.size);
 		else
-			ret = readers_read_file(readers, gpa + done, image->fd, offset, piece.size);
+			ret = guest_mem_read_file(mem, gpa + done, image->fd, offset, piece.size);
 	}
 	return ret;
 }

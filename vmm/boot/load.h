@@ -4,7 +4,7 @@
 #define BOOT_LOAD_H
 
 #include "image/image.h"
-#include "mem/readers.h"
+#include "mem/guest_mem.h"
 
 /* What of a kernel's file is mapped where that is safe; all else is read. */
 enum load_map {
@@ -24,9 +24,9 @@ struct load_piece load_next(const struct image *image, const struct elf_segment 
 	enum load_map map, gpa_t gpa, uint64_t done);
 
 /* Do it all.  What follows the file's bytes up to mem_size is left as it is: zero, in fresh RAM.
- * Errors as those of readers_read_file().
+ * Errors as those of guest_mem_read_file().
  */
-int load_segment(struct readers *readers, const struct image *image,
+int load_segment(const struct guest_mem *mem, const struct image *image,
 	const struct elf_segment *segment, enum load_map map, gpa_t gpa);
 
 #endif

@@ -46,8 +46,20 @@ static void control_write(struct device *dev, uint64_t, unsigned int, uint64_t v
 		pc_reset->reset(pc_reset->ctx);
 }
 
+static void control_reset(struct device *dev)
+{
+	struct pc_reset *pc_reset =
+		(struct pc_reset *)((char *)dev - offsetof(struct pc_reset, control));
+
+	pc_reset->control_value = 0;
+}
+
 static const struct device_ops keyboard_ops = { .read = keyboard_read, .write = keyboard_write };
-static const struct device_ops control_ops = { .read = control_read, .write = control_write };
+static const struct device_ops control_ops = {
+	.read = control_read,
+	.write = control_write,
+	.reset = control_reset,
+};
 
 void pc_reset_init(struct pc_reset *pc_reset, void (*reset)(void *ctx), void *ctx)
 {

@@ -143,17 +143,26 @@ static void rtc_write(struct device *dev, uint64_t offset, unsigned int, uint64_
 		rtc->reg_b = value & B_WRITABLE;
 }
 
-static const struct device_ops rtc_ops = { .read = rtc_read, .write = rtc_write };
+static void rtc_reset(struct device *dev)
+{
+	struct rtc *rtc = (struct rtc *)dev;
+
+	rtc->index = 0;
+	rtc->reg_a = A_DIVIDER_AND_RATE;
+	rtc->reg_b = B_24_HOURS;
+}
+
+static const struct device_ops rtc_ops = {
+	.read = rtc_read,
+	.write = rtc_write,
+	.reset = rtc_reset,
+};
 
 void rtc_init(struct rtc *rtc, uint64_t (*now)(void *ctx), void *ctx)
 {
-	*rtc = (struct rtc){
-		.now = now,
-		.ctx = ctx,
-		.reg_a = A_DIVIDER_AND_RATE,
-		.reg_b = B_24_HOURS,
-	};
+	*rtc = (struct rtc){ .now = now, .ctx = ctx };
 	device_init(&rtc->dev, "rtc", &rtc_ops);
+	rtc_reset(&rtc->dev);
 }
 
 void rtc_fini(struct rtc *rtc)

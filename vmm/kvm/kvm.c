@@ -116,6 +116,7 @@ int kvm_init(struct kvm *kvm, struct diag *diag)
 
 err_fd:
 	close(kvm->fd);
+	kvm->fd = -1;
 	return ret;
 }
 

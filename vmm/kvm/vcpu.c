@@ -6,7 +6,6 @@
 #include "kvm/cpu_state.h"
 #include "util/bits.h"
 #include "util/log.h"
-#include "util/thread.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
@@ -38,6 +37,11 @@ void vcpu_install_kick_handler(void)
 
 	sigemptyset(&action.sa_mask);
 	BUG_ON(sigaction(KICK_SIGNAL, &action, NULL));
+}
+
+void vcpu_init(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, void *ctx)
+{
+	*vcpu = (struct vcpu){ .id = id, .fd = -1, .ops = ops, .ctx = ctx };
 }
 
 int vcpu_create(
@@ -136,7 +140,7 @@ static void vcpu_log_internal_error(const struct vcpu *vcpu)
 		vcpu->id, run->internal.suberror, *insn ? ":" : "", insn);
 }
 
-/* False: the vCPU cannot go on, `end` and the log say why. */
+/* False: the vCPU cannot go on, and `end` says why. */
 static bool vcpu_handle_exit(struct vcpu *vcpu, enum vcpu_end *end)
 {
 	switch (vcpu->run->exit_reason) {
@@ -145,10 +149,7 @@ static bool vcpu_handle_exit(struct vcpu *vcpu, enum vcpu_end *end)
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 	case KVM_EXIT_IOAPIC_EOI: return true;
-	case KVM_EXIT_SHUTDOWN:
-		log_error("guest crashed: triple fault on vCPU %u", vcpu->id);
-		*end = VCPU_END_CRASH;
-		return false;
+	case KVM_EXIT_SHUTDOWN: *end = VCPU_END_TRIPLE_FAULT; return false;
 	case KVM_EXIT_INTERNAL_ERROR:
 		vcpu_log_internal_error(vcpu);
 		*end = VCPU_END_CRASH;
@@ -165,40 +166,76 @@ static bool vcpu_handle_exit(struct vcpu *vcpu, enum vcpu_end *end)
 	}
 }
 
+/* Once a kick has done its work the flag would end each KVM_RUN.  A kick that comes meanwhile sets
+ * it again, and the order that it was sent for is seen before the next KVM_RUN.
+ */
+static void forget_kick(struct vcpu *vcpu)
+{
+	*(volatile __u8 *)&vcpu->run->immediate_exit = 0;
+}
+
+/* One KVM_RUN and what it leads to.  False: back to the crew.  A vCPU that is called there has
+ * KVM finish the instruction it left for us, and runs no other.
+ */
+static bool vcpu_turn(struct vcpu *vcpu)
+{
+	bool called = crew_is_called(vcpu->crew);
+	enum vcpu_end end = VCPU_END_HOST;
+	int ret;
+
+	if (called)
+		vcpu->run->immediate_exit = 1;
+	ret = ioctl(vcpu->fd, KVM_RUN, 0);
+	vcpu->n_exits++;
+	if (ret < 0 && errno == EINTR) {
+		forget_kick(vcpu);
+		return !called;
+	}
+	if (ret < 0 && errno == EAGAIN)
+		return true;
+	if (ret < 0)
+		log_error("vCPU %u: KVM_RUN: %s", vcpu->id, strerror(errno));
+	else if (vcpu_handle_exit(vcpu, &end))
+		return true;
+	vcpu->ops->ended(vcpu->ctx, vcpu, end);
+	return false;
+}
+
+static void vcpu_work(struct vcpu *vcpu)
+{
+	kick_run = vcpu->run;
+	atomic_store(&vcpu->working, true);
+	vcpu->ops->entering(vcpu->ctx, vcpu);
+	while (vcpu_turn(vcpu))
+		continue;
+	atomic_store(&vcpu->working, false);
+	kick_run = NULL;
+	/* Of a kick that came when there was nothing to leave. */
+	forget_kick(vcpu);
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	enum vcpu_end end = VCPU_END_HOST;
+	sigset_t kick;
 
-	if (!vcpu->ops->starting(vcpu->ctx, vcpu))
-		return NULL;
-	kick_run = vcpu->run;
-	while (!atomic_load_explicit(&vcpu->stop, memory_order_acquire)) {
-		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
-
-		vcpu->n_exits++;
-		if (ret < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (ret < 0)
-			log_error("vCPU %u: KVM_RUN: %s", vcpu->id, strerror(errno));
-		else if (vcpu_handle_exit(vcpu, &end))
-			continue;
-		vcpu_log_registers(vcpu);
-		vcpu->ops->ended(vcpu->ctx, end);
-		break;
-	}
-	kick_run = NULL;
-	atomic_store_explicit(&vcpu->left, true, memory_order_release);
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	if (vcpu->first)
+		vcpu->first(vcpu->ctx);
+	while (crew_park(vcpu->crew))
+		vcpu_work(vcpu);
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, void *ctx,
-	struct diag *diag)
+int vcpu_start(struct vcpu *vcpu, struct crew *crew, void (*first)(void *ctx), struct diag *diag)
 {
 	int err;
 
-	*vcpu = (struct vcpu){ .id = id, .fd = -1, .ops = ops, .ctx = ctx };
-	err = thread_create(&vcpu->thread, vcpu_thread, vcpu);
+	vcpu->crew = crew;
+	vcpu->first = first;
+	err = crew_start(crew, &vcpu->thread, vcpu_thread, vcpu);
 	if (err)
 		return diag_fail(diag, err, "cannot start the thread of vCPU %u: %s", vcpu->id,
 			strerror(err));
@@ -206,10 +243,10 @@ int vcpu_start(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, v
 	return 0;
 }
 
-void vcpu_stop(struct vcpu *vcpu)
+/* A thread that is not at work looks at the order before it is. */
+void vcpu_kick(struct vcpu *vcpu)
 {
-	atomic_store_explicit(&vcpu->stop, true, memory_order_release);
-	if (vcpu->started && !atomic_load_explicit(&vcpu->left, memory_order_acquire))
+	if (atomic_load(&vcpu->working))
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 

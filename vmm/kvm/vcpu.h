@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* vcpu.h - one virtual CPU: its state at entry, its thread, its exits
+/* vcpu.h - one virtual CPU: its thread, its exits
  *
- * struct vcpu and its shared page belong to the vCPU's thread from vcpu_start() to vcpu_join(). The
- * thread makes the vCPU itself, so that several are made at a time.
+ * struct vcpu and its shared page belong to its thread while that works, and to the crew's owner
+ * while it is parked.
  */
 #ifndef KVM_VCPU_H
 #define KVM_VCPU_H
 
 #include "kvm/kvm.h"
+#include "util/crew.h"
 #include "util/diag.h"
 
 #include <pthread.h>
@@ -19,7 +20,8 @@ struct kvm_run;
 struct vcpu;
 
 enum vcpu_end {
-	VCPU_END_CRASH, /* triple fault, or an instruction KVM cannot go on from */
+	VCPU_END_TRIPLE_FAULT,
+	VCPU_END_CRASH, /* an instruction KVM cannot go on from */
 	VCPU_END_HOST,  /* KVM itself failed */
 };
 
@@ -29,25 +31,31 @@ struct vcpu_ops {
 	void (*pio_write)(void *ctx, uint16_t port, unsigned int size, uint64_t value);
 	uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned int size);
 	void (*mmio_write)(void *ctx, uint64_t gpa, unsigned int size, uint64_t value);
-	/* Once, first of all: to create this vCPU.  False: it is not to run. */
-	bool (*starting)(void *ctx, struct vcpu *vcpu);
-	/* This vCPU cannot go on; the reason and its registers have been logged. */
-	void (*ended)(void *ctx, enum vcpu_end end);
+	/* It enters the guest, after each time it was parked. */
+	void (*entering)(void *ctx, const struct vcpu *vcpu);
+	/* This vCPU cannot go on, and calls the crew to park.  Why is in the log, but for a triple
+	 * fault, which may be what is wanted; vcpu_log_registers() has the rest.
+	 */
+	void (*ended)(void *ctx, const struct vcpu *vcpu, enum vcpu_end end);
 };
 
 struct vcpu {
 	unsigned int id; /* also its APIC id */
-	int fd;          /* -1: vcpu_create() was not called, or failed */
+	int fd;          /* -1: there is no such vCPU in KVM */
 	struct kvm_run *run;
 	size_t run_size;
 	const struct vcpu_ops *ops;
 	void *ctx;
+	struct crew *crew;
+	void (*first)(void *ctx); /* before it parks for the first time; or NULL */
 	pthread_t thread;
 	bool started;
-	atomic_bool stop;
-	atomic_bool left; /* by its thread: no further KVM_RUN */
-	uint64_t n_exits; /* to user space; read after vcpu_join() */
+	atomic_bool working; /* worth a kick */
+	uint64_t n_exits;    /* to user space; read while it is parked */
 };
+
+/* No KVM, no thread yet. */
+void vcpu_init(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, void *ctx);
 
 /* Create this vCPU.  -errno and diag.  vcpu_fini() may be called in any case. */
 int vcpu_create(
@@ -73,19 +81,22 @@ struct vcpu_entry {
  */
 int vcpu_set_pvh_entry(struct vcpu *vcpu, const struct vcpu_entry *entry, struct diag *diag);
 
-/* Start the thread of vCPU `id`.  vcpu_stop() ends it soon, from any thread; vcpu_join() waits.
- * -errno and diag.
+/* Start its thread, a member of `crew`: it does `first`, if there is such, parks, and runs the
+ * guest when it is ordered to.  -errno and diag.
  */
-int vcpu_start(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, void *ctx,
-	struct diag *diag);
-void vcpu_stop(struct vcpu *vcpu);
+int vcpu_start(struct vcpu *vcpu, struct crew *crew, void (*first)(void *ctx), struct diag *diag);
+
+/* Have it look at the crew's order.  Any thread. */
+void vcpu_kick(struct vcpu *vcpu);
+
+/* Wait until it has left. */
 void vcpu_join(struct vcpu *vcpu);
 
-/* Once a process, before the first vcpu_start(): the handler of the signal that vcpu_stop() sends.
+/* Once a process, before the first vcpu_start(): the handler of the signal that vcpu_kick() sends.
  */
 void vcpu_install_kick_handler(void);
 
-/* Log every register.  The vCPU's thread, or while it does not run. */
+/* Log every register.  Its thread, or while it is parked. */
 void vcpu_log_registers(const struct vcpu *vcpu);
 
 #endif

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* guest_mem.c - guest RAM: reservation, copying in and out, mapping */
+/* guest_mem.c - guest RAM: reservation, copying in and out */
 
 #include "mem/guest_mem.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define PAGE      4096u
 #define HUGE_PAGE MIB(2)
 
 /* Lay fresh zero pages over [hva, hva + size), which is ours already. */
@@ -64,7 +61,7 @@ int guest_mem_init(struct guest_mem *mem, uint64_t size)
 	uint64_t low = size < GUEST_MEM_LOW_MAX ? size : GUEST_MEM_LOW_MAX;
 	int ret;
 
-	BUG_ON(!size || size % PAGE);
+	BUG_ON(!size || size % GUEST_MEM_PAGE);
 	memset(mem, 0, sizeof(*mem));
 	ret = region_init(&mem->region[0], 0, low);
 	if (ret < 0)
@@ -88,6 +85,15 @@ void guest_mem_fini(struct guest_mem *mem)
 	memset(mem, 0, sizeof(*mem));
 }
 
+int guest_mem_reset(struct guest_mem *mem)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < mem->n_regions && !ret; i++)
+		ret = region_map(&mem->region[i]);
+	return ret;
+}
+
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size)
 {
 	void *hva = guest_mem_at(mem, gpa, size);
@@ -108,37 +114,14 @@ int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t 
 	return 0;
 }
 
-int guest_mem_map_file(
-	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size)
-{
-	void *hva = guest_mem_at(mem, gpa, size);
-	struct stat st;
-
-	BUG_ON((gpa | offset | size) % PAGE || !size);
-	if (!hva)
-		return -EFAULT;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	/* Beyond the file's end a mapping has pages that kill whoever touches them. */
-	if (!range_within(offset, size, 0, (uint64_t)st.st_size))
-		return -ENODATA;
-	if (mmap(hva, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
-		    (off_t)offset) == MAP_FAILED)
-		return -errno;
-	/* Advice.  Where files can have huge pages, they are then read from disk as such. */
-	madvise(hva, size, MADV_DONTDUMP);
-	madvise(hva, size, MADV_HUGEPAGE);
-	return 0;
-}
-
 int guest_mem_merge(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
 {
 	uint8_t *hva = guest_mem_at(mem, gpa, size);
-	uint64_t head = ALIGN_UP(gpa, PAGE) - gpa;
+	uint64_t head = ALIGN_UP(gpa, GUEST_MEM_PAGE) - gpa;
 
 	if (!hva)
 		return -EFAULT;
-	size = size > head ? ALIGN_DOWN(size - head, PAGE) : 0;
+	size = size > head ? ALIGN_DOWN(size - head, GUEST_MEM_PAGE) : 0;
 	if (size && madvise(hva + head, size, MADV_MERGEABLE))
 		return -errno;
 	return 0;

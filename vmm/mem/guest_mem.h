@@ -15,6 +15,7 @@
 
 typedef uint64_t gpa_t;
 
+#define GUEST_MEM_PAGE      4096u
 #define GUEST_MEM_LOW_MAX   0xc0000000ull  /* RAM below 4 GiB ends here at the latest */
 #define GUEST_MEM_HIGH_BASE 0x100000000ull /* RAM above the device hole */
 
@@ -35,6 +36,11 @@ struct guest_mem {
 int guest_mem_init(struct guest_mem *mem, uint64_t size);
 void guest_mem_fini(struct guest_mem *mem);
 
+/* All of RAM as guest_mem_init() left it, at the same addresses; its pages go back to the host.
+ * Nobody may use it meanwhile.  -ENOMEM: then it is not to be used.
+ */
+int guest_mem_reset(struct guest_mem *mem);
+
 /* The gate: host address of [gpa, gpa + size), or NULL unless all of it lies in one region.
  * The guest may change those bytes at any time: copy once, then check the copy.
  */
@@ -51,9 +57,16 @@ static inline void *guest_mem_at(const struct guest_mem *mem, gpa_t gpa, uint64_
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size);
 int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t size);
 
-/* Map a file's pages there, privately (copy on write); readers.h has the other way in.  gpa, offset
- * and size are multiples of 4096.  Only for files nobody else rewrites or cuts.  -EFAULT: not RAM;
- * -ENODATA: the file is shorter; else mmap's own error.
+/* Read exactly `size` bytes of fd from `offset` into RAM that nobody has written yet: where the
+ * file has a hole, it stays as it is, zero.  Moves fd's file position.  -EFAULT: not RAM; -ENODATA:
+ * the file is shorter; else read's own error; then what was read is undefined.
+ */
+int guest_mem_read_file(
+	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
+
+/* Map a file's pages there, privately (copy on write).  gpa, offset and size are multiples of 4096.
+ * Only for files nobody else rewrites or cuts.  -EFAULT: not RAM; -ENODATA: the file is shorter;
+ * else mmap's own error.
  */
 int guest_mem_map_file(
 	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);

@@ -3,16 +3,36 @@
 
 #include "util/thread.h"
 
+#include "util/bits.h"
+
+#include <signal.h>
+
 #define STACK_SIZE (256 * 1024)
+
+/* All but those that a thread raises itself: to block one of these would end the process without
+ * its handler, which puts the terminal right.
+ */
+static void others_signals(sigset_t *set)
+{
+	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
+
+	sigfillset(set);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		sigdelset(set, own[i]);
+}
 
 int thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
 {
 	pthread_attr_t attr;
+	sigset_t blocked;
 	int err = pthread_attr_init(&attr);
 
 	if (err)
 		return err;
+	others_signals(&blocked);
 	err = pthread_attr_setstacksize(&attr, STACK_SIZE);
+	if (!err)
+		err = pthread_attr_setsigmask_np(&attr, &blocked);
 	if (!err)
 		err = pthread_create(thread, &attr, run, arg);
 	pthread_attr_destroy(&attr);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* control.c - how the operator ends a VM */
+/* control.c - how the operator ends a VM: signals, the power button, the grace period */
 
 #include "vm/control.h"
 
+#include "exit_codes.h"
+#include "host/terminal.h"
+#include "util/bits.h"
 #include "util/log.h"
+#include "util/timeline.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,8 +15,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define GRACE_TICK_MS 1000
-#define CTRL_C        0x03
+#define TICK_MS 1000
+#define MS      1000000u /* ns */
 
 /* A signal that our parent had us ignore (nohup, a shell's background job) stays ignored. */
 static void control_signals(sigset_t *set)
@@ -26,7 +30,112 @@ static void control_signals(sigset_t *set)
 			sigaddset(set, signals[i]);
 }
 
-void vm_block_signals(void)
+/* What the process holds, the kernel takes back. */
+static void end_at_once(int)
+{
+	terminal_restore();
+	_exit(EXIT_KILLED);
+}
+
+void control_catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = end_at_once };
+
+	control_signals(&action.sa_mask);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(&action.sa_mask, sig) > 0)
+			BUG_ON(sigaction(sig, &action, NULL));
+}
+
+static void end(struct control *control)
+{
+	loop_timer_set(control->grace.fd, 0, 0);
+	control->ops->end(control->ctx);
+}
+
+/* By the clock and not by the number of wake-ups, as we may be stopped, or late.  CLOCK_MONOTONIC
+ * stands still while the host is suspended, as the guest does.
+ */
+static void grace_tick(void *ctx, uint32_t)
+{
+	struct control *control = ctx;
+	uint64_t now = timeline_now(), left_ms;
+
+	loop_counter_read(control->grace.fd);
+	if (now >= control->deadline_ns) {
+		log_warn("the guest did not power off within %llu s; ended",
+			(unsigned long long)control->grace_ms / 1000);
+		end(control);
+		return;
+	}
+	/* The guest's driver may not have been there for the last press. */
+	control->ops->press_button(control->ctx);
+	left_ms = (control->deadline_ns - now + MS - 1) / MS;
+	loop_timer_set(
+		control->grace.fd, left_ms < control->tick_ms ? left_ms : control->tick_ms, 0);
+}
+
+static void request_poweroff(struct control *control)
+{
+	if (control_has_asked(control) || !control->grace_ms) {
+		log_info("ended by a signal");
+		end(control);
+		return;
+	}
+	log_info("power button pressed; the guest has %llu s",
+		(unsigned long long)control->grace_ms / 1000);
+	control->deadline_ns = timeline_now() + control->grace_ms * MS;
+	grace_tick(control, 0);
+}
+
+static void signal_ready(void *ctx, uint32_t)
+{
+	struct control *control = ctx;
+	struct signalfd_siginfo info;
+
+	if (read(control->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGINT && control->ops->type_interrupt(control->ctx))
+		return;
+	request_poweroff(control);
+}
+
+int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
+	const struct control_ops *ops, void *ctx, struct diag *diag)
+{
+	sigset_t set;
+	int ret;
+
+	control_signals(&set);
+	*control = (struct control){
+		.ops = ops,
+		.ctx = ctx,
+		.loop = loop,
+		.signals = { signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), signal_ready, control,
+			NULL },
+		.grace = { loop_timer_create(0, 0), grace_tick, control, NULL },
+		.grace_ms = grace_ms,
+		.tick_ms = TICK_MS,
+	};
+	ret = control->signals.fd < 0 ? -errno : loop_add(loop, &control->signals, EPOLLIN);
+	if (!ret)
+		ret = control->grace.fd < 0 ? control->grace.fd
+		                            : loop_add(loop, &control->grace, EPOLLIN);
+	if (!ret)
+		return 0;
+	control_fini(control);
+	return diag_fail(diag, -ret, "signalfd, timerfd: %s", strerror(-ret));
+}
+
+void control_fini(struct control *control)
+{
+	if (control->grace.fd >= 0)
+		close(control->grace.fd);
+	if (control->signals.fd >= 0)
+		close(control->signals.fd);
+}
+
+void control_take_signals(void)
 {
 	sigset_t set;
 
@@ -34,85 +143,14 @@ void vm_block_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-/* With the power device's lock held. */
-static void grace_tick(void *ctx, uint32_t)
+/* What came just now asked for the end that has come. */
+void control_leave_signals(struct control *control)
 {
-	struct vm *vm = ctx;
-
-	loop_counter_read(vm->grace.fd);
-	if (++vm->grace_ticks * (GRACE_TICK_MS / 1000) >= vm->host->config->grace_s) {
-		log_warn("the guest did not power off within %u s; ended",
-			vm->host->config->grace_s);
-		vm_end(vm, EXIT_KILLED);
-		return;
-	}
-	/* The guest's driver may not have been there for the last press. */
-	if (vm->power.events)
-		power_press_button(&vm->power);
-}
-
-static void request_poweroff(struct vm *vm)
-{
-	int fd;
-
-	if (vm->grace.fd >= 0 || !vm->host->config->grace_s) {
-		log_info("ended by a signal");
-		vm_end(vm, EXIT_KILLED);
-		return;
-	}
-	log_info("power button pressed; the guest has %u s", vm->host->config->grace_s);
-	pthread_mutex_lock(&vm->power.dev.lock);
-	power_press_button(&vm->power);
-	pthread_mutex_unlock(&vm->power.dev.lock);
-	fd = loop_timer_create(GRACE_TICK_MS, GRACE_TICK_MS);
-	vm->grace.fd = fd;
-	if (fd < 0 || loop_add(&vm->loop, &vm->grace, EPOLLIN)) {
-		log_error("no timer for the grace period: %s", strerror(errno));
-		vm_end(vm, EXIT_KILLED);
-	}
-}
-
-static void type_interrupt(struct vm *vm)
-{
-	pthread_mutex_lock(&vm->serial.dev.lock);
-	console_type(vm->host->console, CTRL_C);
-	pthread_mutex_unlock(&vm->serial.dev.lock);
-}
-
-static void signal_ready(void *ctx, uint32_t)
-{
-	struct vm *vm = ctx;
 	struct signalfd_siginfo info;
-
-	if (read(vm->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
-	if (info.ssi_signo == SIGINT && vm->host->console->is_terminal)
-		type_interrupt(vm);
-	else
-		request_poweroff(vm);
-}
-
-int vm_control_init(struct vm *vm, struct diag *diag)
-{
 	sigset_t set;
-	int ret;
 
+	while (read(control->signals.fd, &info, sizeof(info)) > 0)
+		continue;
 	control_signals(&set);
-	vm->grace = (struct loop_source){ -1, grace_tick, vm, &vm->power.dev.lock };
-	vm->grace_ticks = 0;
-	vm->signals = (struct loop_source){ signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		signal_ready, vm, NULL };
-	ret = vm->signals.fd < 0 ? -errno : loop_add(&vm->loop, &vm->signals, EPOLLIN);
-	if (!ret)
-		return 0;
-	if (vm->signals.fd >= 0)
-		close(vm->signals.fd);
-	return diag_fail(diag, -ret, "signalfd: %s", strerror(-ret));
-}
-
-void vm_control_fini(struct vm *vm)
-{
-	if (vm->grace.fd >= 0)
-		close(vm->grace.fd);
-	close(vm->signals.fd);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -1,17 +1,55 @@
 /* SPDX-License-Identifier: MIT */
-/* control.h - how the operator ends a VM: signals, the power button, the grace period */
+/* control.h - how the operator ends a VM: signals, the power button, the grace period
+ *
+ * SIGTERM, SIGINT, SIGHUP and SIGQUIT, as far as our parent did not have us ignore them.  While a
+ * guest runs the loop takes them; at any other time there is nobody to ask, and each ends the
+ * process at once, whatever it is at.
+ */
 #ifndef VM_CONTROL_H
 #define VM_CONTROL_H
 
-#include "vm/vm.h"
+#include "loop/loop.h"
+#include "util/diag.h"
 
-#define VM_RUNNING (-1)
+#include <stdbool.h>
+#include <stdint.h>
 
-/* End the run with this outcome, unless it has one already.  Any thread.  Defined in vm.c. */
-void vm_end(struct vm *vm, enum exit_code outcome);
+/* What a signal comes to; on the loop's thread. */
+struct control_ops {
+	void (*press_button)(void *ctx);   /* and again, while it has not been noticed */
+	bool (*type_interrupt)(void *ctx); /* Ctrl-C; false: there is no terminal for it */
+	void (*end)(void *ctx);            /* the guest has had its chance */
+};
 
-/* Take SIGTERM, SIGINT, SIGHUP and SIGQUIT from now on, as far as they are not ignored. */
-int vm_control_init(struct vm *vm, struct diag *diag);
-void vm_control_fini(struct vm *vm);
+struct control {
+	const struct control_ops *ops;
+	void *ctx;
+	struct loop *loop;
+	struct loop_source signals; /* signalfd */
+	struct loop_source grace;   /* timerfd */
+	uint64_t grace_ms;          /* from the button to the end; 0: no button is pressed */
+	uint64_t tick_ms;           /* between two presses of the button */
+	uint64_t deadline_ns;       /* CLOCK_MONOTONIC; 0: the button was not pressed */
+};
+
+/* Once a process, on its main thread: from now on each of the signals ends it, with
+ * EXIT_KILLED, the terminal as it was.
+ */
+void control_catch_signals(void);
+
+/* The loop outlives it.  -errno and diag. */
+int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
+	const struct control_ops *ops, void *ctx, struct diag *diag);
+void control_fini(struct control *control);
+
+/* The main thread: a guest runs from now on, or does no longer. */
+void control_take_signals(void);
+void control_leave_signals(struct control *control);
+
+/* The guest was asked to power off. */
+static inline bool control_has_asked(const struct control *control)
+{
+	return control->deadline_ns;
+}
 
 #endif

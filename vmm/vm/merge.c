@@ -56,7 +56,7 @@ static int merge_kernel(const struct vm *vm, const struct elf_image *elf)
 
 int vm_merge(struct vm *vm, const struct boot_spec *spec, struct diag *diag)
 {
-	enum merge merge = vm->host->config->merge;
+	enum merge merge = vm->config->merge;
 	int ret;
 
 	if (merge == MERGE_NONE)

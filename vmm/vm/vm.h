@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* vm.h - one virtual machine: assembly and life cycle
+/* vm.h - one virtual machine: everything of it is reachable from struct vm
  *
- * Everything of the machine is reachable from struct vm.  These functions are the main thread's, in
- * this order:
- *
- *	vm_reserve      guest RAM
- *	vm_init         KVM, devices; the vCPUs' threads begin to make KVM's part
- *	vm_load         kernel and hand-over into guest RAM, meanwhile
- *	vm_run          to the end
- *	vm_fini, vm_release
- *
- * To see what a guest would be handed, vm_reserve() and vm_load() are enough.
+ * life.h says when something happens to it, start.h how it comes to be, wire.h what its parts ask
+ * of each other, control.h what the operator asks of it.
  */
-#ifndef VM_H
-#define VM_H
+#ifndef VM_VM_H
+#define VM_VM_H
 
 #include "boot/boot.h"
 #include "bus/bus.h"
@@ -26,71 +18,57 @@
 #include "exit_codes.h"
 #include "host/console.h"
 #include "kvm/kvm.h"
+#include "kvm/state.h"
 #include "kvm/tsc.h"
 #include "kvm/vcpu.h"
 #include "loop/loop.h"
 #include "mem/guest_mem.h"
-#include "mem/readers.h"
+#include "util/crew.h"
 #include "util/timeline.h"
-#include "vm/start.h"
-
-#include <stdatomic.h>
-
-/* What outlives a reboot of the guest. */
-struct vm_host {
-	const struct config *config;
-	struct console *console;   /* there before vm_run() */
-	struct timeline *timeline; /* NULL if none is wanted */
-};
+#include "vm/control.h"
+#include "vm/life.h"
 
 struct vm {
-	const struct vm_host *host; /* not owned */
+	/* Not owned, and constant. */
+	const struct config *config;
+	const struct boot_spec *spec;
+	struct timeline *timeline; /* NULL if none is wanted */
+
 	struct loop loop;
+	struct life life;
+	struct control control;
+
 	struct guest_mem mem;
-	struct readers readers; /* main, and the vCPUs' threads before they run guest code */
 	struct handover handover;
+
 	struct kvm kvm;
 	struct kvm_vm kvm_vm;
-	atomic_int tsc_khz; /* KVM's answer to the boot CPU's thread */
+	struct crew crew; /* the vCPUs' threads */
+	struct vcpu vcpu[CONFIG_MAX_CPUS];
+	struct vcpu_state *fresh[CONFIG_MAX_CPUS]; /* of each at entry, if it may come back there */
+	int kvm_error;                             /* of KVM's part, with the reason */
+	struct diag kvm_diag;
+	int tsc_khz; /* of the boot CPU, as KVM has it */
 	struct tsc_sample tsc_first;
+
 	struct bus pio, mmio;
 	struct ioapic ioapic;
 	struct serial serial;
 	struct power power;
 	struct pc_reset pc_reset;
 	struct rtc rtc;
-	struct vm_start start;
-	struct vcpu vcpu[CONFIG_MAX_CPUS];
-	unsigned int n_vcpus; /* whose threads were started */
+	struct console *console; /* NULL: not open yet */
 
-	/* The end: the first reason counts.  -1 while running. */
-	atomic_int outcome;
-	struct loop_source end; /* eventfd */
-
-	/* The operator's wish to end: signals, and the grace period that follows. */
-	struct loop_source signals; /* signalfd */
-	struct loop_source grace;   /* timerfd, -1 until the power button was pressed */
-	uint32_t grace_ticks;
+	enum exit_code blame; /* what a failure to start comes to */
 };
 
-/* All return 0, or -errno and diag. */
+/* A machine that is configured and nothing else; the three outlive it. */
+void vm_init(struct vm *vm, const struct config *config, const struct boot_spec *spec,
+	struct timeline *timeline);
 
-int vm_reserve(struct vm *vm, const struct vm_host *host, struct diag *diag);
-void vm_release(struct vm *vm);
-
-/* -E2BIG: a setting asks for more than this host has.  The signals of vm_block_signals() must be
- * blocked.
+/* Create it, run it to its end, and give back all that it took.  What went wrong is in the log. The
+ * main thread, after control_catch_signals().
  */
-int vm_init(struct vm *vm, struct diag *diag);
-void vm_fini(struct vm *vm);
-
-/* The diag names the kernel, or the option that is in the way. */
-int vm_load(struct vm *vm, const struct boot_spec *spec, struct diag *diag);
-
-/* The console must be there. */
-int vm_run(struct vm *vm, enum exit_code *outcome, struct diag *diag);
-
-/* Block, before any thread starts, the signals that vm_run() takes. */
-void vm_block_signals(void);
+enum exit_code vm_run(struct vm *vm);
 
 #endif

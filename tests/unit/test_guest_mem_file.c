@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* test_readers.c - several threads read a file into guest RAM */
+/* test_guest_mem_file.c - a file is read into guest RAM */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "known_file.h"
-#include "mem/readers.h"
+#include "mem/guest_mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,38 +19,21 @@
 #include <unistd.h>
 
 #define FILE_SIZE (MIB(32) + 77)
-#define N_HELPERS 3
 
 struct fixture {
 	struct guest_mem mem;
-	struct readers readers;
-	pthread_t helper[N_HELPERS];
 	int fd;
 };
 
-static void *help(void *arg)
-{
-	readers_help(arg);
-	return NULL;
-}
-
-static void init(struct fixture *f, unsigned int n_helpers)
+static void init(struct fixture *f)
 {
 	assert_int_equal(guest_mem_init(&f->mem, MIB(64)), 0);
-	readers_init(&f->readers, &f->mem);
-	for (unsigned int i = 0; i < n_helpers; i++)
-		assert_int_equal(pthread_create(&f->helper[i], NULL, help, &f->readers), 0);
 	f->fd = make_file(FILE_SIZE);
 }
 
-static void fini(struct fixture *f, unsigned int n_helpers)
+static void fini(struct fixture *f)
 {
-	readers_dismiss(&f->readers);
-	readers_dismiss(&f->readers);
-	for (unsigned int i = 0; i < n_helpers; i++)
-		assert_int_equal(pthread_join(f->helper[i], NULL), 0);
 	close(f->fd);
-	readers_fini(&f->readers);
 	guest_mem_fini(&f->mem);
 }
 
@@ -69,49 +52,22 @@ static void check_bytes(struct fixture *f, gpa_t gpa, uint64_t offset, uint64_t 
 
 static void check(struct fixture *f, gpa_t gpa, uint64_t offset, uint64_t size)
 {
-	assert_int_equal(readers_read_file(&f->readers, gpa, f->fd, offset, size), 0);
+	assert_int_equal(guest_mem_read_file(&f->mem, gpa, f->fd, offset, size), 0);
 	check_bytes(f, gpa, offset, size);
 }
 
-static void check_reads(unsigned int n_helpers)
+static void test_large(void **state)
 {
 	struct fixture f;
 
-	init(&f, n_helpers);
+	init(&f);
 	check(&f, MIB(2), 0, FILE_SIZE);
 	check(&f, MIB(3) + 5, 0, FILE_SIZE);
 	check(&f, MIB(17) - 1, 12345, FILE_SIZE - 12345);
 	check(&f, MIB(2) + 1, 1, MIB(8));
 	check(&f, MIB(2), 0, MIB(8) - 1);
 	check(&f, 100, 1, 1);
-	fini(&f, n_helpers);
-}
-
-static void test_alone(void **state)
-{
-	check_reads(0);
-}
-
-static void test_with_helpers(void **state)
-{
-	check_reads(N_HELPERS);
-}
-
-/* The same without the thread that wants it: the helpers do it all. */
-static void test_helpers_take_part(void **state)
-{
-	struct fixture f;
-
-	init(&f, N_HELPERS);
-	pthread_mutex_lock(&f.readers.lock);
-	f.readers.left =
-		(struct reading){ guest_mem_at(&f.mem, MIB(3), FILE_SIZE), f.fd, 1, FILE_SIZE - 1 };
-	pthread_cond_broadcast(&f.readers.changed);
-	while (f.readers.left.size || f.readers.n_busy)
-		pthread_cond_wait(&f.readers.changed, &f.readers.lock);
-	pthread_mutex_unlock(&f.readers.lock);
-	check_bytes(&f, MIB(3), 1, FILE_SIZE - 1);
-	fini(&f, N_HELPERS);
+	fini(&f);
 }
 
 /* Three pages; every byte is its page's number plus one. */
@@ -121,7 +77,7 @@ static void test_small(void **state)
 	uint8_t *ram;
 	int fd = memfd_create("test", 0);
 
-	init(&f, 0);
+	init(&f);
 	ram = f.mem.region[0].hva;
 	for (int i = 1; i <= 3; i++) {
 		uint8_t page[4096];
@@ -129,21 +85,21 @@ static void test_small(void **state)
 		memset(page, i, sizeof(page));
 		assert_int_equal(write(fd, page, sizeof(page)), sizeof(page));
 	}
-	assert_int_equal(readers_read_file(&f.readers, 0x100, fd, 4095, 4098), 0);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0x100, fd, 4095, 4098), 0);
 	assert_int_equal(ram[0xff], 0);
 	assert_int_equal(ram[0x100], 1);
 	assert_int_equal(ram[0x101], 2);
 	assert_int_equal(ram[0x1100], 2);
 	assert_int_equal(ram[0x1101], 3);
 	assert_int_equal(ram[0x1102], 0);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, 8192, 4096), 0);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, 8192, 4097), -ENODATA);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, UINT64_MAX, 1), -ENODATA);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, 1, INT64_MAX), -EFAULT);
-	assert_int_equal(readers_read_file(&f.readers, MIB(64) - 1, fd, 0, 2), -EFAULT);
-	assert_int_equal(readers_read_file(&f.readers, 0, -1, 0, 1), -EBADF);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, 8192, 4096), 0);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, 8192, 4097), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, UINT64_MAX, 1), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, 1, INT64_MAX), -EFAULT);
+	assert_int_equal(guest_mem_read_file(&f.mem, MIB(64) - 1, fd, 0, 2), -EFAULT);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, -1, 0, 1), -EBADF);
 	close(fd);
-	fini(&f, 0);
+	fini(&f);
 }
 
 /* Holes leave RAM as it is: at the start, between, and at the end, which is the file's or not. */
@@ -153,71 +109,69 @@ static void test_holes(void **state)
 	uint8_t *ram;
 	int fd = memfd_create("holes", MFD_CLOEXEC);
 
-	init(&f, 0);
+	init(&f);
 	ram = f.mem.region[0].hva;
 	assert_int_equal(pwrite(fd, "abc", 3, KIB(128) + 1), 3);
 	assert_int_equal(pwrite(fd, "d", 1, KIB(256)), 1);
 	assert_int_equal(ftruncate(fd, KIB(512)), 0);
 	memset(ram, 7, MIB(1));
-	assert_int_equal(readers_read_file(&f.readers, KIB(4), fd, 1, KIB(512) - 1), 0);
+	assert_int_equal(guest_mem_read_file(&f.mem, KIB(4), fd, 1, KIB(512) - 1), 0);
 	assert_memory_equal(ram + KIB(4) + KIB(128), "abc", 3);
 	assert_int_equal(ram[KIB(4) + KIB(256) - 1], 'd');
 	assert_int_equal(ram[KIB(4)], 7);
 	assert_int_equal(ram[KIB(4) + KIB(64)], 7);
 	assert_int_equal(ram[KIB(4) + KIB(512) - 2], 7);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, KIB(300), KIB(212)), 0);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, KIB(300), KIB(212) + 1), -ENODATA);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, 0, KIB(512) + 1), -ENODATA);
-	assert_int_equal(readers_read_file(&f.readers, 0, fd, KIB(128) + 2, 1), 0);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, KIB(300), KIB(212)), 0);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, KIB(300), KIB(212) + 1), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, 0, KIB(512) + 1), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, fd, KIB(128) + 2, 1), 0);
 	assert_int_equal(ram[0], 'b');
 	assert_int_equal(ram[1], 7);
 	close(fd);
-	fini(&f, 0);
+	fini(&f);
 }
 
-/* A hole between two runs that are each shared. */
+/* A hole between two runs that are each read by pieces. */
 static void test_hole_between(void **state)
 {
 	struct fixture f;
 
-	init(&f, N_HELPERS);
+	init(&f);
 	assert_int_equal(
 		fallocate(f.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MIB(11), MIB(6)), 0);
 	memset(guest_mem_at(&f.mem, MIB(12), MIB(8)), 7, MIB(8));
-	assert_int_equal(readers_read_file(&f.readers, MIB(2), f.fd, 0, FILE_SIZE), 0);
+	assert_int_equal(guest_mem_read_file(&f.mem, MIB(2), f.fd, 0, FILE_SIZE), 0);
 	for (uint64_t i = 0; i < FILE_SIZE; i++) {
 		const uint8_t *byte = guest_mem_at(&f.mem, MIB(2) + i, 1);
 
 		if (*byte != (range_within(i, 1, MIB(11), MIB(6)) ? 7 : file_byte(i)))
 			fail_msg("wrong byte at %llu", (unsigned long long)i);
 	}
-	fini(&f, N_HELPERS);
+	fini(&f);
 }
 
 static void test_errors(void **state)
 {
 	struct fixture f;
 
-	init(&f, N_HELPERS);
+	init(&f);
 	for (int i = 0; i < 20; i++) {
-		assert_int_equal(readers_read_file(&f.readers, 0, f.fd, 1, FILE_SIZE), -ENODATA);
+		assert_int_equal(guest_mem_read_file(&f.mem, 0, f.fd, 1, FILE_SIZE), -ENODATA);
 		assert_int_equal(
-			readers_read_file(&f.readers, 0, f.fd, FILE_SIZE, MIB(32)), -ENODATA);
+			guest_mem_read_file(&f.mem, 0, f.fd, FILE_SIZE, MIB(32)), -ENODATA);
 	}
-	assert_int_equal(readers_read_file(&f.readers, 0, -1, 0, MIB(9)), -EBADF);
-	assert_int_equal(readers_read_file(&f.readers, MIB(60), f.fd, 0, MIB(9)), -EFAULT);
-	assert_int_equal(readers_read_file(&f.readers, 0, f.fd, UINT64_MAX, MIB(9)), -ENODATA);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, -1, 0, MIB(9)), -EBADF);
+	assert_int_equal(guest_mem_read_file(&f.mem, MIB(60), f.fd, 0, MIB(9)), -EFAULT);
+	assert_int_equal(guest_mem_read_file(&f.mem, 0, f.fd, UINT64_MAX, MIB(9)), -ENODATA);
 	memset(f.mem.region[0].hva, 0, f.mem.region[0].size);
 	check(&f, MIB(2), 0, FILE_SIZE);
-	fini(&f, N_HELPERS);
+	fini(&f);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alone),
-		cmocka_unit_test(test_with_helpers),
-		cmocka_unit_test(test_helpers_take_part),
+		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_holes),
 		cmocka_unit_test(test_hole_between),

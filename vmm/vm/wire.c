@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/* wire.c - what the parts of a machine ask of each other */
+
+#include "vm/wire.h"
+
+#include "bus/platform.h"
+#include "util/log.h"
+
+#include <time.h>
+
+#define CTRL_C 0x03
+
+/* ---- the end ---- */
+
+/* Any thread.  The first who asks decides how the run ended. */
+static void ask_end(struct vm *vm, enum exit_code outcome)
+{
+	if (life_ask_end(&vm->life, outcome))
+		timeline_record(vm->timeline, TIMELINE_END);
+}
+
+/* A vCPU that asked for the end runs no further instruction. */
+static void ask_end_by_guest(struct vm *vm, enum exit_code outcome)
+{
+	crew_order(&vm->crew, CREW_PARK);
+	ask_end(vm, outcome);
+}
+
+/* ---- devices ---- */
+
+static void guest_poweroff(void *ctx)
+{
+	ask_end_by_guest(ctx, EXIT_POWEROFF);
+}
+
+static void guest_reset(void *ctx)
+{
+	ask_end_by_guest(ctx, EXIT_REBOOT);
+}
+
+static void guest_mark(void *ctx, uint8_t mark)
+{
+	struct vm *vm = ctx;
+
+	timeline_record(vm->timeline, TIMELINE_MARK + mark);
+}
+
+static const struct power_ops power_ops = {
+	.poweroff = guest_poweroff,
+	.reset = guest_reset,
+	.mark = guest_mark,
+};
+
+static uint64_t host_time(void *)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool serial_out(void *ctx, uint8_t byte)
+{
+	struct vm *vm = ctx;
+
+	timeline_record(vm->timeline, TIMELINE_CONSOLE);
+	return console_send(vm->console, byte);
+}
+
+static bool serial_can_send(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	return console_can_send(vm->console);
+}
+
+static void serial_want_input(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	console_want_input(vm->console);
+}
+
+static const struct serial_ops serial_ops = {
+	.send = serial_out,
+	.can_send = serial_can_send,
+	.want_input = serial_want_input,
+};
+
+static int send_msi(void *ctx, uint64_t address, uint32_t data)
+{
+	struct vm *vm = ctx;
+
+	return kvm_vm_signal_msi(&vm->kvm_vm, address, data);
+}
+
+/* ---- vCPUs ---- */
+
+static uint64_t vcpu_pio_read(void *ctx, uint16_t port, unsigned int size)
+{
+	return bus_read(&((struct vm *)ctx)->pio, port, size);
+}
+
+static void vcpu_pio_write(void *ctx, uint16_t port, unsigned int size, uint64_t value)
+{
+	bus_write(&((struct vm *)ctx)->pio, port, size, value);
+}
+
+static uint64_t vcpu_mmio_read(void *ctx, uint64_t gpa, unsigned int size)
+{
+	return bus_read(&((struct vm *)ctx)->mmio, gpa, size);
+}
+
+static void vcpu_mmio_write(void *ctx, uint64_t gpa, unsigned int size, uint64_t value)
+{
+	bus_write(&((struct vm *)ctx)->mmio, gpa, size, value);
+}
+
+static void vcpu_entering(void *ctx, const struct vcpu *vcpu)
+{
+	struct vm *vm = ctx;
+
+	if (vcpu->id == 0)
+		timeline_record(vm->timeline, TIMELINE_GUEST);
+}
+
+static void vcpu_ended(void *ctx, const struct vcpu *vcpu, enum vcpu_end end)
+{
+	if (end == VCPU_END_TRIPLE_FAULT)
+		log_error("guest crashed: triple fault on vCPU %u", vcpu->id);
+	vcpu_log_registers(vcpu);
+	ask_end_by_guest(ctx, end == VCPU_END_HOST ? EXIT_HOST_ERROR : EXIT_CRASH);
+}
+
+static const struct vcpu_ops vcpu_ops = {
+	.pio_read = vcpu_pio_read,
+	.pio_write = vcpu_pio_write,
+	.mmio_read = vcpu_mmio_read,
+	.mmio_write = vcpu_mmio_write,
+	.entering = vcpu_entering,
+	.ended = vcpu_ended,
+};
+
+void wire_init(struct vm *vm)
+{
+	struct irq_line serial_line = { &vm->ioapic.chip, PLATFORM_SERIAL_GSI };
+	struct irq_line power_line = { &vm->ioapic.chip, PLATFORM_GED_GSI };
+
+	ioapic_init(&vm->ioapic, send_msi, vm);
+	serial_init(&vm->serial, serial_line, &serial_ops, vm);
+	power_init(&vm->power, power_line, &power_ops, vm);
+	pc_reset_init(&vm->pc_reset, guest_reset, vm);
+	rtc_init(&vm->rtc, host_time, NULL);
+	bus_add(&vm->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE, &vm->ioapic.chip.dev);
+	bus_add(&vm->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE, &vm->serial.dev);
+	bus_add(&vm->pio, PLATFORM_PM_PORT, PLATFORM_PM_PORT_SIZE, &vm->power.dev);
+	bus_add(&vm->pio, PLATFORM_KEYBOARD_PORT, 1, &vm->pc_reset.keyboard);
+	bus_add(&vm->pio, PLATFORM_RESET_CONTROL_PORT, 1, &vm->pc_reset.control);
+	bus_add(&vm->pio, PLATFORM_RTC_PORT, PLATFORM_RTC_PORT_SIZE, &vm->rtc.dev);
+	for (unsigned int i = 0; i < vm->config->cpus; i++)
+		vcpu_init(&vm->vcpu[i], i, &vcpu_ops, vm);
+}
+
+void wire_fini(struct vm *vm)
+{
+	rtc_fini(&vm->rtc);
+	pc_reset_fini(&vm->pc_reset);
+	power_fini(&vm->power);
+	serial_fini(&vm->serial);
+	ioapic_fini(&vm->ioapic);
+}
+
+/* ---- the console; with the serial port's lock held ---- */
+
+static size_t console_input_room(void *ctx)
+{
+	return serial_receive_room(&((struct vm *)ctx)->serial);
+}
+
+static void console_input(void *ctx, const uint8_t *data, size_t size)
+{
+	serial_receive(&((struct vm *)ctx)->serial, data, size);
+}
+
+static void console_output_room(void *ctx)
+{
+	serial_send_ready(&((struct vm *)ctx)->serial);
+}
+
+static void console_escape(void *ctx)
+{
+	log_info("the escape key ends the VM");
+	ask_end(ctx, EXIT_KILLED);
+}
+
+static const struct console_ops console_ops = {
+	.input_room = console_input_room,
+	.input = console_input,
+	.output_room = console_output_room,
+	.escape = console_escape,
+};
+
+int wire_console(struct vm *vm, struct diag *diag)
+{
+	return console_attach(vm->console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm, diag);
+}
+
+/* ---- the operator ---- */
+
+static void control_press_button(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	pthread_mutex_lock(&vm->power.dev.lock);
+	power_press_button(&vm->power);
+	pthread_mutex_unlock(&vm->power.dev.lock);
+}
+
+static bool control_type_interrupt(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (!vm->console->is_terminal)
+		return false;
+	pthread_mutex_lock(&vm->serial.dev.lock);
+	console_type(vm->console, CTRL_C);
+	pthread_mutex_unlock(&vm->serial.dev.lock);
+	return true;
+}
+
+static void control_end(void *ctx)
+{
+	ask_end(ctx, EXIT_KILLED);
+}
+
+static const struct control_ops control_ops = {
+	.press_button = control_press_button,
+	.type_interrupt = control_type_interrupt,
+	.end = control_end,
+};
+
+int wire_control(struct vm *vm, struct diag *diag)
+{
+	return control_init(
+		&vm->control, &vm->loop, vm->config->grace_s * 1000ull, &control_ops, vm, diag);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* wire.h - what the parts of a machine ask of each other
+ *
+ * Device, vCPU, console and operator know nothing of one another: each asks by a table of functions
+ * that it was given.  All of those tables are here.
+ */
+#ifndef VM_WIRE_H
+#define VM_WIRE_H
+
+#include "vm/vm.h"
+
+/* Make the devices and put them on their buses, and the vCPUs, without threads and KVM. */
+void wire_init(struct vm *vm);
+void wire_fini(struct vm *vm);
+
+/* Connect the console, which is open, to the serial port.  The terminal goes raw.  -errno, diag. */
+int wire_console(struct vm *vm, struct diag *diag);
+
+/* Connect the operator.  -errno, diag. */
+int wire_control(struct vm *vm, struct diag *diag);
+
+#endif
