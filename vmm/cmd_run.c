@@ -155,7 +155,7 @@ static int run_close_timeline(struct run *run)
 	if (ftruncate(fileno(run->timeline_file), 0) && errno != EINVAL)
 		log_warn("--timeline: %s: cannot be emptied: %s", run->config.timeline_path,
 			strerror(errno));
-	timeline_draw(run->timeline_file, &run->timeline);
+	timeline_write(run->timeline_file, run->config.timeline_path, &run->timeline);
 	bad = ferror(run->timeline_file);
 	if (!fclose(run->timeline_file) && !bad)
 		return 0;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """start: from the start of the process to the guest's first instruction, and to the process gone."""
+import json
 import os
-import re
 
 from benchkit import place, rounds, setup
 
@@ -26,7 +26,7 @@ def why_not(_given):
 
 def own_entry(given, where, monitor, memory, cpus):
     """When it entered the guest, by its own clock, of those who tell: ms from its start, and to its end."""
-    path = os.path.join(given.scratch if where.name == 'host' else '/run', 'entry')
+    path = os.path.join(given.scratch if where.name == 'host' else '/run', 'entry.json')
     argv, env = monitor.argv(given.tiny('off'), memory, cpus), {}
     if monitor.name == 'floor':
         env['FLOOR_ENTRY'] = path
@@ -39,8 +39,9 @@ def own_entry(given, where, monitor, memory, cpus):
     if monitor.name == 'floor':
         entered_ns = int(text)
     else:
-        entered_ns = (int(re.search(r'data-start-ns="(\d+)"', text)[1])
-                      + float(re.search(r'first guest instruction: at ([\d.]+) ms', text)[1]) * 1e6)
+        timeline = json.loads(text)
+        entered_ns = timeline['start_ns'] + next(moment['ns'] for moment in timeline['moments']
+                                                 if moment['name'] == 'first guest instruction')
     entry_ns = entered_ns - told['up']['start_ns']
     return {'entry_ms': entry_ns / 1e6, 'teardown_ms': (told['end']['wall_ns'] - entry_ns) / 1e6}
 

@@ -42,7 +42,8 @@ def run(given):
     argv = pronto.argv(given.tiny('off'), 128, 1)
     tiny, debian = (os.path.join(given.out, f'timeline-{name}.svg') for name in ('tiny', 'debian'))
     turns = {'pronto': argv, 'pronto, printed': [*argv[:2], '--timeline', *argv[2:]],
-             'pronto, drawn': [*argv[:2], f'--timeline={tiny}', *argv[2:]]}
+             'pronto, drawn': [*argv[:2], f'--timeline={tiny}', *argv[2:]],
+             'pronto, JSON': [*argv[:2], f'--timeline={os.path.join(given.scratch, "tiny.json")}', *argv[2:]]}
     rounds.race(case, {who: measure(given, where, words) for who, words in turns.items()}, given.rounds, given.tell)
     case.note += f'; pictures: {tiny}'
     if not given.quick and not linux.why_not():

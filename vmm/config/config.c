@@ -113,7 +113,7 @@ static const struct setting settings[] = {
 		.help = "print all that the guest would be handed, and end without KVM" },
 	{ "timeline", 0, SETTING_WORD, ANYWHERE, .at = AT(timeline), .words = timelines,
 		.path_at = AT(timeline_path), .takes = "[=FILE]",
-		.help = "at the end, print when the moments of the boot came, or draw it: FILE.svg" },
+		.help = "tell at the end when the moments of the boot came; FILE.svg, FILE.json or text" },
 	{ "log-level", 0, SETTING_WORD, ANYWHERE, .at = AT(log_level), .words = log_levels,
 		.help = "how much to say on standard error (default: warn)" },
 	{ "verbose", 'v', SETTING_ACTION, FROM_ARGS, .act = add_verbosity,

@@ -3,7 +3,9 @@
 
 #include "util/timeline.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t timeline_now(void)
@@ -84,4 +86,32 @@ void timeline_print(FILE *out, const struct timeline *timeline)
 			(double)(rows[i].at_ns - rows[0].at_ns) / 1e6,
 			(double)(rows[i].at_ns - rows[i ? i - 1 : 0].at_ns) / 1e6);
 	}
+}
+
+void timeline_print_json(FILE *out, const struct timeline *timeline)
+{
+	struct timeline_row rows[TIMELINE_N_MOMENTS];
+	size_t n = timeline_rows(timeline, rows);
+
+	fprintf(out, "{\n  \"start_ns\": %" PRIu64 ",\n  \"moments\": [", n ? rows[0].at_ns : 0);
+	for (size_t i = 0; i < n; i++) {
+		char name[32];
+
+		timeline_name(name, rows[i].moment);
+		fprintf(out, "%s\n    {\"name\": \"%s\", \"ns\": %" PRIu64 "}", i ? "," : "", name,
+			rows[i].at_ns - rows[0].at_ns);
+	}
+	fputs("\n  ]\n}\n", out);
+}
+
+void timeline_write(FILE *out, const char *path, const struct timeline *timeline)
+{
+	const char *dot = strrchr(path, '.');
+
+	if (dot && !strcmp(dot, ".svg"))
+		timeline_draw(out, timeline);
+	else if (dot && !strcmp(dot, ".json"))
+		timeline_print_json(out, timeline);
+	else
+		timeline_print(out, timeline);
 }

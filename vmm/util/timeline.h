@@ -55,9 +55,15 @@ void timeline_name(char name[32], unsigned int moment);
 /* The rows as text, in ms since the first and since the one before. */
 void timeline_print(FILE *out, const struct timeline *timeline);
 
-/* The same as an SVG document that needs nothing else.  Its root's attribute data-start-ns is the
- * first moment, in nanoseconds of CLOCK_MONOTONIC.
- */
+/* The same as an SVG document that needs nothing else. */
 void timeline_draw(FILE *out, const struct timeline *timeline);
+
+/* The same as one JSON object: start_ns is the first moment, in nanoseconds of CLOCK_MONOTONIC;
+ * moments is an array of objects with name and ns, the time since the first.
+ */
+void timeline_print_json(FILE *out, const struct timeline *timeline);
+
+/* One of these, as the name of the file says: .svg, .json, or any other for text. */
+void timeline_write(FILE *out, const char *path, const struct timeline *timeline);
 
 #endif

@@ -187,13 +187,13 @@ static void draw_head(const struct picture *picture, double height)
 {
 	fprintf(picture->out,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
-		"viewBox=\"0 0 %d %.0f\" data-start-ns=\"%llu\">\n"
+		"viewBox=\"0 0 %d %.0f\">\n"
 		"<style>text { font: 12px sans-serif; fill: #30363d } .head { font-size: 18px } "
 		".title { font-size: 14px; font-weight: bold } .name { text-anchor: end } "
 		".tick { font-size: 11px; fill: #6a737d; text-anchor: middle } "
 		".unit { font-size: 11px; fill: #6a737d } .time { fill: #57606a; paint-order: stroke; stroke: #ffffff; stroke-width: 3px }</style>\n"
 		"<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-		WIDTH, height, WIDTH, height, (unsigned long long)picture->from_ns[0]);
+		WIDTH, height, WIDTH, height);
 	fprintf(picture->out,
 		"<text x=\"24\" y=\"38\" class=\"head\">pronto run: %.3f ms from start to end</text>\n",
 		ms(picture->from_ns[0], picture->from_ns[N_SPANS]));
