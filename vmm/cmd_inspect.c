@@ -125,7 +125,7 @@ static void find_out(struct findings *f)
 		snprintf(f->version, sizeof(f->version), "%s", f->image.kind.version);
 	if (f->image.needs_shim)
 		find_way_through_shim(f);
-	else if (f->is_parsed && !elf_require_pvh_entry(&f->image.elf, &f->why_not))
+	else if (f->is_parsed && !image_require_pvh_entry(&f->image, &f->why_not))
 		for (size_t i = 0; i < ARRAY_SIZE(sizes) && !f->min_memory; i++)
 			if (fits(&f->image.elf, sizes[i], &f->why_not))
 				f->min_memory = sizes[i];

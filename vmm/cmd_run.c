@@ -49,7 +49,7 @@ static int run_open_kernel(struct run *run)
 		if (!run->image.needs_shim)
 			return ret;
 		if (!ret) {
-			ret = elf_require_pvh_entry(&run->image.elf, &run->diag);
+			ret = image_require_pvh_entry(&run->image, &run->diag);
 			image_close(&run->image);
 		}
 		if (config->shim == SHIM_NEVER)

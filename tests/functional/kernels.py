@@ -335,7 +335,8 @@ def through_shim(name, says, make):
 
 TRUNCATED = "truncated"
 CPIO = b"070701" + b"0" * 104
-NO_PVH = "no PVH entry .*CONFIG_PVH=y"
+LINUX_NO_PVH = "no PVH entry .*CONFIG_PVH=y"
+NO_PVH = "no PVH entry .*: it is entered in some other way"
 DAMAGED_NOTE = "no PVH entry can be found, for "
 
 
@@ -344,6 +345,11 @@ def elf_good_cases():
         for size in 4, 8:
             good(f"elf{bits}-entry-{size}", lambda b=bits, s=size: elf(b, notes=[entry_note(size=s)]))
         good(f"elf{bits}-section-note", lambda b=bits: elf(b, notes=[], sections=[GNU_NOTE, entry_note()]))
+    for bits, machine in (32, 62), (64, 3):
+        good(f"elf{bits}-machine-{machine}", lambda b=bits, m=machine: elf(b, header={"e_machine": m}))
+    good("elf-headers-below-1m", lambda: elf(loads=[Load(MIB - 0x1000, bytes(0x1000) + CODE)],
+                                             notes=[entry_note(MIB)]))
+    good("elf-at-0", lambda: elf(loads=[Load(0, CODE)], notes=[entry_note(0)]))
     good("elf-dyn", lambda: elf(header={"e_type": 3}))
     good("elf-note-after-others", lambda: elf(notes=[GNU_NOTE + note(GUEST_OS, b"linux\0") + entry_note()]))
     good("elf-note-in-second-segment", lambda: elf(notes=[GNU_NOTE, entry_note()]))
@@ -373,6 +379,7 @@ def elf_good_cases():
 def elf_bad_cases():
     bad("empty", "empty", lambda: b"")
     bad("initrd", "no kernel: it looks like an initrd .* swapped", lambda: CPIO)
+    bad("efi-firmware", "no kernel: it looks like EFI firmware", lambda: bytes(40) + b"_FVH" + bytes(1000))
     bad("qcow2", "no kernel: it looks like a disk image", lambda: b"QFI\xfb" + bytes(1000))
     bad("boot-sector", "no kernel: it looks like a boot sector", lambda: bytes(510) + b"\x55\xaa")
     bad("text", "no kernel", lambda: b"Not a kernel at all.\n" * 100)
@@ -392,7 +399,6 @@ def elf_bad_cases():
             ("no-endian", "byte order is 0", {"e_ident": b"\x7fELF\2\0\1" + bytes(9)}),
             ("version", "ELF version is 9", {"e_ident": b"\x7fELF\2\1\x09" + bytes(9)}),
             ("arm", "machine 183", {"e_machine": 183}),
-            ("class-of-other-machine", "machine 3", {"e_machine": 3}),
             ("object", "relocatable object", {"e_type": 1}),
             ("core", "core dump", {"e_type": 4}),
             ("type-0", "unknown type", {"e_type": 0}),
@@ -427,8 +433,19 @@ def note_bad_cases():
     for bits in 32, 64:
         bad(f"elf{bits}-no-note", NO_PVH, lambda b=bits: elf(b, notes=[]))
     bad("elf-other-notes", NO_PVH, lambda: elf(notes=[GNU_NOTE + note(GUEST_OS, b"netbsd\0")]))
-    bad("elf-other-owner", NO_PVH, lambda: elf(notes=[entry_note(owner=b"Xem\0")]))
-    bad("elf-owner-without-nul", NO_PVH, lambda: elf(notes=[entry_note(owner=b"Xen")]))
+    # Known by its type alone, if nothing in the file is Xen's.
+    good("elf-other-owner", lambda: elf(notes=[entry_note(owner=b"NuttX\0", size=4)]))
+    good("elf-owner-without-nul", lambda: elf(notes=[GNU_NOTE + entry_note(owner=b"Xen")]))
+    good("elf-no-owner", lambda: elf(notes=[GNU_NOTE + entry_note(owner=b"")]))
+    bad("elf-other-owner-beside-xen", NO_PVH,
+        lambda: elf(notes=[entry_note(owner=b"NuttX\0") + note(GUEST_OS, b"netbsd\0")]))
+    bad("elf-other-owner-damaged", NO_PVH, lambda: elf(notes=[note(PHYS32_ENTRY, b"\1\2", owner=b"NuttX\0")]))
+    bad("elf-other-owner-far", "lies outside", lambda: elf(notes=[entry_note(0xdead0000, owner=b"NuttX\0")]))
+    plain = pad(elf(32, notes=[]), 8) + bytes(2000)
+    for name, words in (("1", u32(0x1badb002, 3, 0xe4524ffb)), ("2", u32(0xe85250d6, 0, 16, 0x17adaf1a))):
+        bad(f"elf-multiboot-{name}", "no PVH entry .*Multiboot", lambda w=words: plain + w)
+        bad(f"elf-multiboot-{name}-wrong-sum", NO_PVH, lambda w=words: plain + w[:-4] + bytes(4))
+    bad("elf-u-boot", "no PVH entry .*it is U-Boot", lambda: elf(notes=[], tail=b"U-Boot 2023.01"))
     # A note of Xen's in a segment: sections do not count.
     bad("elf-entry-in-section-only", NO_PVH,
         lambda: elf(notes=[note(GUEST_OS, b"netbsd\0")], sections=[entry_note()]))
@@ -533,7 +550,7 @@ def bzimage_cases():
             ("offset-max", TRUNCATED, {"payload_offset": 0xffffffff}),
             ("offset-end", TRUNCATED, {"payload_offset": len(payload) + 64}),
             ("offset-off", "nothing compressed", {"payload_offset": 60}),
-            ("length-0", "empty", {"payload_length": 0}),
+            ("length-0", "no kernel to unpack: what calls itself 6.6.6-test .* is entered by Linux's own protocol", {"payload_length": 0}),
             ("length-1", "nothing compressed", {"payload_length": 1, "payload_offset": len(payload) + 63}),
             ("length-max", TRUNCATED, {"payload_length": 0xffffffff}),
             ("length-less", "ends early", {"payload_length": len(payload) - 1}),
@@ -556,22 +573,22 @@ def linux_elf(**kwargs):
 
 def shim_cases():
     for name in "gzip", "zstd", "lz4":
-        through_shim(f"shim-bzimage-{name}", NO_PVH, lambda n=name: bzimage_64(linux_payload(n, elf(notes=[]))))
-    through_shim("shim-bzimage-signed", NO_PVH,
+        through_shim(f"shim-bzimage-{name}", LINUX_NO_PVH, lambda n=name: bzimage_64(linux_payload(n, elf(notes=[]))))
+    through_shim("shim-bzimage-signed", LINUX_NO_PVH,
                  lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), tail=b"signature" * 50))
-    through_shim("shim-bzimage-fixed", NO_PVH,
+    through_shim("shim-bzimage-fixed", LINUX_NO_PVH,
                  lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), relocatable_kernel=0))
     # What nobody can unpack here, the kernel itself can.
     through_shim("shim-bzimage-lzo", "lzo", lambda: bzimage_64(b"\x89LZO\0\r\n\x1a\n" + bytes(100)))
-    through_shim("shim-elf", NO_PVH, linux_elf)
-    through_shim("shim-elf-debug", NO_PVH, lambda: linux_elf(tail=bytes(MIB)))
-    through_shim("shim-elf-note", NO_PVH, lambda: elf(
+    through_shim("shim-elf", LINUX_NO_PVH, linux_elf)
+    through_shim("shim-elf-debug", LINUX_NO_PVH, lambda: linux_elf(tail=bytes(MIB)))
+    through_shim("shim-elf-note", LINUX_NO_PVH, lambda: elf(
         loads=[Load(16 * MIB)], notes=[note(GUEST_OS, b"linux\0")], header={"e_entry": 16 * MIB}))
     bad("elf-linux-low", "where pvh-shim lies|no PVH entry", lambda: elf(notes=[note(GUEST_OS, b"linux\0")]))
     for name in "gzip", "xz":
-        through_shim(f"shim-bare-{name}", NO_PVH, lambda n=name: COMPRESS[n](linux_elf()))
-    bad("bzimage-32-no-note", NO_PVH, lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), xloadflags=2))
-    bad("bzimage-old-no-note", NO_PVH, lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), version=0x20b))
+        through_shim(f"shim-bare-{name}", LINUX_NO_PVH, lambda n=name: COMPRESS[n](linux_elf()))
+    bad("bzimage-32-no-note", LINUX_NO_PVH, lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), xloadflags=2))
+    bad("bzimage-old-no-note", LINUX_NO_PVH, lambda: bzimage_64(COMPRESS["gzip"](elf(notes=[])), version=0x20b))
 
 
 for fill in elf_good_cases, elf_bad_cases, note_bad_cases, packed_cases, bzimage_cases, shim_cases:

@@ -32,7 +32,7 @@ static int try_boot(const char *path, bool use_cache, struct diag *diag)
 	ret = image_open(&image, path, use_cache, diag);
 	if (ret < 0)
 		return ret;
-	ret = elf_require_pvh_entry(&image.elf, diag);
+	ret = image_require_pvh_entry(&image, diag);
 	memmap_build(&map, &mem, LAYOUT_FEW_TABLES);
 	if (!ret)
 		ret = place_kernel(&map, &image.elf, &offset, diag);
@@ -294,7 +294,7 @@ static void test_shim_itself(void **state)
 	struct image image;
 
 	assert_int_equal(image_open_shim(&image, &diag), 0);
-	assert_int_equal(elf_require_pvh_entry(&image.elf, &diag), 0);
+	assert_int_equal(image_require_pvh_entry(&image, &diag), 0);
 	assert_true(image.elf.is_64);
 	assert_int_equal(image.elf.start, MIB(1));
 	image_close(&image);

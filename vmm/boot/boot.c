@@ -259,7 +259,7 @@ int boot_load(const struct guest_mem *mem, const struct boot_spec *spec, struct 
 	if (!guest_mem_at(mem, 0, LAYOUT_HIGH_RAM))
 		return diag_fail(diag, ENOSPC,
 			"memory below 1 MiB cannot hold what PVH hands over: give the guest 32M or more");
-	ret = elf_require_pvh_entry(&spec->image->elf, diag);
+	ret = image_require_pvh_entry(spec->image, diag);
 	if (ret < 0)
 		return ret;
 	ret = check_cmdline(spec, diag);

@@ -83,7 +83,8 @@ int bzimage_parse(struct bzimage *bz, int fd, uint64_t size, struct diag *diag)
 	}
 	if (!bz->payload_size)
 		return diag_fail(diag, ENOEXEC,
-			"it is a bzImage whose header says that the kernel in it is empty");
+			"it has a bzImage's header but no kernel to unpack: what calls itself %s is entered by Linux's own protocol alone, and Pronto enters by PVH",
+			bz->version[0] ? bz->version : "by no name");
 	if (!range_within(bz->payload_offset, bz->payload_size, 0, size))
 		return diag_fail(diag, ENOEXEC,
 			"it is a bzImage whose header puts the kernel at %" PRIu64 ", %" PRIu64

@@ -161,8 +161,8 @@ int elf_require_pvh_entry(const struct elf_image *elf, struct diag *diag)
 		return diag_fail(diag, ENOEXEC, "no PVH entry can be found, for %s: it is damaged",
 			elf->note_fault);
 	if (!elf->has_pvh_entry)
-		return diag_fail(diag, ENOEXEC,
-			"this kernel has no PVH entry (no ELF note PHYS32_ENTRY): build it with CONFIG_PVH=y");
+		return diag_fail(
+			diag, ENOEXEC, "this kernel has no PVH entry (no ELF note PHYS32_ENTRY)");
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
 

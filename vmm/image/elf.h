@@ -48,7 +48,8 @@ struct elf_image {
 	bool has_reloc;
 	uint32_t
 		pvh_entry; /* where the image was linked to be; elf_require_pvh_entry() checks it */
-	uint64_t elf_entry; /* e_entry */
+	char entry_owner[16]; /* of the note that names the entry, if that is not Xen; else "" */
+	uint64_t elf_entry;   /* e_entry */
 	struct elf_reloc reloc;
 	uint64_t start, end; /* all segments lie in [start, end) */
 	uint64_t file_end;   /* of program headers and segments: what follows is not for loading */

@@ -131,15 +131,17 @@ static const char *type_name(unsigned int type)
 	}
 }
 
+/* A PVH entry is entered in 32-bit mode whatever the class, and there are kernels of each class for
+ * either machine: XTF's hvm64 is an ELF32 for x86-64, EDK2's CLOUDHV.fd an ELF64 for i386.
+ */
 static int check_kind(const struct elf_file *file, struct diag *diag)
 {
 	const Elf64_Ehdr *header = &file->header;
-	unsigned int machine = file->is_64 ? EM_X86_64 : EM_386;
 
-	if (header->e_machine != machine)
+	if (header->e_machine != EM_386 && header->e_machine != EM_X86_64)
 		return diag_fail(diag, ENOEXEC,
-			"it is a %s-bit ELF for machine %u: give a kernel built for x86 (machine %u)",
-			file->is_64 ? "64" : "32", header->e_machine, machine);
+			"it is a %s-bit ELF for machine %u: give a kernel built for x86 (machine %u or %u)",
+			file->is_64 ? "64" : "32", header->e_machine, EM_386, EM_X86_64);
 	if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
 		return diag_fail(diag, ENOEXEC, "it is an ELF file, but %s (%u), not a kernel",
 			type_name(header->e_type), header->e_type);

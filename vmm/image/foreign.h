@@ -14,4 +14,9 @@ const char *foreign_name(const uint8_t *head, size_t n);
 /* The file that starts so is no kernel: -ENOEXEC, and in diag what it looks like. */
 int foreign_refuse(const uint8_t *head, size_t n, struct diag *diag);
 
+/* How a kernel in an ELF of `size` bytes is entered, which is not Linux and has no PVH entry, and
+ * what to do.
+ */
+const char *foreign_door(int fd, uint64_t size);
+
 #endif

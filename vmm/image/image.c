@@ -4,6 +4,7 @@
 #include "image/image.h"
 
 #include "image/banner.h"
+#include "image/foreign.h"
 #include "image/plain.h"
 #include "image/shim.h"
 #include "image/source.h"
@@ -183,4 +184,18 @@ bool image_is_linux(const struct image *image)
 			return !strncmp(
 				(const char *)image->elf.note[i].desc, "linux", sizeof("linux"));
 	return banner_find(image->fd, image->size, version, sizeof(version));
+}
+
+int image_require_pvh_entry(const struct image *image, struct diag *diag)
+{
+	struct diag plain;
+	int ret = elf_require_pvh_entry(&image->elf, &plain);
+
+	if (ret < 0 && elf_lacks_pvh_entry(&image->elf))
+		return diag_fail(diag, -ret, "%s: %s", plain.text,
+			image_is_linux(image) ? "build it with CONFIG_PVH=y"
+					      : foreign_door(image->fd, image->size));
+	if (ret < 0)
+		*diag = plain;
+	return ret;
 }

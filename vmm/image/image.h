@@ -48,6 +48,10 @@ int image_open_whole(struct image *image, const char *path, bool use_cache, stru
 int image_open_shim(struct image *image, struct diag *diag);
 void image_close(struct image *image);
 
+/* elf_require_pvh_entry(); what has none and was not meant to have one is told what it is instead.
+ */
+int image_require_pvh_entry(const struct image *image, struct diag *diag);
+
 /* The kernel is Linux, whose limits apply.  Told by the bzImage or a Xen note at no cost; else the
  * file is searched for Linux's banner, so ask only if it matters.
  */

@@ -18,7 +18,8 @@ struct walk {
 	struct elf_image *elf;
 	struct elf_file *file;
 	unsigned int n_steps;
-	bool found; /* a note of Xen's, anywhere so far */
+	bool any_owner; /* of an entry note */
+	bool found;     /* a note that counts, anywhere so far */
 };
 
 struct extent {
@@ -88,7 +89,7 @@ static void take_note(struct walk *walk, uint64_t desc_offset, const Elf64_Nhdr 
 		take_entry(elf, &note);
 	else if (note.type == PVH_ELFNOTE_PHYS32_RELOC)
 		take_reloc(elf, &note);
-	if (elf->n_notes < ELF_MAX_XEN_NOTES)
+	if (!walk->any_owner && elf->n_notes < ELF_MAX_XEN_NOTES)
 		elf->note[elf->n_notes++] = note;
 }
 
@@ -102,16 +103,37 @@ static bool is_xen(struct walk *walk, uint64_t name_offset, const Elf64_Nhdr *he
 	return name && !memcmp(name, PVH_ELFNOTE_OWNER, sizeof(PVH_ELFNOTE_OWNER));
 }
 
+static bool counts(struct walk *walk, uint64_t name_offset, const Elf64_Nhdr *header)
+{
+	return walk->any_owner ? header->n_type == PVH_ELFNOTE_PHYS32_ENTRY
+	                       : is_xen(walk, name_offset, header);
+}
+
+/* For people, so nothing but text. */
+static void take_owner(struct walk *walk, uint64_t name_offset, const Elf64_Nhdr *header)
+{
+	char *owner = walk->elf->entry_owner;
+	size_t room = sizeof(walk->elf->entry_owner) - 1;
+	size_t n = header->n_namesz < room ? header->n_namesz : room;
+	const void *name = file_window_at(&walk->file->window, name_offset, n);
+
+	memset(owner, 0, room);
+	memcpy(owner, name && n ? name : "(none)", name && n ? n : sizeof("(none)"));
+	for (; *owner; owner++)
+		if (*owner < 0x20 || *owner > 0x7e)
+			*owner = '?';
+}
+
 /* Walk the notes of an extent that lies in the file, each padded to `align` from the extent's
- * start, and take Xen's if told so.  Count them in *n_xen.  NULL, or what is wrong.
+ * start, and take those that count if told so.  Count them in *n_taken.  NULL, or what is wrong.
  */
 static const char *walk_extent(
-	struct walk *walk, struct extent extent, uint64_t align, bool take, unsigned int *n_xen)
+	struct walk *walk, struct extent extent, uint64_t align, bool take, unsigned int *n_taken)
 {
 	uint64_t pos = 0;
 	Elf64_Nhdr header;
 
-	*n_xen = 0;
+	*n_taken = 0;
 	/* What is shorter than a header is padding. */
 	while (extent.size - pos >= sizeof(header)) {
 		const void *raw = file_window_at(
@@ -128,8 +150,10 @@ static const char *walk_extent(
 		end = desc + header.n_descsz;
 		if (end > extent.size)
 			return "a note does not fit the segment or section that holds it";
-		if (is_xen(walk, extent.offset + name, &header)) {
-			++*n_xen;
+		if (counts(walk, extent.offset + name, &header)) {
+			++*n_taken;
+			if (take && walk->any_owner && !walk->elf->has_pvh_entry)
+				take_owner(walk, extent.offset + name, &header);
 			if (take)
 				take_note(walk, extent.offset + desc, &header);
 		}
@@ -207,4 +231,9 @@ void note_find_all(struct elf_image *elf, struct elf_file *file)
 	scan_segments(&walk);
 	if (!walk.found)
 		scan_sections(&walk);
+	if (walk.found)
+		return;
+	/* QEMU looks at the type alone, so there are kernels that know no better (NuttX). */
+	walk.any_owner = true;
+	scan_segments(&walk);
 }
