@@ -6,7 +6,7 @@
  * (u8); that map follows them.
  */
 
-#include "../guest/pvh/pvh.h"
+#include "pvh/pvh.h"
 
 #include "util/bits.h"
 

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/* fuzz_devices.c - a guest's accesses to every device, and what the host does meanwhile
+ *
+ * The input is a row of steps.  The first byte of each says in its upper two bits which kind it is:
+ * 0 read, 1 write, 2 host event, 3 an access anywhere (bit 5: write, bit 4: MMIO).  Of an access,
+ * bits 3:2 are the size and bits 1:0 with the next two bytes the place, and a write's value
+ * follows.
+ */
+
+#include "dev/ioapic.h"
+#include "dev/power.h"
+#include "dev/serial.h"
+#include "util/bits.h"
+
+#include <linux/serial_reg.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What one access may make the host do: a byte sent, room asked for, input asked for twice, and two
+ * edges of the serial line at most, each a message on two pins.
+ */
+#define MOST_CALLS 8u
+
+struct machine {
+	struct bus pio, mmio;
+	struct ioapic ioapic;
+	struct serial serial;
+	struct power power;
+
+	/* The host's side. */
+	bool host_full, wants_input;
+	uint8_t next_input;
+
+	/* Of this step. */
+	unsigned int n_calls, n_messages, n_requests;
+};
+
+struct input {
+	const uint8_t *data;
+	size_t size;
+};
+
+/* The next n bytes, little-endian; zeros behind the end. */
+static uint64_t take(struct input *input, unsigned int n)
+{
+	uint64_t value = 0;
+
+	for (unsigned int i = 0; i < n && input->size; i++, input->data++, input->size--)
+		value |= (uint64_t)*input->data << 8 * i;
+	return value;
+}
+
+/* ---- the host's side of the devices ---- */
+
+/* A message is one of the unmasked pins', and nothing else. */
+static int send_msi(void *ctx, uint64_t address, uint32_t data)
+{
+	struct machine *machine = ctx;
+	bool found = false;
+
+	for (unsigned int pin = 0; pin < PLATFORM_N_PINS; pin++) {
+		uint64_t entry = machine->ioapic.redirection[pin];
+
+		found |= !(entry & 1u << 16) && (entry & 0x7ff) == data &&
+		         entry >> 56 == (address >> 12 & 0xff);
+	}
+	BUG_ON(!found || (address & ~UINT64_C(0xff004)) != PLATFORM_LAPIC_BASE);
+	machine->n_messages++;
+	machine->n_calls++;
+	return machine->host_full ? -1 : 0;
+}
+
+static bool send(void *ctx, uint8_t)
+{
+	struct machine *machine = ctx;
+
+	machine->n_calls++;
+	return !machine->host_full;
+}
+
+static bool can_send(void *ctx)
+{
+	struct machine *machine = ctx;
+
+	machine->n_calls++;
+	return !machine->host_full;
+}
+
+static void want_input(void *ctx)
+{
+	struct machine *machine = ctx;
+
+	machine->n_calls++;
+	machine->wants_input = true;
+}
+
+static void request(void *ctx)
+{
+	struct machine *machine = ctx;
+
+	machine->n_calls++;
+	machine->n_requests++;
+}
+
+static void mark(void *ctx, uint8_t)
+{
+	request(ctx);
+}
+
+static const struct serial_ops serial_ops = { send, can_send, want_input };
+static const struct power_ops power_ops = { request, request, mark };
+
+static void init(struct machine *machine)
+{
+	struct irq_line serial_line = { &machine->ioapic.chip, PLATFORM_SERIAL_GSI };
+	struct irq_line power_line = { &machine->ioapic.chip, PLATFORM_GED_GSI };
+
+	memset(machine, 0, sizeof(*machine));
+	ioapic_init(&machine->ioapic, send_msi, machine);
+	serial_init(&machine->serial, serial_line, &serial_ops, machine);
+	power_init(&machine->power, power_line, &power_ops, machine);
+	bus_add(&machine->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE,
+		&machine->ioapic.chip.dev);
+	bus_add(&machine->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE,
+		&machine->serial.dev);
+	bus_add(&machine->pio, PLATFORM_PM_PORT, PLATFORM_PM_PORT_SIZE, &machine->power.dev);
+}
+
+static void fini(struct machine *machine)
+{
+	power_fini(&machine->power);
+	serial_fini(&machine->serial);
+	ioapic_fini(&machine->ioapic);
+}
+
+/* ---- what holds after every step ---- */
+
+static void check_serial(const struct serial *serial)
+{
+	bool interrupt = (serial->ier & UART_IER_RLSI && serial->rx_overrun) ||
+	                 (serial->ier & UART_IER_RDI && serial->rx_count) ||
+	                 (serial->ier & UART_IER_THRI && serial->tx_empty_pending);
+
+	BUG_ON(serial->line_high != interrupt);
+	BUG_ON(serial->rx_head >= SERIAL_FIFO_SIZE || serial->rx_count > SERIAL_FIFO_SIZE);
+	BUG_ON(serial_receive_room(serial) > SERIAL_FIFO_SIZE);
+	BUG_ON(serial->tx_busy && serial->tx_empty_pending);
+	BUG_ON(serial->ier > 0x0f || serial->mcr > 0x1f);
+}
+
+static void check_ioapic(const struct ioapic *ioapic)
+{
+	BUG_ON(ioapic->select > 0xff || ioapic->id & 0xf0ffffff);
+	for (unsigned int pin = 0; pin < PLATFORM_N_PINS; pin++)
+		BUG_ON(ioapic->redirection[pin] & (1u << 12 | 1u << 14));
+}
+
+/* Nobody holds a device's lock between the steps. */
+static void check_lock(const struct bus *bus)
+{
+	for (unsigned int i = 0; i < bus->n_ranges; i++) {
+		BUG_ON(pthread_mutex_trylock(&bus->range[i].dev->lock));
+		pthread_mutex_unlock(&bus->range[i].dev->lock);
+	}
+}
+
+static void check(const struct machine *machine, size_t room_before)
+{
+	check_serial(&machine->serial);
+	check_ioapic(&machine->ioapic);
+	BUG_ON(machine->power.events & ~PLATFORM_PM_EVENT_POWER || machine->power.sleep_status);
+	check_lock(&machine->pio);
+	check_lock(&machine->mmio);
+	BUG_ON(machine->n_calls > MOST_CALLS || machine->n_requests > 1);
+	/* Whoever had no room and now has says so: nobody would ask. */
+	BUG_ON(!room_before && serial_receive_room(&machine->serial) && !machine->wants_input);
+}
+
+/* ---- steps ---- */
+
+static void access_bus(struct machine *machine, struct input *input, const struct bus *bus,
+	uint64_t addr, unsigned int size, bool is_write)
+{
+	if (is_write)
+		bus_write(bus, addr, size, take(input, size));
+	else
+		bus_read(bus, addr, size);
+	/* Who asks for no interrupt and no end gets none: these come from few places. */
+	BUG_ON(machine->n_messages &&
+		!(bus == &machine->pio && addr - PLATFORM_SERIAL_PORT < PLATFORM_SERIAL_PORT_SIZE));
+	BUG_ON(machine->n_requests && !(is_write && bus == &machine->pio &&
+					      addr - PLATFORM_PM_PORT < PLATFORM_PM_PORT_SIZE));
+}
+
+static void access_device(struct machine *machine, struct input *input, uint8_t what)
+{
+	const struct bus *bus = what & 1 ? &machine->mmio : &machine->pio;
+	const struct bus_range *range = &bus->range[take(input, 1) % bus->n_ranges];
+	uint64_t offset = take(input, 1);
+
+	access_bus(machine, input, bus, range->base + offset % range->size, 1u << (what >> 2 & 3),
+		what & 0x40);
+}
+
+static void access_anywhere(struct machine *machine, struct input *input, uint8_t what)
+{
+	const struct bus *bus = what & 0x10 ? &machine->mmio : &machine->pio;
+	uint64_t addr = take(input, what & 0x10 ? 8 : 2);
+
+	access_bus(machine, input, bus, addr, 1u << (what >> 2 & 3), what & 0x20);
+}
+
+/* A host gives no more than it was told that there is room for. */
+static void type(struct machine *machine, size_t n)
+{
+	struct serial *serial = &machine->serial;
+	bool overrun = serial->rx_overrun;
+	uint8_t data[SERIAL_FIFO_SIZE];
+
+	if (n > serial_receive_room(serial))
+		n = serial_receive_room(serial);
+	for (size_t i = 0; i < n; i++)
+		data[i] = machine->next_input++;
+	serial_receive(serial, data, n);
+	BUG_ON(serial->rx_overrun != overrun);
+	machine->wants_input = serial_receive_room(serial) > 0;
+}
+
+static void host_event(struct machine *machine, uint8_t what)
+{
+	struct device *dev = what & 1 ? &machine->power.dev : &machine->serial.dev;
+
+	pthread_mutex_lock(&dev->lock);
+	if (what & 1) {
+		power_press_button(&machine->power);
+	} else if (what & 2) {
+		machine->host_full = what & 4;
+		if (!machine->host_full)
+			serial_send_ready(&machine->serial);
+		BUG_ON(!machine->host_full && machine->serial.tx_busy);
+	} else {
+		type(machine, what >> 2 & 0x0f);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct machine machine;
+	struct input input = { data, size };
+
+	init(&machine);
+	while (input.size) {
+		size_t room = serial_receive_room(&machine.serial);
+		uint8_t what = (uint8_t)take(&input, 1);
+
+		machine.n_calls = machine.n_messages = machine.n_requests = 0;
+		switch (what >> 6) {
+		case 2: host_event(&machine, what & 0x3f); break;
+		case 3: access_anywhere(&machine, &input, what); break;
+		default: access_device(&machine, &input, what); break;
+		}
+		check(&machine, room);
+	}
+	fini(&machine);
+	return 0;
+}
