@@ -82,6 +82,9 @@ def test_acpi_tables(run):
 
 def test_cpu(run):
     remarks = check(run("cpu"))
+    # Its name is the host's.
+    host = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)[1]
+    assert remarks["name"] == [host.split()]
     # KVM's wall clock says when the machine began: now, as far as seconds go.
     assert abs(int(remarks["boot"][0][1]) - time.time()) < 60
 

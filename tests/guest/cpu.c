@@ -39,6 +39,36 @@ static void check_clocks(uint32_t features)
 	put("\n");
 }
 
+/* What a guest has only if it is asked for. */
+static void check_extras(void)
+{
+	struct cpuid one = cpuid(1, 0), seven = cpuid(7, 0), amd = cpuid(0x80000001, 0);
+	struct cpuid perfmon = cpuid(0xa, 0), amd_perfmon = { 0 };
+
+	if (cpuid(0x80000000, 0).eax >= 0x80000022)
+		amd_perfmon = cpuid(0x80000022, 0);
+	check_equal(one.ecx >> 5 & 1, 0, "no VMX");
+	check_equal(amd.ecx >> 2 & 1, 0, "no SVM");
+	check_equal(one.ecx >> 15 & 1, 0, "no performance capabilities");
+	check_equal(perfmon.eax & 0xff, 0, "no performance counters");
+	check_equal(amd.ecx & 0x11800000, 0, "nor AMD's");
+	check_equal(amd_perfmon.eax, 0, "nor their second version");
+	check_equal(seven.ecx >> 5 & 1, 0, "no WAITPKG");
+}
+
+static void put_name(void)
+{
+	put("# name ");
+	for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; leaf++) {
+		struct cpuid part = cpuid(leaf, 0);
+		const char *text = (const char *)&part;
+
+		for (uint32_t i = 0; i < 16 && text[i]; i++)
+			put_char(text[i]);
+	}
+	put("\n");
+}
+
 void guest_main(void)
 {
 	struct cpuid one = cpuid(1, 0), base = cpuid(0x40000000, 0);
@@ -54,5 +84,7 @@ void guest_main(void)
 	check_equal(inb(0x60), 0xff, "there is no keyboard");
 	check_equal(inb(0x40), 0xff, "there is no interval timer");
 	check_equal(inb(0x21), 0xff, "there is no legacy interrupt controller");
+	put_name();
+	check_extras();
 	checks_done();
 }

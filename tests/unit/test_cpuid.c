@@ -12,6 +12,7 @@
 #include "util/bits.h"
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +28,10 @@ static const uint32_t vendors[][3] = {
 static struct kvm_cpuid2 *host_table(enum vendor vendor)
 {
 	static const uint32_t leaves[][2] = { { 1, 0 }, { 4, 0 }, { 4, 1 }, { 4, 2 }, { 4, 3 },
-		{ 7, 0 }, { 0xb, 0 }, { 0xb, 1 }, { 0xb, 2 }, { 0x1f, 0 }, { 0x1f, 1 },
-		{ 0x80000001, 0 }, { 0x80000008, 0 }, { 0x8000001d, 3 }, { 0x8000001e, 0 } };
+		{ 7, 0 }, { 7, 1 }, { 0xa, 0 }, { 0x23, 0 }, { 0xb, 0 }, { 0xb, 1 }, { 0xb, 2 },
+		{ 0x1f, 0 }, { 0x1f, 1 }, { 0x80000001, 0 }, { 0x80000002, 0 }, { 0x80000003, 0 },
+		{ 0x80000004, 0 }, { 0x80000005, 0 }, { 0x8000000a, 0 }, { 0x80000022, 0 },
+		{ 0x80000008, 0 }, { 0x8000001d, 3 }, { 0x8000001e, 0 } };
 	uint32_t n = 1 + ARRAY_SIZE(leaves);
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + n * sizeof(cpuid->entries[0]));
 
@@ -195,6 +198,68 @@ static void test_intel_keeps_the_leaves_of_amd(void **state)
 	free(cpuid);
 }
 
+/* What a leaf of ones has lost. */
+static void assert_lost(const struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index,
+	uint32_t eax, uint32_t ecx)
+{
+	const struct kvm_cpuid_entry2 *entry = find(cpuid, function, index);
+
+	assert_int_equal(~entry->eax, eax);
+	assert_int_equal(~entry->ecx, ecx);
+}
+
+static void check_limits(bool nested, bool pmu)
+{
+	const struct kvm_extras extras = { .nested = nested, .pmu = pmu };
+	struct kvm_cpuid2 *cpuid = host_table(AMD);
+	uint32_t pmu_lost = pmu ? 0 : UINT32_MAX;
+
+	cpu_state_limit_cpuid(cpuid, &extras);
+	assert_lost(cpuid, 1, 0, 0, (nested ? 0 : 1u << 5) | (pmu ? 0 : 1u << 15));
+	assert_lost(cpuid, 7, 0, 0, 1u << 5);
+	assert_lost(cpuid, 7, 1, pmu ? 0 : 1u << 8, 0);
+	assert_lost(cpuid, 0x80000001, 0, 0,
+		(nested ? 0 : 1u << 2) | (pmu ? 0 : 1u << 23 | 1u << 24 | 1u << 28));
+	assert_lost(cpuid, 0x8000000a, 0, nested ? 0 : UINT32_MAX, nested ? 0 : UINT32_MAX);
+	assert_lost(cpuid, 0xa, 0, pmu_lost, pmu_lost);
+	assert_lost(cpuid, 0x23, 0, pmu_lost, pmu_lost);
+	assert_lost(cpuid, 0x80000022, 0, pmu_lost, pmu_lost);
+	assert_lost(cpuid, 0x80000005, 0, 0, 0);
+	free(cpuid);
+}
+
+static void test_extras(void **)
+{
+	check_limits(false, false);
+	check_limits(true, false);
+	check_limits(false, true);
+	check_limits(true, true);
+}
+
+static void host_name(uint32_t leaf, uint32_t regs[4])
+{
+	for (uint32_t i = 0; i < 4; i++)
+		regs[i] = leaf << 4 | i;
+}
+
+static void test_name(void **)
+{
+	struct kvm_cpuid2 *cpuid = host_table(INTEL);
+
+	cpu_state_name_cpu(cpuid, host_name);
+	for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; leaf++) {
+		const struct kvm_cpuid_entry2 *entry = find(cpuid, leaf, 0);
+
+		assert_int_equal(entry->eax, leaf << 4);
+		assert_int_equal(entry->ebx, leaf << 4 | 1);
+		assert_int_equal(entry->ecx, leaf << 4 | 2);
+		assert_int_equal(entry->edx, leaf << 4 | 3);
+	}
+	assert_int_equal(find(cpuid, 0x80000001, 0)->eax, UINT32_MAX);
+	assert_int_equal(find(cpuid, 0x80000005, 0)->eax, UINT32_MAX);
+	free(cpuid);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -203,6 +268,8 @@ int main(void)
 		cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_caches),
 		cmocka_unit_test(test_amd),
+		cmocka_unit_test(test_extras),
+		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_intel_keeps_the_leaves_of_amd),
 	};
 

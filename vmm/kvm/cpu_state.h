@@ -18,6 +18,14 @@ int cpu_state_set_cpuid(
 void cpu_state_patch_cpuid(
 	struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus, bool has_tsc_deadline);
 
+/* Leave out of what KVM offers what a guest gets only if it is asked for, and WAITPKG, by which a
+ * guest would choose how deeply the host's processor sleeps.
+ */
+void cpu_state_limit_cpuid(struct kvm_cpuid2 *cpuid, const struct kvm_extras *extras);
+
+/* Give the processor the host's name, which KVM leaves empty: `host` executes CPUID. */
+void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, void (*host)(uint32_t leaf, uint32_t regs[4]));
+
 /* What firmware would have set: memory write-back by default, fast string operations on. */
 int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag);
 

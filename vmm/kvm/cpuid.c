@@ -12,12 +12,25 @@
 #define BIT(n) (1u << (n))
 
 /* Leaf 1 */
+#define ECX1_VMX          BIT(5)
+#define ECX1_PDCM         BIT(15)
 #define ECX1_X2APIC       BIT(21)
 #define ECX1_TSC_DEADLINE BIT(24)
 #define ECX1_HYPERVISOR   BIT(31)
 #define EDX1_HTT          BIT(28)
+/* Leaf 7 */
+#define ECX7_WAITPKG           BIT(5)
+#define EAX71_ARCH_PERFMON_EXT BIT(8)
 /* Leaf 0x80000001 */
-#define ECX81_CMP_LEGACY BIT(1)
+#define ECX81_CMP_LEGACY  BIT(1)
+#define ECX81_SVM         BIT(2)
+#define ECX81_PERFCTR_ALL (BIT(23) | BIT(24) | BIT(28)) /* core, northbridge, last level cache */
+/* Leaves of their own */
+#define LEAF_PERFMON     0xa
+#define LEAF_PERFMON_EXT 0x23
+#define LEAF_SVM         0x8000000a
+#define LEAF_AMD_PERFMON 0x80000022
+#define LEAF_NAME        0x80000002 /* and the next two */
 
 static uint32_t with_field(uint32_t reg, unsigned int high, unsigned int low, uint32_t value)
 {
@@ -149,6 +162,67 @@ void cpu_state_patch_cpuid(
 				patch_amd_extended(entry, id, n_vcpus);
 			break;
 		}
+	}
+}
+
+static void clear_registers(struct kvm_cpuid_entry2 *entry)
+{
+	entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
+}
+
+static void hide_nested(struct kvm_cpuid_entry2 *entry)
+{
+	switch (entry->function) {
+	case 1: entry->ecx &= ~ECX1_VMX; break;
+	case 0x80000001: entry->ecx &= ~ECX81_SVM; break;
+	case LEAF_SVM: clear_registers(entry); break;
+	default: break;
+	}
+}
+
+static void hide_pmu(struct kvm_cpuid_entry2 *entry)
+{
+	switch (entry->function) {
+	case 1: entry->ecx &= ~ECX1_PDCM; break;
+	case 7:
+		if (entry->index == 1)
+			entry->eax &= ~EAX71_ARCH_PERFMON_EXT;
+		break;
+	case 0x80000001: entry->ecx &= ~ECX81_PERFCTR_ALL; break;
+	case LEAF_PERFMON:
+	case LEAF_PERFMON_EXT:
+	case LEAF_AMD_PERFMON: clear_registers(entry); break;
+	default: break;
+	}
+}
+
+void cpu_state_limit_cpuid(struct kvm_cpuid2 *cpuid, const struct kvm_extras *extras)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+		if (entry->function == 7 && entry->index == 0)
+			entry->ecx &= ~ECX7_WAITPKG;
+		if (!extras->nested)
+			hide_nested(entry);
+		if (!extras->pmu)
+			hide_pmu(entry);
+	}
+}
+
+void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, void (*host)(uint32_t leaf, uint32_t regs[4]))
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+		uint32_t regs[4];
+
+		if (entry->function < LEAF_NAME || entry->function > LEAF_NAME + 2)
+			continue;
+		host(entry->function, regs);
+		entry->eax = regs[0];
+		entry->ebx = regs[1];
+		entry->ecx = regs[2];
+		entry->edx = regs[3];
 	}
 }
 

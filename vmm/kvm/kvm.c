@@ -3,9 +3,11 @@
 
 #include "kvm/kvm.h"
 
+#include "kvm/cpu_state.h"
 #include "util/bits.h"
 #include "util/log.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -94,7 +96,7 @@ static int kvm_check_caps(const struct kvm *kvm, struct diag *diag)
 	return 0;
 }
 
-int kvm_init(struct kvm *kvm, struct diag *diag)
+int kvm_init(struct kvm *kvm, const struct kvm_extras *extras, struct diag *diag)
 {
 	int ret;
 
@@ -112,6 +114,7 @@ int kvm_init(struct kvm *kvm, struct diag *diag)
 	kvm->run_size = (size_t)ret;
 	kvm->has_tsc_deadline = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	kvm->supported = NULL;
+	kvm->extras = *extras;
 	return 0;
 
 err_fd:
@@ -126,6 +129,11 @@ void kvm_fini(struct kvm *kvm)
 	close(kvm->fd);
 }
 
+static void host_cpuid(uint32_t leaf, uint32_t regs[4])
+{
+	__cpuid(leaf, regs[0], regs[1], regs[2], regs[3]);
+}
+
 int kvm_query_cpuid(struct kvm *kvm, struct diag *diag)
 {
 	kvm->supported = malloc(
@@ -133,10 +141,12 @@ int kvm_query_cpuid(struct kvm *kvm, struct diag *diag)
 	if (!kvm->supported)
 		return diag_fail(diag, ENOMEM, "out of memory");
 	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
-	if (!ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
-		return 0;
-	return diag_fail(
-		diag, errno, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE, strerror(errno));
+	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
+		return diag_fail(diag, errno, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE,
+			strerror(errno));
+	cpu_state_limit_cpuid(kvm->supported, &kvm->extras);
+	cpu_state_name_cpu(kvm->supported, host_cpuid);
+	return 0;
 }
 
 /* Bits of a guest-physical address: CPUID 0x80000008, EAX 7:0 (Intel SDM vol. 2; AMD APM vol. 3).
@@ -185,6 +195,19 @@ static int kvm_vm_add_memory(
 	return 0;
 }
 
+/* CPUID alone would leave the counters that AMD's processors have without telling.  A KVM that has
+ * no counters refuses, and older ones than Linux 5.18 do not know of it.
+ */
+static void kvm_vm_disable_pmu(const struct kvm_vm *vm)
+{
+	struct kvm_enable_cap pmu = {
+		.cap = KVM_CAP_PMU_CAPABILITY,
+		.args = { KVM_PMU_CAP_DISABLE },
+	};
+
+	ioctl(vm->fd, KVM_ENABLE_CAP, &pmu);
+}
+
 static int kvm_vm_create_irqchip(
 	const struct kvm_vm *vm, unsigned int n_gsis, uint64_t reserved, struct diag *diag)
 {
@@ -214,6 +237,8 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem
 		ret = kvm_vm_create_irqchip(vm, n_gsis, reserved, diag);
 	if (ret)
 		kvm_vm_fini(vm);
+	else if (!kvm->extras.pmu)
+		kvm_vm_disable_pmu(vm);
 	return ret;
 }
 

@@ -17,12 +17,19 @@ struct kvm_cpuid2;
 
 #define KVM_CPUID_MAX_ENTRIES 256 /* more than a host has */
 
+/* What a guest may use beyond the usual, if the host's KVM offers it. */
+struct kvm_extras {
+	bool nested; /* virtualisation of its own: VMX or SVM */
+	bool pmu;    /* the processor's performance counters */
+};
+
 /* The open /dev/kvm and what it offers. */
 struct kvm {
 	int fd;
 	size_t run_size;              /* bytes of a vCPU's shared mapping */
-	struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID; owned; NULL before it was asked */
+	struct kvm_cpuid2 *supported; /* what a guest is offered; owned; NULL before it was asked */
 	bool has_tsc_deadline;
+	struct kvm_extras extras;
 };
 
 /* A capability that `run` needs, and whether the host has it. */
@@ -44,7 +51,7 @@ bool kvm_cap_query(int fd, size_t i, struct kvm_cap_status *status);
 int kvm_max_vcpus(int fd);
 
 /* Open /dev/kvm, check version and capabilities.  -errno and diag. */
-int kvm_init(struct kvm *kvm, struct diag *diag);
+int kvm_init(struct kvm *kvm, const struct kvm_extras *extras, struct diag *diag);
 void kvm_fini(struct kvm *kvm);
 
 /* Find out what CPUID can say here: what vcpu_set_up() and kvm_check_memory() go by.  To ask KVM

@@ -40,6 +40,8 @@ static const struct vcpu_entry probe_entry = {
 	.gdt = probe_gdt, /* in the processor alone: the code loads no segment */
 };
 
+static const struct kvm_extras no_extras;
+
 static int probe_round(struct vcpu *vcpu, uint32_t turns, uint64_t *ns, struct diag *diag)
 {
 	struct kvm_regs regs = { .rip = PROBE_ENTRY, .rcx = turns, .rflags = 2 };
@@ -100,7 +102,7 @@ int kvm_probe(struct kvm_probe *probe, struct diag *diag)
 	if (ret)
 		return diag_fail(diag, -ret, "out of memory");
 	guest_mem_write(&mem, PROBE_ENTRY, probe_code, sizeof(probe_code));
-	ret = kvm_init(&kvm, diag);
+	ret = kvm_init(&kvm, &no_extras, diag);
 	if (ret)
 		goto out_mem;
 	ret = kvm_query_cpuid(&kvm, diag);

@@ -33,8 +33,10 @@ static int reserve_memory(struct vm *vm, struct diag *diag)
 
 static int open_kvm(struct vm *vm, struct diag *diag)
 {
+	const struct cpu_config *cpu = &vm->config->cpu;
+	const struct kvm_extras extras = { .nested = cpu->nested, .pmu = cpu->pmu };
 	unsigned int n = vm->config->cpus;
-	int ret = kvm_init(&vm->kvm, diag), max;
+	int ret = kvm_init(&vm->kvm, &extras, diag), max;
 
 	if (ret)
 		return ret;
