@@ -3,6 +3,7 @@
 
 #include "cmd.h"
 #include "config/config.h"
+#include "image/foreign.h"
 #include "image/image.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -82,6 +83,16 @@ static void run_say_kernel(const struct run *run)
 			: ", booted through pvh-shim as it has no PVH entry");
 }
 
+/* Other kernels may be given kernels: Xen is. */
+static void run_check_initrd(const struct run *run)
+{
+	const char *name = foreign_kernel_name(run->spec.initrd_fd);
+
+	if (name && (run->spec.kernel || image_is_linux(&run->image)))
+		log_warn("%s: it is %s and no initrd: are kernel and initrd swapped?",
+			run->config.initrd, name);
+}
+
 static int run_open_files(struct run *run)
 {
 	const struct config *config = &run->config;
@@ -111,6 +122,7 @@ static int run_open_files(struct run *run)
 		return -1;
 	}
 	run->spec.initrd_size = (uint64_t)st.st_size;
+	run_check_initrd(run);
 	return 0;
 }
 

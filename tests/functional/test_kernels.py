@@ -161,6 +161,18 @@ def test_shim_needs_room(home):
     assert dry_run(path, "-m", "48M").returncode == 0
 
 
+def test_kernel_for_initrd(home):
+    """Linux can do nothing with it; Xen could."""
+    linux, other, initrd = make(home, "bzimage-xz"), make(home, "elf64-entry-8"), make(home, "bare-gzip-initrd")
+    for kernel, given, name in (linux, other, "an ELF"), (linux, linux, "a bzImage"):
+        done = dry_run(kernel, "-i", given)
+        assert (done.returncode, done.stderr.decode()) == (
+            0, f"pronto: warn: {given}: it is {name} and no initrd: are kernel and initrd swapped?\n")
+    for kernel, given in (linux, initrd), (other, other), (other, linux):
+        done = dry_run(kernel, "-i", given)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_no_regular_file(home):
     path = home / "kernel"
     assert str(path) in refused(path, "No such file")

@@ -3,9 +3,11 @@
 
 #include "image/foreign.h"
 
+#include "image/bzimage.h"
 #include "util/bits.h"
 #include "util/file.h"
 
+#include <elf.h>
 #include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -45,6 +47,16 @@ int foreign_refuse(const uint8_t *head, size_t n, struct diag *diag)
 		return diag_fail(diag, ENOEXEC, "it is no kernel: it looks like %s", name);
 	return diag_fail(diag, ENOEXEC,
 		"it is no kernel: neither an ELF, nor a bzImage, nor one of them compressed (or it is truncated)");
+}
+
+const char *foreign_kernel_name(int fd)
+{
+	uint8_t head[1024];
+	int64_t n = file_read_some(fd, head, sizeof(head), 0);
+
+	if (n >= SELFMAG && !memcmp(head, ELFMAG, SELFMAG))
+		return "an ELF";
+	return n > 0 && bzimage_detect(head, (size_t)n) ? "a bzImage" : NULL;
 }
 
 /* Multiboot Specification 0.6.96, 3.1.1, and 2.0, 3.1: a header near the start of the file, whose
