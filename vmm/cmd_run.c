@@ -199,12 +199,6 @@ static enum exit_code run_dry(struct run *run)
 	return EXIT_SUCCESS;
 }
 
-static enum exit_code run_guest(struct run *run)
-{
-	control_catch_signals();
-	return vm_run(&run->vm);
-}
-
 int cmd_run(int argc, char **argv)
 {
 	struct run *run = calloc(1, sizeof(*run));
@@ -225,13 +219,15 @@ int cmd_run(int argc, char **argv)
 		goto out;
 	}
 	log_set_level(run->config.log_level);
+	if (!run->config.dry_run)
+		control_catch_signals();
 	if (run_open_timeline(run) || run_open_files(run)) {
 		ret = EXIT_OPERATOR;
 		goto out;
 	}
 	timeline_record(run_timeline(run), TIMELINE_OPENED);
 	vm_init(&run->vm, &run->config, &run->spec, run_timeline(run));
-	ret = run->config.dry_run ? (int)run_dry(run) : (int)run_guest(run);
+	ret = run->config.dry_run ? (int)run_dry(run) : (int)vm_run(&run->vm);
 	run_close_files(run);
 	if (run_close_timeline(run) && !ret)
 		ret = EXIT_HOST_ERROR;
