@@ -36,6 +36,7 @@ static void check(const struct config *config, int ret, const struct diag *diag)
 	BUG_ON(config->grace_s > CONFIG_MAX_GRACE_S);
 	BUG_ON((config->console == CONSOLE_FILE) != !!config->console_path);
 	BUG_ON((config->timeline == TIMELINE_TO_FILE) != !!config->timeline_path);
+	BUG_ON(config->escape_key < -1 || config->escape_key > 0x1f);
 	BUG_ON(config->log_level > LOG_LEVEL_DEBUG);
 	BUG_ON(ret != 0 && ret != 1 && ret != -EINVAL && ret != -ENOMEM);
 	BUG_ON(ret < 0 && !diag->text[0]);

@@ -1,105 +1,26 @@
 # SPDX-License-Identifier: MIT
 """pronto on a terminal: raw while the guest has it, and as it was on every way out."""
 
-import fcntl
 import os
-import pathlib
-import pty
 import signal
-import termios
-import threading
+import subprocess
 import time
 
 import pytest
 
+from terminal import Script
 import vm
 
 pytestmark = pytest.mark.kvm
-
-LFLAG = 3
-
-
-class Terminal:
-    """A shell that owns a pseudo-terminal and starts one command on it.
-
-    The shell outlives the command: when a terminal's owner ends, the terminal is hung up, and nobody
-    could look at its settings.
-    """
-
-    def __init__(self, box, script, *argv):
-        self.master, self.slave = pty.openpty()
-        self.out = b""
-        self.before = termios.tcgetattr(self.slave)
-        self.status_read, status = os.pipe()
-        shell = script + '\necho $? >&3; exec 3>&-; read x <&4'
-        hold, self.release = os.pipe()
-
-        def prepare():
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            os.dup2(status, 103)
-            os.dup2(hold, 104)
-            os.dup2(103, 3)
-            os.dup2(104, 4)
-            os.closerange(5, 200)
-
-        self.shell = vm.Vm(box, ["sh", "-c", shell, "sh", *argv], stdin=self.slave, stdout=self.slave,
-                           stderr=self.slave, preexec_fn=prepare, close_fds=False)
-        os.close(status)
-        os.close(hold)
-        self.reader = threading.Thread(target=self.collect, daemon=True)
-        self.reader.start()
-
-    def collect(self):
-        try:
-            while data := os.read(self.master, 65536):
-                self.out += data
-        except OSError:
-            pass
-
-    def expect(self, text, timeout=vm.TIMEOUT):
-        vm.wait_until(lambda: text.encode() in self.out, timeout, f"{text!r} (so far: {self.out!r})")
-
-    def type(self, data):
-        os.write(self.master, data)
-
-    def settings(self):
-        return termios.tcgetattr(self.slave)
-
-    def is_raw(self):
-        return not self.settings()[LFLAG] & (termios.ICANON | termios.ECHO | termios.ISIG)
-
-    @property
-    def pronto(self):
-        """The process id of the command."""
-        children = f"/proc/{self.shell.pid}/task/{self.shell.pid}/children"
-        vm.wait_until(lambda: pathlib.Path(children).read_text(encoding="ascii").split(), what="the command")
-        return int(pathlib.Path(children).read_text(encoding="ascii").split()[0])
-
-    def wait(self, timeout=vm.TIMEOUT):
-        """The command's exit status, as the shell has it."""
-        os.set_blocking(self.status_read, False)
-        said = b""
-        end = time.monotonic() + timeout
-        while not said.endswith(b"\n"):
-            assert time.monotonic() < end, f"still runs: {self.out!r}"
-            try:
-                said += os.read(self.status_read, 16)
-            except BlockingIOError:
-                time.sleep(0.005)
-        return int(said)
-
-    def close(self):
-        self.shell.kill()
-        for fd in (self.master, self.slave, self.status_read, self.release):
-            os.close(fd)
 
 
 @pytest.fixture
 def terminal(box):
     opened = []
 
-    def open_terminal(kernel, *options, script='"$@"'):
-        opened.append(Terminal(box, script, vm.PRONTO, "run", *options, vm.guest(kernel)))
+    def open_terminal(kernel, *options, script='"$@"', words=(), **kwargs):
+        opened.append(Script(box, script, vm.PRONTO, "run", *options, vm.guest(kernel),
+                             *(["--", *words] if words else []), **kwargs))
         return opened[-1]
     yield open_terminal
     for one in opened:
@@ -147,11 +68,75 @@ def test_escape_key_twice_is_itself(terminal):
 def test_quit_while_the_guest_takes_nothing(terminal):
     one = terminal("halt")
     one.expect("ready")
-    for _ in range(40):
-        one.type(b"k" * 32)  # much more than is kept for the guest
-    one.type(b"\x01x")
+    one.type(b"k" * 10000 + b"\x01x")
     assert one.wait() == vm.KILLED
     assert_restored(one)
+
+
+@pytest.mark.parametrize("n", [3000, 20000])
+def test_paste_arrives_whole(terminal, n):
+    """More than the kernel keeps of a terminal's keys, to a guest that is slower than whoever pastes."""
+    one = terminal("echo")
+    one.expect("ready")
+    pasted = bytes(ord("a") + i % 16 for i in range(n))
+    one.type(pasted + b"q")
+    assert one.wait(120) == vm.POWEROFF
+    one.expect(f"bytes {n + 1}\n")
+    assert one.out.decode() == "ready\n" + "".join(f"byte {hex(key)}\n" for key in pasted + b"q") + f"bytes {n + 1}\n"
+
+
+@pytest.mark.parametrize("option, quit_keys, guests", [
+    ("^B", b"\x02x", b"\x01x\x02\x02"), ("^]", b"\x1dX", b"\x01x\x1db"), ("none", b"q", b"\x01x\x01\x01\x1dx")])
+def test_another_escape_key(terminal, option, quit_keys, guests):
+    one = terminal("echo", "--escape-key", option)
+    one.expect("ready")
+    one.type(guests)
+    reach = guests.replace(b"\x02\x02", b"\x02")
+    for key in reach:
+        one.expect(f"byte {hex(key)}\n")
+    one.type(quit_keys)
+    assert one.wait() == (vm.POWEROFF if option == "none" else vm.KILLED)
+    assert one.out.decode().startswith("ready\n" + "".join(f"byte {hex(key)}\n" for key in reach))
+    assert_restored(one)
+
+
+# ---- what the guest leaves ----
+
+ANSWERS = {b"\x1b[6n": b"\x1b[5;7R", b"\x1b[5n": b"\x1b[0n", b"\x1b[c": b"\x1b[?62;22c"}
+
+
+@pytest.mark.parametrize("questions", ["\x1b[6n", "\x1b[5n", "\x1b[c\x1b[6n\x1b[5n"])
+def test_no_answer_is_left_for_the_shell(terminal, questions):
+    one = terminal("say", words=["hello " + questions], answers=ANSWERS)
+    assert one.wait() == vm.POWEROFF
+    assert one.unread() == b""
+    assert one.out.decode() == f"hello {questions}\x1b[5n"  # a question of our own, after which all are answered
+    assert_restored(one)
+
+
+def test_terminal_that_answers_nothing(terminal):
+    one = terminal("say", words=["hello \x1b[6n"])
+    assert one.wait() == vm.POWEROFF
+    assert_restored(one)
+
+
+def test_nothing_is_asked_where_the_guest_asked_nothing(terminal):
+    one = terminal("say", words=["hello"])
+    assert one.wait() == vm.POWEROFF
+    assert one.out == b"hello"
+
+
+def test_modes_are_reset(terminal):
+    said = "\x1b[?1000;1006h\x1b[?2004h\x1b[?25l\x1b[?1h\x1b[?1l\x1b[?1049h"
+    one = terminal("say", words=[said])
+    assert one.wait() == vm.POWEROFF
+    assert one.out.decode() == said + "\x1b[?25h\x1b[?1000l\x1b[?1006l\x1b[?1049l\x1b[?2004l"
+
+
+def test_file_gets_what_the_guest_says_alone(terminal, tmp_path):
+    one = terminal("say", script=f'"$@" >{tmp_path / "out"}', words=["\x1b[?2004h\x1b[6n"])
+    assert one.wait() == vm.POWEROFF
+    assert ((tmp_path / "out").read_bytes(), one.out) == (b"\x1b[?2004h\x1b[6n", b"")
 
 
 @pytest.mark.parametrize("kernel, status", [
@@ -260,5 +245,5 @@ def test_hang_up(terminal):
     one = terminal("button")
     one.expect("ready")
     pronto = one.pronto
-    os.kill(one.shell.pid, signal.SIGKILL)
+    os.kill(one.leader.pid, signal.SIGKILL)
     vm.wait_until(lambda: not vm.has_status(pronto, "RSD"), what="the end")

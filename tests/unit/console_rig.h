@@ -19,7 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MS 1000000ull
+#define MS     1000000ull
+#define CTRL_A 0x01
 
 struct rig {
 	struct loop loop;
@@ -32,7 +33,7 @@ struct rig {
 
 	/* The guest's side. */
 	size_t room, n_input;
-	uint8_t input[4096];
+	uint8_t input[3 * INPUT_AHEAD];
 	unsigned int n_room, n_escapes;
 };
 
@@ -61,7 +62,7 @@ static inline void escape(void *ctx)
 	((struct rig *)ctx)->n_escapes++;
 }
 
-static const struct console_ops ops = { input_room, input, output_room, escape };
+static const struct console_ops ops = { { input_room, input, escape }, output_room };
 
 static inline int set_up(void **state)
 {
@@ -89,7 +90,7 @@ static inline void give_back(struct rig *rig)
 static inline void close_console_in_a_hurry(struct rig *rig, int hurry_fd)
 {
 	if (rig->console && rig->attached)
-		console_detach(rig->console);
+		console_detach(rig->console, hurry_fd);
 	if (rig->console)
 		console_destroy(rig->console, hurry_fd);
 	rig->console = NULL;
@@ -137,7 +138,7 @@ static inline void open_stdio(struct rig *rig, int in)
 	close(from_us[1]);
 	rig->writer = to_us[1];
 	rig->reader = from_us[0];
-	rig->console = console_open_stdio(&rig->diag);
+	rig->console = console_open_stdio(CTRL_A, &rig->diag);
 }
 
 static inline void stop(void *ctx, uint32_t events)

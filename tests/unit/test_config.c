@@ -45,6 +45,39 @@ static void expect_refusal(const char *line, const char *message)
 	config_fini(&config);
 }
 
+static void test_escape_key(void **state)
+{
+	static const struct {
+		const char *text;
+		int key;
+	} keys[] = { { "^A", 1 }, { "^b", 2 }, { "^@", 0 }, { "^]", 0x1d }, { "^_", 0x1f },
+		{ "none", -1 } };
+	static const char *const others[] = { "", "A", "^", "^AA", "^1", "^?", "^`", "^\302\201",
+		"None" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		char line[32];
+		struct config config;
+		struct diag diag;
+
+		snprintf(line, sizeof(line), "--escape-key=%s k", keys[i].text);
+		assert_int_equal(parse(&config, line, &diag), 0);
+		assert_int_equal(config.escape_key, keys[i].key);
+		config_fini(&config);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		char line[32];
+		struct config config;
+		struct diag diag;
+
+		snprintf(line, sizeof(line), "--escape-key=%s k", others[i]);
+		assert_int_equal(parse(&config, line, &diag), -EINVAL);
+		config_fini(&config);
+	}
+	expect_refusal("--escape-key=x k",
+		"option --escape-key: 'x' is not a control key; give ^A or the like, or none");
+}
+
 static void test_defaults(void **state)
 {
 	struct config config;
@@ -58,6 +91,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.cpus, 1);
 	assert_int_equal(config.console, CONSOLE_STDIO);
 	assert_null(config.console_path);
+	assert_int_equal(config.escape_key, 1);
 	assert_int_equal(config.on_reboot, ON_REBOOT_EXIT);
 	assert_int_equal(config.grace_s, 10);
 	assert_int_equal(config.shim, SHIM_AUTO);
@@ -472,6 +506,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_escape_key),
 		cmocka_unit_test(test_every_option),
 		cmocka_unit_test(test_timeline),
 		cmocka_unit_test(test_object),

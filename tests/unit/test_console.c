@@ -140,7 +140,7 @@ static void test_socket_does_not_block(void **state)
 	close(ends[1]);
 	close(rig->reader);
 	rig->reader = ends[0];
-	rig->console = console_open_stdio(&rig->diag);
+	rig->console = console_open_stdio(CTRL_A, &rig->diag);
 	assert_int_equal(rig->console->out.stream.fd, STDOUT_FILENO);
 	check_no_waiting(rig, STREAM_SOCKET);
 }
@@ -169,7 +169,7 @@ static void test_terminal_end_is_not_opened_anew(void **state)
 
 	assert_true(master >= 0);
 	dup2(master, STDOUT_FILENO);
-	rig->console = console_open_stdio(&rig->diag);
+	rig->console = console_open_stdio(CTRL_A, &rig->diag);
 	assert_int_equal(rig->console->out.stream.kind, STREAM_SHARED);
 	assert_int_equal(rig->console->out.stream.fd, STDOUT_FILENO);
 	close(master);

@@ -4,8 +4,11 @@
 #include "console_rig.h"
 
 #include "host/terminal.h"
+#include "util/bits.h"
 
+#include <errno.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 
 static void test_pipe_is_read_as_the_guest_takes_it(void **state)
@@ -31,8 +34,8 @@ static void test_pipe_is_read_as_the_guest_takes_it(void **state)
 	close(rig->writer);
 	rig->writer = -1;
 	turn(rig, 20);
-	assert_true(rig->console->in_ended);
-	assert_false(rig->console->in_watched); /* or the loop would turn for ever */
+	assert_int_equal(rig->console->in.state, INPUT_ENDED);
+	assert_false(rig->console->in.is_watched); /* or the loop would turn for ever */
 	want_input(rig, 100);
 	turn(rig, 20);
 	assert_int_equal(rig->n_input, 10);
@@ -67,7 +70,7 @@ static void test_regular_file_is_read_as_the_guest_takes_it(void **state)
 	assert_int_equal(rig->n_input, 1000);
 	for (size_t i = 0; i < 1000; i++)
 		assert_int_equal(rig->input[i], pattern(i));
-	assert_true(rig->console->in_ended);
+	assert_int_equal(rig->console->in.state, INPUT_ENDED);
 }
 
 static void test_no_standard_input(void **state)
@@ -80,11 +83,11 @@ static void test_no_standard_input(void **state)
 	attach(rig);
 	want_input(rig, 16);
 	turn(rig, 20);
-	assert_true(rig->console->in_ended);
+	assert_int_equal(rig->console->in.state, INPUT_ENDED);
 	close_console(rig);
 
 	close(STDIN_FILENO);
-	rig->console = console_open_stdio(&rig->diag);
+	rig->console = console_open_stdio(CTRL_A, &rig->diag);
 	attach(rig);
 	want_input(rig, 16);
 	turn(rig, 20);
@@ -108,17 +111,66 @@ static void test_attach_again(void **state)
 		turn(rig, 20);
 		assert_int_equal(rig->n_input, 2 * life + 2);
 		assert_int_equal(read(rig->reader, data, sizeof(data)), 1);
-		console_detach(rig->console);
+		console_detach(rig->console, -1);
 		rig->attached = false;
 	}
 }
 
+/* Two that read one pipe: what the other has taken is not waited for. */
+static void test_shared_pipe(void **state)
+{
+	static const enum stream_kind kinds[] = { STREAM_NON_BLOCKING, STREAM_SHARED };
+	struct rig *rig = *state;
+	char byte;
+
+	open_stdio(rig, -1);
+	attach(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct stream stream = rig->console->in.stream;
+		uint8_t data[8];
+
+		if (kinds[i] == STREAM_SHARED)
+			stream = (struct stream){ STDIN_FILENO, STREAM_SHARED, false };
+		assert_int_equal(stream.kind, kinds[i]);
+		assert_int_equal(write(rig->writer, "x", 1), 1);
+		assert_int_equal(read(STDIN_FILENO, &byte, 1), 1);
+		assert_int_equal(stream_read(&stream, data, sizeof(data)), -EAGAIN);
+		assert_int_equal(write(rig->writer, "ab", 2), 2);
+		assert_true(stream_read(&stream, data, sizeof(data)) >= 1);
+		assert_int_equal(data[0], 'a');
+		while (stream_read(&stream, data, sizeof(data)) > 0)
+			;
+	}
+	assert_false(fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK);
+}
+
+static void test_socket(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t data[8];
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	open_stdio(rig, ends[0]);
+	close(ends[0]);
+	assert_int_equal(rig->console->in.stream.kind, STREAM_SOCKET);
+	assert_int_equal(stream_read(&rig->console->in.stream, data, sizeof(data)), -EAGAIN);
+	attach(rig);
+	assert_int_equal(write(ends[1], "in", 2), 2);
+	want_input(rig, 16);
+	turn(rig, 20);
+	assert_int_equal(rig->n_input, 2);
+	close(ends[1]);
+	turn(rig, 20);
+	assert_int_equal(rig->console->in.state, INPUT_ENDED);
+}
+
 /* ---- terminals ---- */
 
-/* Standard input is a terminal that the console takes for its own; returns the far end. */
+/* Standard input is a terminal, not our controlling one; returns the far end. */
 static int open_terminal(struct rig *rig)
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK), slave;
 	char name[64];
 
 	assert_int_equal(grantpt(master) | unlockpt(master), 0);
@@ -127,11 +179,7 @@ static int open_terminal(struct rig *rig)
 	assert_true(slave >= 0);
 	open_stdio(rig, slave);
 	close(slave);
-	/* Not our controlling terminal: left alone until told otherwise. */
-	assert_false(rig->console->is_terminal);
-	assert_true(rig->console->in_ended);
-	rig->console->is_terminal = true;
-	rig->console->in_ended = false;
+	assert_true(rig->console->in.is_terminal);
 	close(rig->writer);
 	rig->writer = master;
 	return master;
@@ -151,7 +199,7 @@ static void test_escape_key(void **state)
 	assert_memory_equal(rig->input, "a\001b\001c\003", 6);
 	/* Though the guest takes nothing, and however long it has not. */
 	rig->room = 0;
-	for (int i = 0; i < 2 * CONSOLE_TYPE_AHEAD; i++)
+	for (int i = 0; i < 2000; i++)
 		assert_int_equal(write(keys, "k", 1), 1);
 	assert_int_equal(write(keys, "\001", 1), 1);
 	turn(rig, 20);
@@ -159,10 +207,103 @@ static void test_escape_key(void **state)
 	assert_int_equal(write(keys, "x", 1), 1);
 	turn(rig, 20);
 	assert_int_equal(rig->n_escapes, 1);
-	/* What was typed ahead is kept up to a limit. */
 	want_input(rig, 4000);
 	turn(rig, 20);
-	assert_int_equal(rig->n_input, 6 + CONSOLE_TYPE_AHEAD);
+	assert_int_equal(rig->n_input, 6 + 2000);
+}
+
+static void test_other_escape_keys(void **state)
+{
+	struct rig *rig = *state;
+	int keys = open_terminal(rig);
+
+	rig->console->in.escape_key = 0x1d;
+	attach(rig);
+	rig->room = 100;
+	assert_int_equal(write(keys, "\001x\035\035\035x", 6), 6);
+	turn(rig, 20);
+	assert_int_equal(rig->n_escapes, 1);
+	assert_int_equal(rig->n_input, 3);
+	assert_memory_equal(rig->input, "\001x\035", 3);
+	rig->console->in.escape_key = INPUT_NO_KEY;
+	assert_int_equal(write(keys, "\001x\035x\377x", 6), 6);
+	turn(rig, 20);
+	assert_int_equal(rig->n_escapes, 1);
+	assert_int_equal(rig->n_input, 9);
+}
+
+/* Paste as much as is taken without waiting. */
+static size_t paste(int keys, size_t from)
+{
+	uint8_t byte = pattern(from) | 0x80; /* no escape key */
+	size_t n = from;
+
+	for (; write(keys, &byte, 1) == 1; byte = pattern(n) | 0x80)
+		n++;
+	return n - from;
+}
+
+/* What the guest has no time for waits, here and in the terminal; nothing is lost, though it is
+ * more than both hold.
+ */
+static void test_paste_arrives_whole(void **state)
+{
+	struct rig *rig = *state;
+	int keys = open_terminal(rig);
+	size_t n = 0, before;
+
+	attach(rig);
+	for (before = 1; before != n; turn(rig, 20)) {
+		before = n;
+		n += paste(keys, n);
+	}
+	assert_true(n > INPUT_AHEAD && n < 2 * INPUT_AHEAD);
+	while (rig->n_input < 150000) {
+		want_input(rig, 1000);
+		turn(rig, 1);
+		n += paste(keys, n);
+	}
+	for (size_t i = 0; i < rig->n_input; i++)
+		assert_int_equal(rig->input[i], pattern(i) | 0x80);
+	assert_int_equal(rig->console->in.n_dropped, 0);
+}
+
+/* Behind more than all of them hold there is the escape key, and the guest is dead. */
+static void test_escape_key_behind_a_paste(void **state)
+{
+	struct rig *rig = *state;
+	int keys = open_terminal(rig);
+	size_t n = 0, before;
+
+	rig->console->in.stall_ms = 300;
+	attach(rig);
+	for (before = 1; before != n; turn(rig, 5)) {
+		before = n;
+		n += paste(keys, n);
+	}
+	assert_int_equal(rig->console->in.n_dropped, 0);
+	while (!rig->n_escapes) {
+		if (!rig->console->in.is_dropping)
+			paste(keys, 0);
+		else
+			(void)!write(keys, "\001x", 2);
+		turn(rig, 20);
+	}
+	assert_true(rig->console->in.n_dropped > 0);
+	/* It lives after all: what it is typed from now on arrives. */
+	while (rig->console->in.count) {
+		rig->n_input = 0;
+		want_input(rig, 4000);
+		turn(rig, 5);
+	}
+	assert_false(rig->console->in.is_dropping);
+	n = rig->console->in.n_dropped;
+	assert_int_equal(write(keys, "k", 1), 1);
+	rig->n_input = 0;
+	want_input(rig, 4000);
+	turn(rig, 20);
+	assert_int_equal(rig->input[0], 'k');
+	assert_int_equal(rig->console->in.n_dropped, n);
 }
 
 static void test_terminal_goes_raw_and_back(void **state)
@@ -176,29 +317,46 @@ static void test_terminal_goes_raw_and_back(void **state)
 		attach(rig);
 		assert_int_equal(tcgetattr(STDIN_FILENO, &during), 0);
 		assert_false(during.c_lflag & (ICANON | ECHO | ISIG));
-		console_detach(rig->console);
+		console_detach(rig->console, -1);
 		rig->attached = false;
 		assert_int_equal(tcgetattr(STDIN_FILENO, &after), 0);
 		assert_memory_equal(&before, &after, sizeof(after));
 	}
 	terminal_restore(); /* twice is fine */
-	assert_false(terminal_is_ours(STDIN_FILENO));
 }
 
-static void test_typed_byte(void **state)
+/* Of whoever has our end: what comes from the far end of a terminal is a pipe's. */
+static void test_far_end_of_a_terminal(void **state)
 {
 	struct rig *rig = *state;
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 
+	assert_int_equal(grantpt(master) | unlockpt(master), 0);
+	open_stdio(rig, master);
+	close(master);
+	assert_false(rig->console->in.is_terminal);
+	assert_int_equal(rig->console->in.stream.kind, STREAM_SHARED);
+}
+
+/* SIGINT is a key of the guest's where keys are, else whoever asks has to see to it. */
+static void test_interrupt(void **state)
+{
+	struct rig *rig = *state;
+	bool is_key;
+
+	open_terminal(rig);
+	attach(rig);
+	rig->room = 16;
+	pthread_mutex_lock(&rig->lock);
+	is_key = console_interrupt(rig->console);
+	pthread_mutex_unlock(&rig->lock);
+	assert_true(is_key);
+	assert_int_equal(rig->n_input, 1);
+	assert_int_equal(rig->input[0], 3);
+	close_console(rig);
 	open_stdio(rig, -1);
 	attach(rig);
-	pthread_mutex_lock(&rig->lock);
-	for (int i = 0; i < 2 * CONSOLE_TYPE_AHEAD; i++)
-		console_type(rig->console, 3);
-	pthread_mutex_unlock(&rig->lock);
-	want_input(rig, 4000);
-	turn(rig, 20);
-	assert_int_equal(rig->n_input, CONSOLE_TYPE_AHEAD);
-	assert_int_equal(rig->input[0], 3);
+	assert_false(console_interrupt(rig->console));
 }
 
 static void test_pty(void **state)
@@ -230,7 +388,7 @@ static void test_pty(void **state)
 		assert_int_equal(rig->n_input, 2 * i + 2);
 		close(user);
 		turn(rig, 20);
-		assert_false(rig->console->in_ended);
+		assert_int_equal(rig->console->in.state, INPUT_OPEN);
 	}
 	close(said[0]);
 	close(said[1]);
@@ -244,9 +402,15 @@ int main(void)
 		TEST(test_regular_file_is_read_as_the_guest_takes_it),
 		TEST(test_no_standard_input),
 		TEST(test_attach_again),
+		TEST(test_shared_pipe),
+		TEST(test_socket),
 		TEST(test_escape_key),
+		TEST(test_other_escape_keys),
+		TEST(test_paste_arrives_whole),
+		TEST(test_escape_key_behind_a_paste),
 		TEST(test_terminal_goes_raw_and_back),
-		TEST(test_typed_byte),
+		TEST(test_far_end_of_a_terminal),
+		TEST(test_interrupt),
 		TEST(test_pty),
 	};
 

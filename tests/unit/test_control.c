@@ -26,15 +26,16 @@ static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 struct rig {
 	struct loop loop;
 	struct control control;
-	unsigned int n_presses, n_typed, n_ends;
+	unsigned int n_presses, n_typed, n_stops, n_returns, n_ends;
 	bool is_terminal;
-	unsigned int stop_at; /* presses, typed characters and ends together */
+	unsigned int stop_at; /* all of these together */
 };
 
 static void count(struct rig *rig, unsigned int *n)
 {
 	++*n;
-	if (rig->n_presses + rig->n_typed + rig->n_ends >= rig->stop_at)
+	if (rig->n_presses + rig->n_typed + rig->n_stops + rig->n_returns + rig->n_ends >=
+		rig->stop_at)
 		loop_stop(&rig->loop);
 }
 
@@ -52,12 +53,22 @@ static bool type(void *ctx)
 	return rig->is_terminal;
 }
 
+static void stop(void *ctx)
+{
+	count(ctx, &((struct rig *)ctx)->n_stops);
+}
+
+static void go_on(void *ctx)
+{
+	count(ctx, &((struct rig *)ctx)->n_returns);
+}
+
 static void end(void *ctx)
 {
 	count(ctx, &((struct rig *)ctx)->n_ends);
 }
 
-static const struct control_ops ops = { press, type, end };
+static const struct control_ops ops = { press, type, stop, go_on, end };
 
 static void init(struct rig *rig, uint64_t grace_ms)
 {
@@ -128,6 +139,22 @@ static void test_interrupt_on_a_terminal(void **)
 }
 
 /* It is pressed again and again, and the end comes neither before its time nor much after. */
+/* To be stopped and continued presses no button; who is to stop does it itself. */
+static void test_job_control(void **)
+{
+	struct rig rig;
+
+	init(&rig, NEVER_MS);
+	kill(getpid(), SIGTSTP);
+	run(&rig, 1);
+	assert_int_equal(rig.n_stops, 1);
+	kill(getpid(), SIGCONT);
+	run(&rig, 2);
+	assert_int_equal(rig.n_returns, 1);
+	assert_int_equal(rig.n_presses + rig.n_ends, 0);
+	fini(&rig);
+}
+
 static void test_grace(void **)
 {
 	struct rig rig;
@@ -228,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_a_signal_presses_the_button),
 		cmocka_unit_test(test_no_grace),
 		cmocka_unit_test(test_interrupt_on_a_terminal),
+		cmocka_unit_test(test_job_control),
 		cmocka_unit_test(test_grace),
 		cmocka_unit_test(test_grace_counts_time),
 		cmocka_unit_test(test_no_guest),

@@ -47,6 +47,7 @@ struct config {
 	struct cpu_config cpu;
 	enum console_kind console;
 	char *console_path; /* CONSOLE_FILE; else NULL */
+	int escape_key;     /* its code; -1: none */
 	enum on_reboot on_reboot;
 	enum shim_use shim;
 	enum load_map map_kernel;

@@ -4,6 +4,7 @@
 #include "config/schema.h"
 #include "util/size.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,6 +165,19 @@ static int set_word(const struct setting *s, void *base, const char *text, struc
 	return ret;
 }
 
+/* ^@ to ^_ are the codes 0 to 0x1f; a letter may be small. */
+static int set_key(int *to, const char *text, struct diag *diag)
+{
+	int code = toupper((unsigned char)text[0] ? text[1] : 0) - '@';
+	bool is_none = !strcmp(text, "none");
+
+	if (!is_none && (text[0] != '^' || !text[1] || text[2] || code < 0 || code > 0x1f))
+		return diag_fail(diag, EINVAL,
+			"'%.40s' is not a control key; give ^A or the like, or none", text);
+	*to = is_none ? -1 : code;
+	return 0;
+}
+
 /* ---- objects ---- */
 
 static int refuse_key(const struct schema *members, const char *key, struct diag *diag)
@@ -221,6 +235,7 @@ int setting_set(const struct setting *s, void *base, const char *text, struct di
 	case SETTING_SIZE: return set_size(s, to, text, diag);
 	case SETTING_FLAG: return set_flag(to, text, diag);
 	case SETTING_WORD: return set_word(s, base, text, diag);
+	case SETTING_KEY: return set_key(to, text, diag);
 	case SETTING_OBJECT: return set_object(s->members, to, text, diag);
 	case SETTING_ACTION: break;
 	}

@@ -23,6 +23,7 @@ enum setting_kind {
 	SETTING_SIZE,   /* uint64_t bytes, .min to .max, a multiple of .step */
 	SETTING_FLAG,   /* bool: on or off; in JSON true or false */
 	SETTING_WORD,   /* an enum: one of .words */
+	SETTING_KEY,    /* int: the code of a control key, written ^A; -1: none */
 	SETTING_OBJECT, /* a struct: KEY=VALUE,... of .members; in JSON an object */
 	SETTING_ACTION, /* nothing is kept: .act does it */
 };

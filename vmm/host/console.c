@@ -4,22 +4,26 @@
 #include "host/console.h"
 
 #include "host/terminal.h"
+#include "util/timeline.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#define MS_NS  1000000ull
+#define CTRL_C 0x03
 /* A pty's reader that has taken nothing for this many pauses is gone. */
-#define PTY_PAUSE_NS    5000000
+#define PTY_PAUSE_MS    5
 #define PTY_IDLE_PAUSES 40
-
-/* ---- output ---- */
 
 bool console_send(struct console *console, uint8_t byte)
 {
+	if (console->is_screen)
+		screen_see(&console->screen, byte);
 	return output_send(&console->out, byte);
 }
 
@@ -28,132 +32,108 @@ bool console_can_send(struct console *console)
 	return output_can_send(&console->out);
 }
 
-static void has_room(void *ctx)
+void console_want_input(struct console *console)
 {
-	struct console *console = ctx;
+	input_want(&console->in);
+}
 
-	console->ops->output_room(console->ctx);
+/* ---- signals ---- */
+
+bool console_interrupt(struct console *console)
+{
+	bool is_key = input_is_raw(&console->in);
+
+	if (is_key)
+		input_type(&console->in, CTRL_C);
+	return is_key;
+}
+
+void console_stop(struct console *console)
+{
+	if (input_is_raw(&console->in))
+		terminal_restore();
+	terminal_stop();
+	input_look(&console->in);
+}
+
+void console_continue(struct console *console)
+{
+	input_look(&console->in);
+}
+
+/* ---- a terminal at the end ---- */
+
+static bool is_one_terminal(const struct console *console)
+{
+	struct stat in, out;
+
+	return console->is_screen && input_is_raw(&console->in) &&
+	       !fstat(console->in.stream.fd, &in) && !fstat(console->out.stream.fd, &out) &&
+	       in.st_rdev == out.st_rdev;
+}
+
+static void send_text(struct console *console, const char *text)
+{
+	for (; *text; text++)
+		output_send(&console->out, (uint8_t)*text);
+	output_flush(&console->out);
+}
+
+/* The guest has asked the terminal something and is gone.  Ask one thing more: when that is
+ * answered, all is.
+ */
+static void discard_answers(struct console *console, int hurry_fd)
+{
+	uint64_t end_ns = timeline_now() + CONSOLE_ANSWER_MS * MS_NS, now_ns;
+	struct answer answer = { .n_missing = console->screen.asked_the_same ? 2 : 1 };
+
+	send_text(console, SCREEN_QUESTION);
+	while (answer.n_missing && (now_ns = timeline_now()) < end_ns) {
+		struct pollfd wait[] = { { .fd = console->in.stream.fd, .events = POLLIN },
+			{ .fd = hurry_fd, .events = POLLIN },
+			{ .fd = console->out.count ? console->out.stream.fd : -1,
+				.events = POLLOUT } };
+		uint8_t data[64];
+		ssize_t n;
+
+		if (poll(wait, 3, (int)((end_ns - now_ns) / MS_NS) + 1) < 1 || wait[1].revents)
+			return;
+		output_flush(&console->out);
+		n = stream_read(&console->in.stream, data, sizeof(data));
+		if (n == 0 || (n < 0 && n != -EAGAIN))
+			return;
+		for (ssize_t i = 0; i < n; i++)
+			answer_see(&answer, data[i]);
+	}
+}
+
+static void leave_terminal(struct console *console, int hurry_fd)
+{
+	char undo[SCREEN_UNDO];
+
+	if (!console->is_screen)
+		return;
+	screen_undo(&console->screen, undo);
+	send_text(console, undo);
+	if (screen_waits(&console->screen) && is_one_terminal(console))
+		discard_answers(console, hurry_fd);
+	console->screen = (struct screen){ 0 };
 }
 
 /* What a pty's reader has not yet read is lost when we leave: give it the time it uses. */
-static void drain_pty(int fd)
+static void drain_pty(int fd, int hurry_fd)
 {
-	static const struct timespec pause = { .tv_nsec = PTY_PAUSE_NS };
-	int left, last = -1;
+	uint64_t end_ns = timeline_now() + OUTPUT_FINISH_MS * MS_NS;
+	struct pollfd hurry = { .fd = hurry_fd, .events = POLLIN };
 	unsigned int n_idle = 0;
+	int left, last = -1;
 
 	do {
-		nanosleep(&pause, NULL);
-		if (ioctl(fd, FIONREAD, &left))
+		if (poll(&hurry, 1, PTY_PAUSE_MS) || ioctl(fd, FIONREAD, &left))
 			return;
 		n_idle = left == last ? n_idle + 1 : 0;
 		last = left;
-	} while (n_idle < (left ? PTY_IDLE_PAUSES : 1));
-}
-
-/* ---- input ---- */
-
-static void deliver(struct console *console)
-{
-	size_t n = console->ops->input_room(console->ctx);
-
-	if (n > console->n_ahead)
-		n = console->n_ahead;
-	if (!n)
-		return;
-	console->ops->input(console->ctx, console->ahead, n);
-	console->n_ahead -= n;
-	memmove(console->ahead, console->ahead + n, console->n_ahead);
-}
-
-void console_type(struct console *console, uint8_t byte)
-{
-	if (console->n_ahead < CONSOLE_TYPE_AHEAD)
-		console->ahead[console->n_ahead++] = byte;
-	deliver(console);
-}
-
-static void key(struct console *console, uint8_t byte)
-{
-	if (!console->escaped && byte == CONSOLE_ESCAPE_KEY) {
-		console->escaped = true;
-		return;
-	}
-	if (console->escaped && (byte == 'x' || byte == 'X')) {
-		console->ops->escape(console->ctx);
-	} else {
-		if (console->escaped && byte != CONSOLE_ESCAPE_KEY)
-			console_type(console, CONSOLE_ESCAPE_KEY);
-		console_type(console, byte);
-	}
-	console->escaped = false;
-}
-
-static void watch_input(struct console *console, bool watch)
-{
-	if (watch && !console->in_watched) {
-		int ret = loop_add(console->loop, &console->in, EPOLLIN);
-
-		console->in_always_ready = ret == -EPERM;
-		console->in_watched = !ret;
-	} else if (!watch && console->in_watched) {
-		loop_remove(console->loop, &console->in);
-		console->in_watched = false;
-	}
-}
-
-/* How much to read now: a terminal always, for its escape key; else what the guest will take. */
-static size_t input_wanted(const struct console *console, size_t size)
-{
-	size_t room;
-
-	if (console->in_ended)
-		return 0;
-	if (console->is_terminal)
-		return size;
-	room = console->n_ahead ? 0 : console->ops->input_room(console->ctx);
-	return room < size ? room : size;
-}
-
-/* Called when in_fd is known to be readable, or always is. */
-static void read_input(struct console *console)
-{
-	uint8_t data[64];
-	size_t wanted = input_wanted(console, sizeof(data));
-	ssize_t n = wanted ? read(console->in_fd, data, wanted) : 0;
-
-	if (wanted && (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)))
-		console->in_ended = true;
-	for (ssize_t i = 0; i < n; i++) {
-		if (console->is_terminal)
-			key(console, data[i]);
-		else
-			console_type(console, data[i]);
-	}
-	watch_input(console, input_wanted(console, 1) > 0);
-}
-
-static void input_ready(void *ctx, uint32_t)
-{
-	read_input(ctx);
-}
-
-void console_want_input(struct console *console)
-{
-	if (console->n_ahead || (!console->in_ended && !console->in_watched))
-		loop_counter_add(console->wake.fd);
-}
-
-/* A wish for input, from the vCPUs' threads. */
-static void woken(void *ctx, uint32_t)
-{
-	struct console *console = ctx;
-
-	loop_counter_read(console->wake.fd);
-	deliver(console);
-	watch_input(console, input_wanted(console, 1) > 0);
-	while (console->in_always_ready && input_wanted(console, 1))
-		read_input(console);
+	} while (n_idle < (left ? PTY_IDLE_PAUSES : 1) && timeline_now() < end_ns);
 }
 
 /* ---- life ---- */
@@ -161,45 +141,31 @@ static void woken(void *ctx, uint32_t)
 int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *lock,
 	const struct console_ops *ops, void *ctx, struct diag *diag)
 {
-	int ret;
+	int ret = output_attach(&console->out, loop, lock, ops->output_room, ctx);
 
-	console->loop = loop;
-	console->ops = ops;
-	console->ctx = ctx;
-	console->in = (struct loop_source){ console->in_fd, input_ready, console, lock };
-	console->wake = (struct loop_source){ console->wake.fd, woken, console, lock };
-	ret = loop_add(loop, &console->wake, EPOLLIN);
-	if (!ret)
-		ret = output_attach(&console->out, loop, lock, has_room, console);
 	if (ret)
 		return diag_fail(diag, -ret, "console: epoll: %s", strerror(-ret));
-	if (!console->is_terminal)
-		return 0;
-	ret = terminal_set_raw(console->in_fd);
+	ret = input_attach(&console->in, loop, lock, &ops->input, ctx);
 	if (ret)
 		return diag_fail(
-			diag, -ret, "console: the terminal cannot be set: %s", strerror(-ret));
-	watch_input(console, true);
+			diag, -ret, "console: standard input cannot be used: %s", strerror(-ret));
 	return 0;
 }
 
-void console_detach(struct console *console)
+void console_detach(struct console *console, int hurry_fd)
 {
-	watch_input(console, false);
+	leave_terminal(console, hurry_fd);
+	input_detach(&console->in);
 	output_detach(&console->out);
-	loop_remove(console->loop, &console->wake);
-	console->n_ahead = 0;
-	terminal_restore();
 }
 
 void console_destroy(struct console *console, int hurry_fd)
 {
 	output_fini(&console->out, hurry_fd);
 	if (console->extra_fd >= 0) {
-		drain_pty(console->extra_fd);
+		drain_pty(console->extra_fd, hurry_fd);
 		close(console->extra_fd);
-		close(console->in_fd);
 	}
-	close(console->wake.fd);
+	input_fini(&console->in);
 	free(console);
 }

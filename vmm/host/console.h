@@ -1,53 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* console.h - the host's end of the guest's serial line
  *
- * Output goes by output.h, which never blocks.  Input is read only as the guest takes it, except
- * from a terminal, where the escape key must always work.
+ * Input and output (see input.h, output.h), which are each other's business where they are one
+ * terminal: what the guest has done to it is undone at the end.
  *
  * While attached, everything here is guarded by the lock that console_attach() was given.
  */
 #ifndef HOST_CONSOLE_H
 #define HOST_CONSOLE_H
 
+#include "host/input.h"
 #include "host/output.h"
-#include "loop/loop.h"
-#include "util/diag.h"
-
-#include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define CONSOLE_TYPE_AHEAD 256
-#define CONSOLE_ESCAPE_KEY 0x01 /* Ctrl-A; then x quits, Ctrl-A sends itself */
+#include "host/screen.h"
 
 /* The guest's side; called on the loop's thread with the attached lock held. */
 struct console_ops {
-	size_t (*input_room)(void *ctx);
-	void (*input)(void *ctx, const uint8_t *data, size_t size);
+	struct input_ops input;
 	void (*output_room)(void *ctx);
-	void (*escape)(void *ctx); /* the operator wants to quit */
 };
 
 struct console {
-	int in_fd;        /* -1: none */
-	int extra_fd;     /* a pty's other end, kept open so that the line never hangs up */
-	bool is_terminal; /* in_fd is a terminal in raw mode */
-
-	const struct console_ops *ops;
-	void *ctx;
-	struct loop *loop;
-	struct loop_source in, wake;
-
-	bool in_ended, in_watched, in_always_ready, escaped;
-	uint8_t ahead[CONSOLE_TYPE_AHEAD];
-	size_t n_ahead;
-
-	struct output out; /* last: the end of it is not set to zero */
+	int extra_fd;   /* a pty's other end, kept open so that the line never hangs up; else -1 */
+	bool is_screen; /* output is a terminal */
+	struct screen screen;
+	struct input in;
+	struct output out;
 };
 
-/* Ways to open one; heap memory, or NULL and diag.  The terminal goes raw in console_attach(). */
-struct console *console_open_stdio(struct diag *diag);
+/* Ways to open one; heap memory, or NULL and diag.  A terminal goes raw in console_attach(). */
+struct console *console_open_stdio(int escape_key, struct diag *diag);
 struct console *console_open_file(const char *path, struct diag *diag);
 struct console *console_open_pty(struct diag *diag); /* says where on standard error */
 struct console *console_open_null(struct diag *diag);
@@ -58,14 +39,25 @@ void console_destroy(struct console *console, int hurry_fd);
 /* Connect to a guest; `lock` guards both sides.  0 or -errno and diag. */
 int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *lock,
 	const struct console_ops *ops, void *ctx, struct diag *diag);
-void console_detach(struct console *console);
 
-/* The guest's side to the host's, with the attached lock held; none blocks. */
+/* The terminal is as it was.  Waits for its answer to a guest's last question, CONSOLE_ANSWER_MS at
+ * most, and not when `hurry_fd` (-1: none) is readable.
+ */
+void console_detach(struct console *console, int hurry_fd);
+#define CONSOLE_ANSWER_MS 500
+
+/* The guest's side to the host's, with the attached lock held; none waits. */
 bool console_send(struct console *console, uint8_t byte); /* true: there is room for another */
 bool console_can_send(struct console *console);
 void console_want_input(struct console *console);
 
-/* A byte as if typed.  The loop's thread, with the attached lock held. */
-void console_type(struct console *console, uint8_t byte);
+/* The loop's thread, with the attached lock held. */
+
+/* SIGINT came: where it is a key like any other, type it.  False: it is none. */
+bool console_interrupt(struct console *console);
+/* SIGTSTP came: give the terminal back and stop, until SIGCONT. */
+void console_stop(struct console *console);
+/* SIGCONT came. */
+void console_continue(struct console *console);
 
 #endif

@@ -2,7 +2,7 @@
 /* console_open.c - what the host's end of the serial line can be */
 
 #include "host/console.h"
-#include "host/terminal.h"
+
 #include "util/bits.h"
 #include "util/log.h"
 
@@ -11,53 +11,45 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <termios.h>
 #include <unistd.h>
 
-/* Takes the output over, also when it fails. */
-static struct console *console_create(int in_fd, struct stream out, struct diag *diag)
+/* Takes both streams over, also when it fails. */
+static struct console *console_create(
+	struct stream in, struct stream out, int escape_key, struct diag *diag)
 {
 	struct console *console = malloc(sizeof(*console));
 
 	if (!console) {
 		diag_fail(diag, ENOMEM, "out of memory");
+		stream_close(&in);
 		stream_close(&out);
 		return NULL;
 	}
-	memset(console, 0, offsetof(struct console, out));
-	console->in_fd = in_fd;
 	console->extra_fd = -1;
-	console->in_ended = in_fd < 0;
-	if (output_init(&console->out, "console", out, diag))
+	console->is_screen = isatty(out.fd);
+	console->screen = (struct screen){ 0 };
+	if (output_init(&console->out, "console", out, diag)) {
+		stream_close(&in);
 		goto err_console;
-	console->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (console->wake.fd >= 0)
+	}
+	if (!input_init(&console->in, in, escape_key, diag))
 		return console;
-	diag_fail(diag, errno, "console: eventfd: %s", strerror(errno));
 	output_fini(&console->out, -1);
 err_console:
 	free(console);
 	return NULL;
 }
 
-struct console *console_open_stdio(struct diag *diag)
+struct console *console_open_stdio(int escape_key, struct diag *diag)
 {
-	struct console *console = console_create(
-		STDIN_FILENO, stream_share(STDOUT_FILENO, O_WRONLY), diag);
-
-	if (!console)
-		return NULL;
-	console->is_terminal = terminal_is_ours(STDIN_FILENO);
-	/* In the background, reading the terminal would stop the process. */
-	if (!console->is_terminal && isatty(STDIN_FILENO))
-		console->in_ended = true;
-	return console;
+	return console_create(stream_share(STDIN_FILENO, O_RDONLY),
+		stream_share(STDOUT_FILENO, O_WRONLY), escape_key, diag);
 }
 
 struct console *console_open_null(struct diag *diag)
 {
-	return console_create(-1, stream_own(-1), diag);
+	return console_create(stream_own(-1), stream_own(-1), INPUT_NO_KEY, diag);
 }
 
 struct console *console_open_file(const char *path, struct diag *diag)
@@ -71,7 +63,7 @@ struct console *console_open_file(const char *path, struct diag *diag)
 				       : strerror(errno));
 		return NULL;
 	}
-	return console_create(-1, stream_own(fd), diag);
+	return console_create(stream_own(-1), stream_own(fd), INPUT_NO_KEY, diag);
 }
 
 /* The terminal's two ends, the first one twice: epoll takes a descriptor once.  0 or -errno. */
@@ -108,8 +100,8 @@ struct console *console_open_pty(struct diag *diag)
 		diag_fail(diag, -ret, "--console pty: %s", strerror(-ret));
 		goto err_pty;
 	}
-	console = console_create(fd[0], stream_own(fd[1]), diag);
-	fd[1] = -1;
+	console = console_create(stream_own(fd[0]), stream_own(fd[1]), INPUT_NO_KEY, diag);
+	fd[0] = fd[1] = -1;
 	if (!console)
 		goto err_pty;
 	console->extra_fd = fd[2];

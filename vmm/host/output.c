@@ -21,8 +21,7 @@
 /* One write: small, so that a slow reader's progress is seen. */
 #define WRITE_MAX 4096
 
-/* Write as much as can be written now. */
-static void flush(struct output *output)
+void output_flush(struct output *output)
 {
 	while (output->count) {
 		size_t size = output->count;
@@ -59,7 +58,7 @@ static void tick_after(struct output *output, uint64_t ms)
 /* Any thread; what is left goes when the reader has room. */
 static void flush_and_watch(struct output *output)
 {
-	flush(output);
+	output_flush(output);
 	if (!output->count || output->is_watched)
 		return;
 	output->is_watched = !loop_add(output->loop, &output->ready, EPOLLOUT);
@@ -122,7 +121,7 @@ static void output_ready(void *ctx, uint32_t)
 {
 	struct output *output = ctx;
 
-	flush(output);
+	output_flush(output);
 	if (!output->count) {
 		loop_remove(output->loop, &output->ready);
 		output->is_watched = false;
@@ -206,7 +205,7 @@ void output_fini(struct output *output, int hurry_fd)
 	for (;;) {
 		uint64_t end_ns;
 
-		flush(output);
+		output_flush(output);
 		end_ns = output->progress_ns + output->stall_ms * MS_NS;
 		if (end_ns > last_ns)
 			end_ns = last_ns;

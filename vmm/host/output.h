@@ -58,8 +58,9 @@ int output_attach(struct output *output, struct loop *loop, pthread_mutex_t *loc
 	void (*has_room)(void *ctx), void *ctx);
 void output_detach(struct output *output);
 
-/* With the lock held; neither waits. */
+/* With the lock held; none waits. */
 bool output_send(struct output *output, uint8_t byte); /* true: there is room for another */
 bool output_can_send(const struct output *output);
+void output_flush(struct output *output); /* write what can be written now */
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* terminal.c - the operator's terminal in raw mode, and back on every way out
  *
- * The saved settings are this program's third piece of file-scope state (after the log level and
- * the kick's thread-local): a fatal signal's handler has nothing else to find them by.
+ * The saved settings are file-scope state: a fatal signal's handler has nothing else to find them
+ * by.
  */
 
 #include "host/terminal.h"
@@ -12,17 +12,95 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
-static struct termios saved;
+static struct termios saved, raw;
 static volatile sig_atomic_t raw_fd = -1;
+static volatile pid_t lender; /* who had the foreground that terminal_take() took; 0: nobody */
 
-bool terminal_is_ours(int fd)
+enum terminal terminal_look(int fd)
 {
-	return isatty(fd) && tcgetpgrp(fd) == getpgrp();
+	pid_t foreground = tcgetpgrp(fd);
+	unsigned int number;
+
+	if (foreground < 0) /* not our controlling terminal, or no terminal */
+		return errno == ENOTTY && isatty(fd) ? TERMINAL_OURS : TERMINAL_NONE;
+	if (!ioctl(fd, TIOCGPTN, &number))
+		return TERMINAL_NONE;
+	return foreground == getpgrp() ? TERMINAL_OURS : TERMINAL_OTHERS;
 }
+
+/* ---- the foreground ---- */
+
+/* Whether a process ignores SIGTTOU, and its parent; false if it cannot be known. */
+static bool read_status(pid_t pid, bool *ignores, pid_t *parent)
+{
+	char path[32], line[256];
+	uint64_t ignored = 0;
+	bool found = false;
+	int ppid = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	while (fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, "PPid:", 5))
+			ppid = atoi(line + 5);
+		found |= !strncmp(line, "SigIgn:", 7);
+		if (!strncmp(line, "SigIgn:", 7))
+			ignored = strtoull(line + 7, NULL, 16);
+	}
+	fclose(file);
+	*parent = ppid;
+	*ignores = ignored >> (SIGTTOU - 1) & 1;
+	return found;
+}
+
+/* Both timeout(1) and a shell with job control ignore SIGTTOU, the one to be safe in the background
+ * that it makes of itself, the other to take the terminal back.  So it is timeout's group if its
+ * leader, our parent, ignores the signal, and its leader's parent does not.
+ */
+static bool group_is_nobodys_job(void)
+{
+	pid_t leader = getppid(), parent, unused;
+	bool leader_ignores, parent_ignores;
+
+	return leader == getpgrp() && read_status(leader, &leader_ignores, &parent) &&
+	       read_status(parent, &parent_ignores, &unused) && leader_ignores && !parent_ignores;
+}
+
+/* From the background, too: SIGTTOU would stop us there. */
+static int set_foreground(int fd, pid_t group)
+{
+	sigset_t set, old;
+	int ret;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	ret = tcsetpgrp(fd, group);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+void terminal_take(int fd)
+{
+	pid_t foreground = tcgetpgrp(fd);
+
+	if (foreground > 0 && group_is_nobodys_job() && !set_foreground(fd, getpgrp()))
+		lender = foreground;
+}
+
+/* ---- raw mode ---- */
 
 void terminal_restore(void)
 {
@@ -31,8 +109,30 @@ void terminal_restore(void)
 	if (fd < 0)
 		return;
 	raw_fd = -1;
-	tcsetattr(fd, TCSANOW, &saved);
+	if (terminal_look(fd) == TERMINAL_OURS) {
+		tcsetattr(fd, TCSANOW, &saved);
+		if (lender)
+			set_foreground(fd, lender);
+	}
+	lender = 0;
 	log_set_raw(false);
+}
+
+void terminal_forget(void)
+{
+	raw_fd = -1;
+	log_set_raw(false);
+}
+
+void terminal_stop(void)
+{
+	sigset_t set, old;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTSTP);
+	pthread_sigmask(SIG_UNBLOCK, &set, &old);
+	raise(SIGTSTP);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /* What ends a process by default, and is neither taken by the VM nor unstoppable. */
@@ -46,21 +146,40 @@ static void fatal_handler(int sig)
 	raise(sig);
 }
 
-int terminal_set_raw(int fd)
+static void restore_at_any_end(void)
 {
 	struct sigaction action = { .sa_handler = fatal_handler, .sa_flags = (int)SA_RESETHAND };
-	struct termios raw;
+	static bool is_done;
 
-	if (tcgetattr(fd, &saved))
-		return -errno;
+	if (is_done)
+		return;
+	is_done = true;
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
 		BUG_ON(sigaction(fatal[i], &action, NULL));
 	atexit(terminal_restore);
+}
+
+/* Raw, as we left it when we were stopped. */
+static bool is_as_left(const struct termios *now)
+{
+	return now->c_iflag == raw.c_iflag && now->c_oflag == raw.c_oflag &&
+	       now->c_cflag == raw.c_cflag && now->c_lflag == raw.c_lflag;
+}
+
+int terminal_set_raw(int fd)
+{
+	struct termios now;
+
+	if (tcgetattr(fd, &now))
+		return -errno;
+	if (!is_as_left(&now)) /* else what was saved before is right */
+		saved = now;
 	raw = saved;
 	cfmakeraw(&raw);
+	restore_at_any_end();
 	raw_fd = fd;
-	if (tcsetattr(fd, TCSANOW, &raw)) {
+	if (tcsetattr(fd, TCSANOW, &raw) || tcgetattr(fd, &raw)) {
 		raw_fd = -1;
 		return -errno;
 	}

@@ -18,16 +18,29 @@
 #define TICK_MS 1000
 #define MS      1000000u /* ns */
 
+static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 };
+static const int jobs[] = { SIGTSTP, SIGCONT, 0 };
+
 /* A signal that our parent had us ignore (nohup, a shell's background job) stays ignored. */
-static void control_signals(sigset_t *set)
+static void add_signals(sigset_t *set, const int *signals)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 	struct sigaction action;
 
+	for (; *signals; signals++)
+		if (!sigaction(*signals, NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(set, *signals);
+}
+
+static void ending_signals(sigset_t *set)
+{
 	sigemptyset(set);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
-			sigaddset(set, signals[i]);
+	add_signals(set, ends);
+}
+
+static void all_signals(sigset_t *set)
+{
+	ending_signals(set);
+	add_signals(set, jobs);
 }
 
 /* What the process holds, the kernel takes back. */
@@ -41,7 +54,7 @@ void control_catch_signals(void)
 {
 	struct sigaction action = { .sa_handler = end_at_once };
 
-	control_signals(&action.sa_mask);
+	ending_signals(&action.sa_mask);
 	for (int sig = 1; sig < NSIG; sig++)
 		if (sigismember(&action.sa_mask, sig) > 0)
 			BUG_ON(sigaction(sig, &action, NULL));
@@ -95,9 +108,15 @@ static void signal_ready(void *ctx, uint32_t)
 
 	if (read(control->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
-	if (info.ssi_signo == SIGINT && control->ops->type_interrupt(control->ctx))
-		return;
-	request_poweroff(control);
+	switch (info.ssi_signo) {
+	case SIGTSTP: control->ops->stop(control->ctx); break;
+	case SIGCONT: control->ops->go_on(control->ctx); break;
+	case SIGINT:
+		if (!control->ops->type_interrupt(control->ctx))
+			request_poweroff(control);
+		break;
+	default: request_poweroff(control); break;
+	}
 }
 
 int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
@@ -106,7 +125,7 @@ int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
 	sigset_t set;
 	int ret;
 
-	control_signals(&set);
+	all_signals(&set);
 	*control = (struct control){
 		.ops = ops,
 		.ctx = ctx,
@@ -139,7 +158,7 @@ void control_take_signals(void)
 {
 	sigset_t set;
 
-	control_signals(&set);
+	all_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -151,6 +170,6 @@ void control_leave_signals(struct control *control)
 
 	while (read(control->signals.fd, &info, sizeof(info)) > 0)
 		continue;
-	control_signals(&set);
+	ending_signals(&set);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -3,7 +3,8 @@
  *
  * SIGTERM, SIGINT, SIGHUP and SIGQUIT, as far as our parent did not have us ignore them.  While a
  * guest runs the loop takes them; at any other time there is nobody to ask, and each ends the
- * process at once, whatever it is at.
+ * process at once, whatever it is at.  SIGTSTP and SIGCONT are taken with them, as the terminal
+ * changes hands.
  */
 #ifndef VM_CONTROL_H
 #define VM_CONTROL_H
@@ -18,6 +19,8 @@
 struct control_ops {
 	void (*press_button)(void *ctx);   /* and again, while it has not been noticed */
 	bool (*type_interrupt)(void *ctx); /* Ctrl-C; false: there is no terminal for it */
+	void (*stop)(void *ctx);           /* SIGTSTP: stop the process, until SIGCONT */
+	void (*go_on)(void *ctx);          /* SIGCONT: it was stopped, however */
 	void (*end)(void *ctx);            /* the guest has had its chance */
 };
 

@@ -86,7 +86,7 @@ static struct console *open_console_kind(const struct config *config, struct dia
 	case CONSOLE_FILE: return console_open_file(config->console_path, diag);
 	case CONSOLE_PTY: return console_open_pty(diag);
 	case CONSOLE_NULL: return console_open_null(diag);
-	default: return console_open_stdio(diag);
+	default: return console_open_stdio(config->escape_key, diag);
 	}
 }
 
@@ -221,7 +221,7 @@ void start_undo(struct vm *vm)
 		vcpu_fini(&vm->vcpu[i]);
 	}
 	if (vm->console)
-		console_detach(vm->console);
+		console_detach(vm->console, vm->control.signals.fd);
 	wire_fini(vm);
 	crew_fini(&vm->crew);
 	kvm_vm_fini(&vm->kvm_vm);

@@ -8,8 +8,6 @@
 
 #include <time.h>
 
-#define CTRL_C 0x03
-
 /* ---- the end ---- */
 
 /* Any thread.  The first who asks decides how the run ended. */
@@ -194,10 +192,12 @@ static void console_escape(void *ctx)
 }
 
 static const struct console_ops console_ops = {
-	.input_room = console_input_room,
-	.input = console_input,
+	.input = {
+		.room = console_input_room,
+		.take = console_input,
+		.escape = console_escape,
+	},
 	.output_room = console_output_room,
-	.escape = console_escape,
 };
 
 int wire_console(struct vm *vm, struct diag *diag)
@@ -219,13 +219,30 @@ static void control_press_button(void *ctx)
 static bool control_type_interrupt(void *ctx)
 {
 	struct vm *vm = ctx;
+	bool is_key;
 
-	if (!vm->console->is_terminal)
-		return false;
 	pthread_mutex_lock(&vm->serial.dev.lock);
-	console_type(vm->console, CTRL_C);
+	is_key = console_interrupt(vm->console);
 	pthread_mutex_unlock(&vm->serial.dev.lock);
-	return true;
+	return is_key;
+}
+
+static void control_stop(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	pthread_mutex_lock(&vm->serial.dev.lock);
+	console_stop(vm->console);
+	pthread_mutex_unlock(&vm->serial.dev.lock);
+}
+
+static void control_go_on(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	pthread_mutex_lock(&vm->serial.dev.lock);
+	console_continue(vm->console);
+	pthread_mutex_unlock(&vm->serial.dev.lock);
 }
 
 static void control_end(void *ctx)
@@ -236,6 +253,8 @@ static void control_end(void *ctx)
 static const struct control_ops control_ops = {
 	.press_button = control_press_button,
 	.type_interrupt = control_type_interrupt,
+	.stop = control_stop,
+	.go_on = control_go_on,
 	.end = control_end,
 };
 
