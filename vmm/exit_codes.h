@@ -10,6 +10,10 @@ enum exit_code {
 	EXIT_REBOOT = 3,     /* the guest asked for a reset (a panic with panic=-1 does too) */
 	EXIT_CRASH = 4,      /* triple fault, or an instruction KVM cannot go on from */
 	EXIT_KILLED = 5, /* ended from outside: escape key, second signal, or grace period over */
+	/* With the status that the guest has chosen (--debug-exit) in the low byte, which is all of
+	 * it that the process's parent sees.
+	 */
+	EXIT_CHOSEN = 0x100,
 };
 
 #endif

@@ -34,6 +34,11 @@
 #define PLATFORM_RTC_PORT_SIZE      2
 #define PLATFORM_RESET_CONTROL_PORT 0xcf9
 
+/* What emulators have beside, if the operator wants it. */
+#define PLATFORM_DEBUG_CONSOLE_PORT 0xe9
+#define PLATFORM_DEBUG_EXIT_PORT_A  0xf4 /* the one, or the other */
+#define PLATFORM_DEBUG_EXIT_PORT_B  0x501
+
 /* Power management, 16 bytes.  ACPI 6.4, 4.8.3.7 sleep control and status, 4.8.3.6 reset. */
 #define PLATFORM_PM_PORT         0x600
 #define PLATFORM_PM_SLEEP_CTL    0x600 /* 1 byte, w: SLP_TYPx bits 4:2, SLP_EN bit 5 */

@@ -16,6 +16,20 @@ static const struct word consoles[] = {
 	{ NULL, 0 },
 };
 
+static const struct word debug_consoles[] = {
+	{ "off", DEBUG_CONSOLE_OFF },
+	{ "stderr", DEBUG_CONSOLE_STDERR },
+	{ "file:", DEBUG_CONSOLE_FILE },
+	{ NULL, 0 },
+};
+
+static const struct word debug_exits[] = {
+	{ "off", DEBUG_EXIT_OFF },
+	{ "0xf4", DEBUG_EXIT_AT_A },
+	{ "0x501", DEBUG_EXIT_AT_B },
+	{ NULL, 0 },
+};
+
 static const struct word on_reboots[] = {
 	{ "exit", ON_REBOOT_EXIT },
 	{ "restart", ON_REBOOT_RESTART },
@@ -96,6 +110,11 @@ static const struct setting settings[] = {
 		.help = "where the serial console goes (default: stdio)" },
 	{ "escape-key", 0, SETTING_KEY, ANYWHERE, .at = AT(escape_key), .takes = "^KEY|none",
 		.help = "on a terminal, the key after which x ends the VM (default: ^A)" },
+	{ "debug-console", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_console),
+		.words = debug_consoles, .path_at = AT(debug_console_path),
+		.help = "where goes what the guest writes to port 0xe9 (default: off)" },
+	{ "debug-exit", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_exit), .words = debug_exits,
+		.help = "a port by which the guest ends with a status of its own (default: off)" },
 	{ "on-reboot", 0, SETTING_WORD, ANYWHERE, .at = AT(on_reboot), .words = on_reboots,
 		.help = "when the guest resets: end, or enter the kernel anew (default: exit)" },
 	{ "shim", 0, SETTING_WORD, ANYWHERE, .at = AT(shim), .words = shim_uses,

@@ -10,6 +10,7 @@
 #define CONFIG_H
 
 #include "boot/load.h"
+#include "bus/platform.h"
 #include "util/bits.h"
 #include "util/diag.h"
 #include "util/log.h"
@@ -24,6 +25,14 @@
 #define CONFIG_MAX_MEMORY  GIB(1024)
 #define CONFIG_MAX_GRACE_S 86400
 #define CONFIG_MAX_FILE    MIB(1) /* of a --config file */
+
+enum debug_console_to { DEBUG_CONSOLE_OFF, DEBUG_CONSOLE_STDERR, DEBUG_CONSOLE_FILE };
+/* The port of QEMU's isa-debug-exit. */
+enum debug_exit_at {
+	DEBUG_EXIT_OFF = 0,
+	DEBUG_EXIT_AT_A = PLATFORM_DEBUG_EXIT_PORT_A,
+	DEBUG_EXIT_AT_B = PLATFORM_DEBUG_EXIT_PORT_B,
+};
 
 enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_NULL };
 enum shim_use { SHIM_AUTO, SHIM_ALWAYS, SHIM_NEVER };
@@ -48,6 +57,9 @@ struct config {
 	enum console_kind console;
 	char *console_path; /* CONSOLE_FILE; else NULL */
 	int escape_key;     /* its code; -1: none */
+	enum debug_console_to debug_console;
+	char *debug_console_path; /* DEBUG_CONSOLE_FILE; else NULL */
+	enum debug_exit_at debug_exit;
 	enum on_reboot on_reboot;
 	enum shim_use shim;
 	enum load_map map_kernel;

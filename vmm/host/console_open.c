@@ -54,16 +54,9 @@ struct console *console_open_null(struct diag *diag)
 
 struct console *console_open_file(const char *path, struct diag *diag)
 {
-	/* Without O_NONBLOCK a FIFO that nobody reads would hold us here. */
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	struct stream stream = output_open_file("--console", path, diag);
 
-	if (fd < 0) {
-		diag_fail(diag, errno, "--console file:%s: %s", path,
-			errno == ENXIO ? "nobody reads this FIFO; start its reader first"
-				       : strerror(errno));
-		return NULL;
-	}
-	return console_create(stream_own(-1), stream_own(fd), INPUT_NO_KEY, diag);
+	return stream.fd < 0 ? NULL : console_create(stream_own(-1), stream, INPUT_NO_KEY, diag);
 }
 
 /* The terminal's two ends, the first one twice: epoll takes a descriptor once.  0 or -errno. */

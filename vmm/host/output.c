@@ -7,7 +7,9 @@
 #include "util/timeline.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -160,6 +162,38 @@ int output_init(struct output *output, const char *name, struct stream stream, s
 		return 0;
 	stream_close(&output->stream);
 	return diag_fail(diag, err, "%s: timerfd: %s", name, strerror(err));
+}
+
+struct output *output_create(const char *name, struct stream stream, struct diag *diag)
+{
+	struct output *output = malloc(sizeof(*output));
+
+	if (!output) {
+		diag_fail(diag, ENOMEM, "out of memory");
+		stream_close(&stream);
+	} else if (output_init(output, name, stream, diag)) {
+		free(output);
+		output = NULL;
+	}
+	return output;
+}
+
+void output_destroy(struct output *output, int hurry_fd)
+{
+	output_fini(output, hurry_fd);
+	free(output);
+}
+
+struct stream output_open_file(const char *option, const char *path, struct diag *diag)
+{
+	/* Without O_NONBLOCK a FIFO that nobody reads would hold us here. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+
+	if (fd < 0)
+		diag_fail(diag, errno, "%s file:%s: %s", option, path,
+			errno == ENXIO ? "nobody reads this FIFO; start its reader first"
+				       : strerror(errno));
+	return stream_own(fd);
 }
 
 int output_attach(struct output *output, struct loop *loop, pthread_mutex_t *lock,

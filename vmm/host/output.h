@@ -51,6 +51,15 @@ int output_init(struct output *output, const char *name, struct stream stream, s
  */
 void output_fini(struct output *output, int hurry_fd);
 
+/* The same on the heap; NULL and diag. */
+struct output *output_create(const char *name, struct stream stream, struct diag *diag);
+void output_destroy(struct output *output, int hurry_fd);
+
+/* The file at `path`, emptied; a FIFO must have its reader.  A stream of fd -1, and in diag what is
+ * wrong, after "OPTION file:PATH: ".
+ */
+struct stream output_open_file(const char *option, const char *path, struct diag *diag);
+
 /* Let the loop write what the reader was too slow for, with `lock` held.  has_room() (or NULL) is
  * called so when output_send() has said false and there is room again.  0 or -errno.
  */

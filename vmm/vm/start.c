@@ -9,7 +9,9 @@
 #include "vm/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- what the main thread does ---- */
 
@@ -107,6 +109,34 @@ static int open_console(struct vm *vm, struct diag *diag)
 	return ret;
 }
 
+static struct stream open_debug_stream(const struct config *config, struct diag *diag)
+{
+	if (config->debug_console == DEBUG_CONSOLE_STDERR)
+		return stream_share(STDERR_FILENO, O_WRONLY);
+	return output_open_file("--debug-console", config->debug_console_path, diag);
+}
+
+static int open_debug_console(struct vm *vm, struct diag *diag)
+{
+	struct stream stream;
+	int ret;
+
+	if (vm->config->debug_console == DEBUG_CONSOLE_OFF)
+		return 0;
+	stream = open_debug_stream(vm->config, diag);
+	if (stream.fd < 0)
+		return fail_by_operator(vm, -EINVAL);
+	vm->debug_output = output_create("debug console", stream, diag);
+	if (!vm->debug_output)
+		return -ENOMEM;
+	ret = wire_debug_console(vm, diag);
+	if (ret) {
+		output_destroy(vm->debug_output, -1);
+		vm->debug_output = NULL;
+	}
+	return ret;
+}
+
 /* The threads of all but the boot CPU have nothing to do yet. */
 static int start_other_threads(struct vm *vm, struct diag *diag)
 {
@@ -194,6 +224,8 @@ int start_create(struct vm *vm, struct diag *diag)
 	if (!ret)
 		ret = open_console(vm, diag);
 	if (!ret)
+		ret = open_debug_console(vm, diag);
+	if (!ret)
 		ret = start_other_threads(vm, diag);
 
 	crew_gather(&vm->crew);
@@ -222,6 +254,8 @@ void start_undo(struct vm *vm)
 	}
 	if (vm->console)
 		console_detach(vm->console, vm->control.signals.fd);
+	if (vm->debug_output)
+		output_detach(vm->debug_output);
 	wire_fini(vm);
 	crew_fini(&vm->crew);
 	kvm_vm_fini(&vm->kvm_vm);

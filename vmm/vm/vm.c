@@ -119,6 +119,8 @@ static enum exit_code vm_live(struct vm *vm)
 	/* Its reader may be slow, and whoever sends us another signal knows. */
 	if (vm->console)
 		console_destroy(vm->console, vm->control.signals.fd);
+	if (vm->debug_output)
+		output_destroy(vm->debug_output, vm->control.signals.fd);
 	return ret ? vm->blame : outcome;
 }
 

@@ -10,6 +10,8 @@
 #include "boot/boot.h"
 #include "bus/bus.h"
 #include "config/config.h"
+#include "dev/debug_console.h"
+#include "dev/debug_exit.h"
 #include "dev/ioapic.h"
 #include "dev/pc_reset.h"
 #include "dev/power.h"
@@ -17,6 +19,7 @@
 #include "dev/serial.h"
 #include "exit_codes.h"
 #include "host/console.h"
+#include "host/output.h"
 #include "kvm/kvm.h"
 #include "kvm/state.h"
 #include "kvm/tsc.h"
@@ -57,7 +60,11 @@ struct vm {
 	struct power power;
 	struct pc_reset pc_reset;
 	struct rtc rtc;
-	struct console *console; /* NULL: not open yet */
+	struct debug_console debug_console;
+	struct debug_exit debug_exit;
+	struct console *console;     /* NULL: not open yet */
+	struct output *debug_output; /* the debug console's; NULL: none */
+	bool debug_hinted;
 
 	enum exit_code blame; /* what a failure to start comes to */
 };

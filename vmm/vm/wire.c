@@ -6,6 +6,7 @@
 #include "bus/platform.h"
 #include "util/log.h"
 
+#include <string.h>
 #include <time.h>
 
 /* ---- the end ---- */
@@ -85,6 +86,26 @@ static const struct serial_ops serial_ops = {
 	.want_input = serial_want_input,
 };
 
+/* What nobody listens to may be all that a guest says. */
+static void debug_console_out(void *ctx, uint8_t byte)
+{
+	struct vm *vm = ctx;
+
+	if (vm->debug_output) {
+		timeline_record(vm->timeline, TIMELINE_CONSOLE);
+		output_send(vm->debug_output, byte);
+	} else if (!vm->debug_hinted) {
+		vm->debug_hinted = true;
+		log_info("the guest writes to port 0x%x; --debug-console stderr shows it",
+			PLATFORM_DEBUG_CONSOLE_PORT);
+	}
+}
+
+static void guest_debug_exit(void *ctx, uint8_t status)
+{
+	ask_end_by_guest(ctx, (enum exit_code)(EXIT_CHOSEN | status));
+}
+
 static int send_msi(void *ctx, uint64_t address, uint32_t data)
 {
 	struct vm *vm = ctx;
@@ -149,18 +170,26 @@ void wire_init(struct vm *vm)
 	power_init(&vm->power, power_line, &power_ops, vm);
 	pc_reset_init(&vm->pc_reset, guest_reset, vm);
 	rtc_init(&vm->rtc, host_time, NULL);
+	debug_console_init(&vm->debug_console, vm->config->debug_console != DEBUG_CONSOLE_OFF,
+		debug_console_out, vm);
+	debug_exit_init(&vm->debug_exit, guest_debug_exit, vm);
 	bus_add(&vm->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE, &vm->ioapic.chip.dev);
 	bus_add(&vm->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE, &vm->serial.dev);
 	bus_add(&vm->pio, PLATFORM_PM_PORT, PLATFORM_PM_PORT_SIZE, &vm->power.dev);
 	bus_add(&vm->pio, PLATFORM_KEYBOARD_PORT, 1, &vm->pc_reset.keyboard);
 	bus_add(&vm->pio, PLATFORM_RESET_CONTROL_PORT, 1, &vm->pc_reset.control);
 	bus_add(&vm->pio, PLATFORM_RTC_PORT, PLATFORM_RTC_PORT_SIZE, &vm->rtc.dev);
+	bus_add(&vm->pio, PLATFORM_DEBUG_CONSOLE_PORT, 1, &vm->debug_console.dev);
+	if (vm->config->debug_exit != DEBUG_EXIT_OFF)
+		bus_add(&vm->pio, vm->config->debug_exit, DEBUG_EXIT_SIZE, &vm->debug_exit.dev);
 	for (unsigned int i = 0; i < vm->config->cpus; i++)
 		vcpu_init(&vm->vcpu[i], i, &vcpu_ops, vm);
 }
 
 void wire_fini(struct vm *vm)
 {
+	debug_exit_fini(&vm->debug_exit);
+	debug_console_fini(&vm->debug_console);
 	rtc_fini(&vm->rtc);
 	pc_reset_fini(&vm->pc_reset);
 	power_fini(&vm->power);
@@ -203,6 +232,14 @@ static const struct console_ops console_ops = {
 int wire_console(struct vm *vm, struct diag *diag)
 {
 	return console_attach(vm->console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm, diag);
+}
+
+int wire_debug_console(struct vm *vm, struct diag *diag)
+{
+	int ret = output_attach(
+		vm->debug_output, &vm->loop, &vm->debug_console.dev.lock, NULL, NULL);
+
+	return ret ? diag_fail(diag, -ret, "--debug-console: epoll: %s", strerror(-ret)) : 0;
 }
 
 /* ---- the operator ---- */

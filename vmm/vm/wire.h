@@ -16,6 +16,9 @@ void wire_fini(struct vm *vm);
 /* Connect the console, which is open, to the serial port.  The terminal goes raw.  -errno, diag. */
 int wire_console(struct vm *vm, struct diag *diag);
 
+/* Connect the debug console's output, which is open. */
+int wire_debug_console(struct vm *vm, struct diag *diag);
+
 /* Connect the operator.  -errno, diag. */
 int wire_control(struct vm *vm, struct diag *diag);
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* debug_exit.h - QEMU's isa-debug-exit: a port by which a guest ends, and says how
+ *
+ * Source: QEMU's hw/misc/debugexit.c, as its users know it: a write of `value` ends the process
+ * with status value << 1 | 1, so that 0 stays what no guest can say.
+ */
+#ifndef DEV_DEBUG_EXIT_H
+#define DEV_DEBUG_EXIT_H
+
+#include "bus/bus.h"
+
+#define DEBUG_EXIT_SIZE 4 /* ports */
+
+struct debug_exit {
+	struct device dev;
+	/* Called on the vCPU's thread with the device's lock held. */
+	void (*end)(void *ctx, uint8_t status);
+	void *ctx;
+};
+
+void debug_exit_init(
+	struct debug_exit *debug_exit, void (*end)(void *ctx, uint8_t status), void *ctx);
+void debug_exit_fini(struct debug_exit *debug_exit);
+
+#endif
