@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* fuzz_devices.c - a guest's accesses to every device, and what the host does meanwhile
  *
- * The input is a row of steps.  The first byte of each says in its upper two bits which kind it is:
- * 0 read, 1 write, 2 host event, 3 an access anywhere (bit 5: write, bit 4: MMIO).  Of an access,
- * bits 3:2 are the size and bits 1:0 with the next two bytes the place, and a write's value
- * follows.
+ * The input is a row of steps.  The upper two bits of the first byte say what it is:
+ * 0, 1	a device is read, or written to: bit 0 is the bus (1: MMIO), bits 3:2 the size; then the
+ *	device's number, the offset, and the value
+ * 2	the host does something: see host_event()
+ * 3	an access anywhere: bit 5 for a write, bit 4 for MMIO, bits 3:2 the size; then address and
+ *value
  */
 
 #include "dev/ioapic.h"
+#include "dev/pc_reset.h"
 #include "dev/power.h"
+#include "dev/rtc.h"
 #include "dev/serial.h"
 #include "util/bits.h"
 
@@ -27,10 +31,13 @@ struct machine {
 	struct ioapic ioapic;
 	struct serial serial;
 	struct power power;
+	struct pc_reset pc_reset;
+	struct rtc rtc;
 
 	/* The host's side. */
 	bool host_full, wants_input;
 	uint8_t next_input;
+	uint64_t now_ns;
 
 	/* Of this step. */
 	unsigned int n_calls, n_messages, n_requests;
@@ -108,6 +115,11 @@ static void mark(void *ctx, uint8_t)
 	request(ctx);
 }
 
+static uint64_t now(void *ctx)
+{
+	return ((struct machine *)ctx)->now_ns;
+}
+
 static const struct serial_ops serial_ops = { send, can_send, want_input };
 static const struct power_ops power_ops = { request, request, mark };
 
@@ -120,18 +132,45 @@ static void init(struct machine *machine)
 	ioapic_init(&machine->ioapic, send_msi, machine);
 	serial_init(&machine->serial, serial_line, &serial_ops, machine);
 	power_init(&machine->power, power_line, &power_ops, machine);
+	pc_reset_init(&machine->pc_reset, request, machine);
+	rtc_init(&machine->rtc, now, machine);
 	bus_add(&machine->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE,
 		&machine->ioapic.chip.dev);
 	bus_add(&machine->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE,
 		&machine->serial.dev);
 	bus_add(&machine->pio, PLATFORM_PM_PORT, PLATFORM_PM_PORT_SIZE, &machine->power.dev);
+	bus_add(&machine->pio, PLATFORM_KEYBOARD_PORT, 1, &machine->pc_reset.keyboard);
+	bus_add(&machine->pio, PLATFORM_RESET_CONTROL_PORT, 1, &machine->pc_reset.control);
+	bus_add(&machine->pio, PLATFORM_RTC_PORT, PLATFORM_RTC_PORT_SIZE, &machine->rtc.dev);
 }
 
 static void fini(struct machine *machine)
 {
+	rtc_fini(&machine->rtc);
+	pc_reset_fini(&machine->pc_reset);
 	power_fini(&machine->power);
 	serial_fini(&machine->serial);
 	ioapic_fini(&machine->ioapic);
+}
+
+/* What every port and every register of the I/O APIC reads as: at the first start, in `fresh`. */
+#define MAX_PROBES   96
+#define IOAPIC_INDEX 0x10
+
+static uint64_t fresh[MAX_PROBES];
+
+static void probe(const struct machine *machine, uint64_t seen[MAX_PROBES])
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < machine->pio.n_ranges; i++)
+		for (uint64_t offset = 0; offset < machine->pio.range[i].size; offset++)
+			seen[n++] = bus_read(&machine->pio, machine->pio.range[i].base + offset, 1);
+	for (unsigned int i = 0; i < IOAPIC_INDEX + 2 * PLATFORM_N_PINS; i++) {
+		seen[n++] = bus_read(&machine->mmio, PLATFORM_IOAPIC_BASE + 0x10, 4);
+		bus_write(&machine->mmio, PLATFORM_IOAPIC_BASE, 4, i + 1);
+	}
+	BUG_ON(n > MAX_PROBES);
 }
 
 /* ---- what holds after every step ---- */
@@ -170,6 +209,8 @@ static void check(const struct machine *machine, size_t room_before)
 	check_serial(&machine->serial);
 	check_ioapic(&machine->ioapic);
 	BUG_ON(machine->power.events & ~PLATFORM_PM_EVENT_POWER || machine->power.sleep_status);
+	BUG_ON(machine->pc_reset.control_value & ~0x0e);
+	BUG_ON(machine->rtc.index > 0x7f || machine->rtc.reg_a > 0x7f || machine->rtc.reg_b & 0x78);
 	check_lock(&machine->pio);
 	check_lock(&machine->mmio);
 	BUG_ON(machine->n_calls > MOST_CALLS || machine->n_requests > 1);
@@ -179,6 +220,17 @@ static void check(const struct machine *machine, size_t room_before)
 
 /* ---- steps ---- */
 
+static bool may_interrupt(uint64_t port)
+{
+	return port - PLATFORM_SERIAL_PORT < PLATFORM_SERIAL_PORT_SIZE;
+}
+
+static bool may_end(uint64_t port)
+{
+	return port - PLATFORM_PM_PORT < PLATFORM_PM_PORT_SIZE || port == PLATFORM_KEYBOARD_PORT ||
+	       port == PLATFORM_RESET_CONTROL_PORT;
+}
+
 static void access_bus(struct machine *machine, struct input *input, const struct bus *bus,
 	uint64_t addr, unsigned int size, bool is_write)
 {
@@ -187,10 +239,8 @@ static void access_bus(struct machine *machine, struct input *input, const struc
 	else
 		bus_read(bus, addr, size);
 	/* Who asks for no interrupt and no end gets none: these come from few places. */
-	BUG_ON(machine->n_messages &&
-		!(bus == &machine->pio && addr - PLATFORM_SERIAL_PORT < PLATFORM_SERIAL_PORT_SIZE));
-	BUG_ON(machine->n_requests && !(is_write && bus == &machine->pio &&
-					      addr - PLATFORM_PM_PORT < PLATFORM_PM_PORT_SIZE));
+	BUG_ON(machine->n_messages && !(bus == &machine->pio && may_interrupt(addr)));
+	BUG_ON(machine->n_requests && !(bus == &machine->pio && is_write && may_end(addr)));
 }
 
 static void access_device(struct machine *machine, struct input *input, uint8_t what)
@@ -227,22 +277,59 @@ static void type(struct machine *machine, size_t n)
 	machine->wants_input = serial_receive_room(serial) > 0;
 }
 
-static void host_event(struct machine *machine, uint8_t what)
+static void set_host(struct machine *machine, bool full)
 {
-	struct device *dev = what & 1 ? &machine->power.dev : &machine->serial.dev;
+	machine->host_full = full;
+	if (full)
+		return;
+	serial_send_ready(&machine->serial);
+	BUG_ON(machine->serial.tx_busy);
+}
 
-	pthread_mutex_lock(&dev->lock);
-	if (what & 1) {
-		power_press_button(&machine->power);
-	} else if (what & 2) {
-		machine->host_full = what & 4;
-		if (!machine->host_full)
-			serial_send_ready(&machine->serial);
-		BUG_ON(!machine->host_full && machine->serial.tx_busy);
-	} else {
-		type(machine, what >> 2 & 0x0f);
+/* Whatever the guest did before, it finds the machine as at its first start. */
+static void reset(struct machine *machine)
+{
+	uint64_t seen[MAX_PROBES] = { 0 };
+
+	machine->host_full = false;
+	machine->now_ns = 0;
+	for (unsigned int i = 0; i < 2; i++) {
+		bus_reset(&machine->pio);
+		bus_reset(&machine->mmio);
+		BUG_ON(serial_receive_room(&machine->serial));
+		if (i == 0)
+			probe(machine, seen);
 	}
-	pthread_mutex_unlock(&dev->lock);
+	BUG_ON(memcmp(seen, fresh, sizeof(seen)) != 0);
+	machine->n_calls = machine->n_messages = 0;
+}
+
+static void host_event(struct machine *machine, struct input *input, uint8_t what)
+{
+	pthread_mutex_t *serial = &machine->serial.dev.lock, *power = &machine->power.dev.lock;
+
+	switch (what & 3) {
+	case 0:
+		pthread_mutex_lock(serial);
+		type(machine, what >> 2);
+		pthread_mutex_unlock(serial);
+		break;
+	case 1:
+		pthread_mutex_lock(power);
+		power_press_button(&machine->power);
+		pthread_mutex_unlock(power);
+		break;
+	case 2:
+		pthread_mutex_lock(serial);
+		set_host(machine, what & 4);
+		pthread_mutex_unlock(serial);
+		break;
+	default:
+		if (what & 4)
+			machine->now_ns = take(input, 8);
+		else
+			reset(machine);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -251,13 +338,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = { data, size };
 
 	init(&machine);
+	probe(&machine, fresh);
+	fini(&machine);
+	init(&machine);
 	while (input.size) {
 		size_t room = serial_receive_room(&machine.serial);
 		uint8_t what = (uint8_t)take(&input, 1);
 
 		machine.n_calls = machine.n_messages = machine.n_requests = 0;
 		switch (what >> 6) {
-		case 2: host_event(&machine, what & 0x3f); break;
+		case 2: host_event(&machine, &input, what & 0x3f); break;
 		case 3: access_anywhere(&machine, &input, what); break;
 		default: access_device(&machine, &input, what); break;
 		}
