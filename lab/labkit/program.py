@@ -61,7 +61,7 @@ def _judge(err, failed):
         how = f'ended with status {err.returncode}' if err.returncode >= 0 else f'was ended by signal {-err.returncode}'
         return failed, f'{os.path.basename(err.cmd[0])} {how}'
     if isinstance(err, subprocess.TimeoutExpired):
-        return failed, f'{os.path.basename(err.cmd[0])} was not done within {err.timeout:g} s'
+        return failed, f'{os.path.basename(err.cmd[0])} was not done within {err.timeout:.3g} s'
     if isinstance(err, MemoryError):
         return failed, 'there is not enough memory'
     return failed, str(err)

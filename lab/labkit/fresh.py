@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""A minimal Debian with nothing in it but what a newcomer needs for a clone: git, make, certificates.
+
+It is made by mmdebstrap, from this machine's mirror by the way that apt goes here, and kept as an archive.  Every
+run unpacks it anew.  Only what apt downloads in it is kept from run to run.
+"""
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+from . import cache
+from .program import Problem
+
+RELEASES = ('bookworm', 'trixie')
+PACKAGES = ('git', 'make', 'ca-certificates')
+USER = 'newcomer'
+RUN = os.path.join(cache.TOP, 'lab', 'fresh-root', 'run.sh')
+MAX_DAYS = 30  # the archive moves on, and keys expire
+# How apt reaches its sources, and what it asks of them.
+TAKEN_OVER = r'Acquire::(https?|ftp|ForceIPv[46]|Retries|Check-\S+)\b(?!.*Auto-Detect)'
+
+
+def as_root():
+    """What a command is put behind to run as root; None if that cannot be had without a question."""
+    if os.geteuid() == 0:
+        return []
+    if not shutil.which('sudo') or _run(['sudo', '-n', 'true']).returncode:
+        return None
+    return ['sudo', '-n', '--']
+
+
+def why_not(release):
+    """Why there can be no fresh RELEASE here, or None."""
+    if 'PRONTO_FRESH' in os.environ:
+        return 'this is a fresh Debian already'
+    for name in ('mmdebstrap', 'unshare', 'git'):
+        if not shutil.which(name):
+            return f'there is no {name} here: run scripts/setup'
+    if as_root() is None:
+        return 'this needs root\'s rights, and sudo is not here or wants a password'
+    if _run([*as_root(), 'unshare', '--mount', '--pid', '--uts', '--fork', 'mount', '-t', 'tmpfs', 'none', '/mnt']).returncode:
+        return 'root may not mount here'
+    if _run(['git', '-C', cache.TOP, 'rev-parse', 'HEAD']).returncode:
+        return 'this tree is no clone of a git repository, of which a clone could be made'
+    mirror = _mirrors().get('Debian')
+    if not mirror:
+        return 'apt has no lists from a mirror of Debian: run `apt-get update` as root'
+    with tempfile.TemporaryDirectory() as scratch:
+        probe = _run(['/usr/lib/apt/apt-helper', 'download-file', f'{mirror}/dists/{release}/InRelease', f'{scratch}/probe'])
+    return f'{mirror} does not answer, or has no {release}' if probe.returncode else None
+
+
+def run(release, command, with_sudo, tell):
+    """Run COMMAND in a fresh RELEASE, in a clone of what is committed here; its exit status.  It runs as root, or
+    WITH_SUDO as a user whose sudo asks no password."""
+    user = USER if with_sudo else 'root'
+    with cache.lock(f'fresh-{release}'):
+        root = as_root()
+        directory = cache.path('fresh', release, 'x')[:-2]
+        _sweep(directory)
+        archive = _archive(directory, release, [*PACKAGES, *(['sudo'] if with_sudo else [])], tell)
+        debs = os.path.join(directory, 'debs')
+        os.makedirs(debs, exist_ok=True)
+        with _scratch(directory) as scratch:
+            place, clone = os.path.join(scratch, 'root'), os.path.join(scratch, 'pronto.git')
+            os.mkdir(place)
+            if _run(['git', '-C', cache.TOP, 'status', '--porcelain', '-uno']).stdout:
+                tell('what is not committed is not in it')
+            _must(['git', 'clone', '-q', '--bare', '--depth=1', f'file://{cache.TOP}', clone])
+            try:
+                return _wait([*root, 'unshare', '--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child', RUN,
+                              archive, place, debs, clone, user, *command])
+            finally:
+                _must([*root, 'chown', '-R', f'{os.getuid()}:{os.getgid()}', debs])
+
+
+def _archive(directory, release, packages, tell):
+    """The path of the archive of a root with these packages, made if there is none of late."""
+    mirrors, options = _mirrors(), _apt_options()
+    lines = [f'deb {mirrors["Debian"]} {suite} main' for suite in (release, f'{release}-updates')]
+    if 'Debian-Security' in mirrors:
+        lines.append(f'deb {mirrors["Debian-Security"]} {release}-security main')
+    result = os.path.join(directory, f'{cache.digest(*packages, *lines, options)}.tar')
+    if os.path.exists(result) and time.time() - os.stat(result).st_mtime < MAX_DAYS * 86400:
+        return result
+    tell(f'making a minimal {release}')
+    with _scratch(directory) as scratch:
+        made, settings = os.path.join(scratch, 'root.tar'), os.path.join(scratch, 'apt.conf')
+        with open(settings, 'w', encoding='utf-8') as file:
+            file.write(options)
+        _must([*as_root(), 'mmdebstrap', '--quiet', '--variant=minbase', f'--include={",".join(packages)}',
+               f'--aptopt={settings}', release, made, *lines])
+        os.rename(made, result)
+    for old in os.scandir(directory):
+        if old.name.endswith('.tar') and time.time() - old.stat().st_mtime >= MAX_DAYS * 86400:
+            os.unlink(old)
+    return result
+
+
+def _mirrors():
+    """The archives of Debian that apt has lists of: Debian's own name for each -> where it is."""
+    said = _run(['apt-get', 'indextargets', '--format', '$(LABEL) $(REPO_URI)', 'Created-By: Packages',
+                 'Origin: Debian']).stdout
+    return {label: uri.rstrip('/') for label, uri in re.findall(r'^(\S+) (https?://\S+)$', said, re.M)}
+
+
+def _apt_options():
+    """This machine's settings of apt that are needed elsewhere, as text of an apt.conf."""
+    said = _run(['apt-config', 'dump', '--no-empty', '--format', '%F "%v";%n']).stdout
+    options = [line for line in said.splitlines() if re.match(TAKEN_OVER, line)]
+    options += [f'Acquire::{scheme}::Proxy "{os.environ[f"{scheme}_proxy"]}";' for scheme in ('http', 'https')
+                if os.environ.get(f'{scheme}_proxy')]
+    return ''.join(f'{line}\n' for line in options)
+
+
+@contextlib.contextmanager
+def _scratch(directory):
+    """A directory for what belongs to root, and is gone afterwards."""
+    scratch = tempfile.mkdtemp(prefix='.new-', dir=directory)
+    try:
+        yield scratch
+    finally:
+        _must([*as_root(), 'rm', '-rf', '--one-file-system', scratch])
+
+
+def _sweep(directory):
+    """Remove what killed runs have left."""
+    left = [entry.path for entry in os.scandir(directory) if entry.name.startswith('.new-')]
+    if left:
+        _must([*as_root(), 'rm', '-rf', '--one-file-system', *left])
+
+
+def _wait(command):
+    """Run a command that ends when we do; its exit status."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                _run([*as_root(), 'kill', str(process.pid)])
+
+
+def _run(command):
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace',
+                              check=False, env={**os.environ, 'LC_ALL': 'C.UTF-8'})
+    except FileNotFoundError as err:
+        raise Problem(f'{command[0]} is not here: this needs Debian or a relative of it') from err
+
+
+def _must(command):
+    done = _run(command)
+    if done.returncode:
+        name = next(word for word in command if word not in ('sudo', '-n', '--'))
+        raise Problem(f'{name} failed: {"; ".join(done.stderr.strip().splitlines()[-3:])}')
