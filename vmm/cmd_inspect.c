@@ -78,17 +78,10 @@ static void print_help(FILE *out)
 /* Nobody's memory is needed to see whether a kernel fits: only where it would be. */
 static bool fits(const struct elf_image *elf, uint64_t size, struct diag *diag)
 {
-	uint64_t low = size < GUEST_MEM_LOW_MAX ? size : GUEST_MEM_LOW_MAX;
-	struct guest_mem mem = { .region = { { .size = low } }, .n_regions = 1 };
 	struct memmap map;
 	int64_t offset;
 
-	if (size > low) {
-		mem.region[1] =
-			(struct mem_region){ .gpa = GUEST_MEM_HIGH_BASE, .size = size - low };
-		mem.n_regions = 2;
-	}
-	memmap_build(&map, &mem, LAYOUT_FEW_TABLES);
+	memmap_build(&map, size, LAYOUT_FEW_TABLES);
 	return !place_kernel(&map, elf, &offset, diag);
 }
 

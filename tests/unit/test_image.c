@@ -20,10 +20,6 @@
 /* As `run` would with 8 GiB: open, demand the entry, find a place. */
 static int try_boot(const char *path, bool use_cache, struct diag *diag)
 {
-	const struct guest_mem mem = {
-		.region = { { .size = GIB(3) }, { .gpa = GUEST_MEM_HIGH_BASE, .size = GIB(5) } },
-		.n_regions = 2,
-	};
 	struct image image;
 	struct memmap map;
 	int64_t offset;
@@ -33,7 +29,7 @@ static int try_boot(const char *path, bool use_cache, struct diag *diag)
 	if (ret < 0)
 		return ret;
 	ret = image_require_pvh_entry(&image, diag);
-	memmap_build(&map, &mem, LAYOUT_FEW_TABLES);
+	memmap_build(&map, GIB(8), LAYOUT_FEW_TABLES);
 	if (!ret)
 		ret = place_kernel(&map, &image.elf, &offset, diag);
 	image_close(&image);

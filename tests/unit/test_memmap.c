@@ -33,17 +33,10 @@ static const uint64_t sizes[] = {
 /* No memory is needed to describe it. */
 static struct memmap build(uint64_t size)
 {
-	uint64_t low = size < GUEST_MEM_LOW_MAX ? size : GUEST_MEM_LOW_MAX;
-	struct guest_mem mem = { .region = { { .size = low } }, .n_regions = 1 };
 	struct memmap map;
 
-	if (size > low) {
-		mem.region[1].gpa = GUEST_MEM_HIGH_BASE;
-		mem.region[1].size = size - low;
-		mem.n_regions = 2;
-	}
 	memset(&map, 0xa5, sizeof(map));
-	memmap_build(&map, &mem, LAYOUT_FEW_TABLES);
+	memmap_build(&map, size, LAYOUT_FEW_TABLES);
 	return map;
 }
 

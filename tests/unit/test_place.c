@@ -19,14 +19,9 @@
 /* No memory is needed to decide. */
 static struct memmap map_of(uint64_t memory)
 {
-	uint64_t low = memory < GUEST_MEM_LOW_MAX ? memory : GUEST_MEM_LOW_MAX;
-	struct guest_mem mem = {
-		.region = { { .size = low }, { .gpa = GUEST_MEM_HIGH_BASE, .size = memory - low } },
-		.n_regions = 2,
-	};
 	struct memmap map;
 
-	memmap_build(&map, &mem, TABLES_END);
+	memmap_build(&map, memory, TABLES_END);
 	return map;
 }
 
@@ -44,7 +39,7 @@ static void assert_diag(const struct diag *diag, const char *words)
 		fail_msg("\"%s\" is not in \"%s\"", words, diag->text);
 }
 
-static void refuse_at(uint64_t memory, uint64_t gpa, uint64_t size, const char *words)
+static void refuse_at(int err, uint64_t memory, uint64_t gpa, uint64_t size, const char *words)
 {
 	struct memmap map = map_of(memory);
 	struct elf_image elf = { 0 };
@@ -52,27 +47,29 @@ static void refuse_at(uint64_t memory, uint64_t gpa, uint64_t size, const char *
 	int64_t offset;
 
 	add_segment(&elf, gpa, size);
-	assert_int_equal(place_kernel(&map, &elf, &offset, &diag), -ENOSPC);
+	assert_int_equal(place_kernel(&map, &elf, &offset, &diag), -err);
 	assert_diag(&diag, words);
 }
 
+/* ENOSPC where more memory would help. */
 static void test_misplaced(void **state)
 {
-	refuse_at(MIB(32), MIB(16), MIB(17),
-		"[0x1000000, 0x2100000) lies outside the guest's RAM: "
-		"give it 33M");
-	refuse_at(MIB(32), GIB(4), MIB(1), "give it 3073M");
-	refuse_at(MIB(32), 0x7f000, 0x1001, "overlaps the start info");
-	refuse_at(MIB(32), 0x91fff, 1, "overlaps the start info");
-	refuse_at(MIB(32), 0xa0000, 1, "overlaps the hole below 1 MiB at [0xa0000, 0xf0000)");
-	refuse_at(MIB(32), LAYOUT_ACPI - 1, 1, "overlaps the hole below 1 MiB");
-	refuse_at(MIB(32), LAYOUT_ACPI, 16, "overlaps the ACPI tables at [0xf0000, 0xf1234)");
-	refuse_at(MIB(32), TABLES_END - 1, MIB(2), "overlaps the ACPI tables");
-	refuse_at(MIB(2), TABLES_END, MIB(2), "give it 3M of memory");
-	refuse_at(GIB(5), GIB(3) - 1, 2, "overlaps the device hole");
-	refuse_at(GIB(5), 0xfee00000, 4096, "overlaps the device hole");
-	refuse_at(GIB(5), GIB(6) - 1, 2, "give it 5121M");
-	refuse_at(MIB(32), UINT64_MAX - 4096, 4096, "lies outside");
+	refuse_at(ENOSPC, MIB(32), MIB(16), MIB(17),
+		"the kernel's segment [0x1000000, 0x2100000) lies outside the guest's RAM");
+	refuse_at(ENOSPC, MIB(32), GIB(4), MIB(1), "lies outside");
+	refuse_at(ENOEXEC, MIB(32), 0x7f000, 0x1001, "overlaps the start info");
+	refuse_at(ENOEXEC, MIB(32), 0x91fff, 1, "overlaps the start info");
+	refuse_at(ENOEXEC, MIB(32), 0xa0000, 1,
+		"overlaps the hole below 1 MiB at [0xa0000, 0xf0000)");
+	refuse_at(ENOEXEC, MIB(32), LAYOUT_ACPI - 1, 1, "overlaps the hole below 1 MiB");
+	refuse_at(ENOEXEC, MIB(32), LAYOUT_ACPI, 16,
+		"overlaps the ACPI tables at [0xf0000, 0xf1234)");
+	refuse_at(ENOEXEC, MIB(32), TABLES_END - 1, MIB(2), "overlaps the ACPI tables");
+	refuse_at(ENOSPC, MIB(2), TABLES_END, MIB(2), "lies outside");
+	refuse_at(ENOEXEC, GIB(5), GIB(3) - 1, 2, "overlaps the device hole");
+	refuse_at(ENOEXEC, GIB(5), 0xfee00000, 4096, "overlaps the device hole");
+	refuse_at(ENOSPC, GIB(5), GIB(6) - 1, 2, "lies outside");
+	refuse_at(ENOSPC, MIB(32), UINT64_MAX - 4096, 4096, "lies outside");
 }
 
 static void accept_at(uint64_t memory, uint64_t gpa, uint64_t size)
@@ -156,16 +153,16 @@ static void refuse_moved(uint64_t memory, uint64_t gpa, uint64_t size, uint64_t 
 
 static void test_reloc_refused(void **state)
 {
-	refuse_moved(MIB(32), MIB(64), MIB(40), MIB(2), 0, UINT32_MAX, "give it 42M");
-	refuse_moved(MIB(32), MIB(64), MIB(4), MIB(2), MIB(40), UINT32_MAX, "give it 44M");
-	refuse_moved(MIB(32), MIB(40), MIB(4), MIB(2), MIB(60), UINT32_MAX, "give it 44M");
-	refuse_moved(
-		MIB(32), GIB(3), MIB(4), MIB(2), GIB(3), UINT32_MAX, "whatever the memory size");
-	refuse_moved(MIB(32), GIB(3), MIB(4), MIB(2), 0, MIB(1), "whatever the memory size");
-	refuse_moved(
-		MIB(32), GIB(3), MIB(4), 1ull << 63, 0, UINT64_MAX, "whatever the memory size");
-	refuse_moved(MIB(32), GIB(3), MIB(4), MIB(2), UINT64_MAX, UINT64_MAX,
-		"whatever the memory size");
+	static const char words[] = "has no place in the guest's RAM, neither there nor in [";
+
+	refuse_moved(MIB(32), MIB(64), MIB(40), MIB(2), 0, UINT32_MAX, words);
+	refuse_moved(MIB(32), MIB(64), MIB(4), MIB(2), MIB(40), UINT32_MAX,
+		"the kernel, 4M from 0x4000000 on, has no place in the guest's RAM, neither there "
+		"nor in [0x2800000, 0xffffffff], where its PHYS32_RELOC note lets it be moved");
+	refuse_moved(MIB(32), GIB(3), MIB(4), MIB(2), GIB(3), UINT32_MAX, words);
+	refuse_moved(MIB(32), GIB(3), MIB(4), MIB(2), 0, MIB(1), words);
+	refuse_moved(MIB(32), GIB(3), MIB(4), 1ull << 63, 0, UINT64_MAX, words);
+	refuse_moved(MIB(32), GIB(3), MIB(4), MIB(2), UINT64_MAX, UINT64_MAX, words);
 }
 
 static uint64_t next_random(uint64_t *seed)

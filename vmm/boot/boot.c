@@ -6,6 +6,7 @@
 #include "boot/load.h"
 #include "boot/mptable.h"
 #include "boot/place.h"
+#include "boot/plan.h"
 #include "bus/platform.h"
 
 #include <errno.h>
@@ -46,9 +47,6 @@ static int load_kernel(const struct guest_mem *mem, const struct boot_spec *spec
 	const struct elf_image *elf = &spec->image->elf;
 	int ret;
 
-	ret = place_kernel(&handover->memmap, elf, &handover->load_offset, diag);
-	if (ret < 0)
-		return ret;
 	handover->entry = elf->pvh_entry + (uint32_t)handover->load_offset;
 	for (size_t i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
@@ -64,80 +62,32 @@ static int load_kernel(const struct guest_mem *mem, const struct boot_spec *spec
 	return 0;
 }
 
-/* The guest's message would come too late: say here what can be known here. */
-static int check_room(const struct memmap *map, const struct image *kernel, struct diag *diag)
+static int load_module(const struct guest_mem *mem, const struct hvm_modlist_entry *module,
+	const char *name, int fd, struct diag *diag)
 {
-	uint64_t size = kernel->kind.room_end - kernel->kind.room_start;
+	int ret = guest_mem_read_file(mem, module->paddr, fd, 0, module->size);
 
-	if (memmap_is_ram(map, kernel->kind.room_start, size))
-		return 0;
-	return diag_fail(diag, ENOSPC,
-		"the kernel unpacks itself to %" PRIu64 "M from %#" PRIx64
-		" on, and not all of that is RAM: give the guest %" PRIu64 "M of memory or more",
-		size / MIB(1), kernel->kind.room_start,
-		(kernel->kind.room_end + MIB(1) - 1) / MIB(1));
-}
-
-struct module {
-	const char *name;
-	int fd;
-	uint64_t size;
-	bool anywhere; /* above 4 GiB, too */
-};
-
-/* One more behind those that are in `taken`. */
-static int load_module(const struct guest_mem *mem, const struct memmap *map,
-	struct place_taken *taken, const struct module *module, struct diag *diag)
-{
-	struct hvm_modlist_entry *entry = &taken->module[taken->n_modules];
-	int ret;
-
-	ret = place_module(
-		map, taken, module->name, module->size, module->anywhere, &entry->paddr, diag);
-	if (ret < 0)
-		return ret;
-	entry->size = module->size;
-	taken->n_modules++;
-	ret = guest_mem_read_file(mem, entry->paddr, module->fd, 0, module->size);
 	if (ret == -ENODATA)
 		return diag_fail(diag, ENODATA,
-			"the %s became shorter than its %" PRIu64 " bytes while it was read",
-			module->name, module->size);
+			"the %s became shorter than its %" PRIu64 " bytes while it was read", name,
+			module->size);
 	if (ret < 0)
-		return diag_fail(
-			diag, -ret, "cannot read the %s: %s", module->name, strerror(-ret));
+		return diag_fail(diag, -ret, "cannot read the %s: %s", name, strerror(-ret));
 	return 0;
 }
 
-/* What pvh-shim is to boot, and the initrd.  Linux entered by PVH takes a 32-bit address for its
- * initrd; entered by pvh-shim it takes any.
- */
+/* In the order in which they were placed. */
 static int load_modules(const struct guest_mem *mem, const struct boot_spec *spec,
-	struct handover *handover, struct diag *diag)
+	const struct place_taken *taken, struct diag *diag)
 {
-	const struct image *kernel = spec->kernel;
+	const struct hvm_modlist_entry *module = taken->module;
 	int ret = 0;
 
-	handover->taken = (struct place_taken){
-		.elf = &spec->image->elf,
-		.offset = handover->load_offset,
-	};
-	if (kernel) {
-		handover->taken.room_start = kernel->kind.room_start;
-		handover->taken.room_end = kernel->kind.room_end;
-		ret = check_room(&handover->memmap, kernel, diag);
-		if (ret < 0)
-			return ret;
-		ret = load_module(mem, &handover->memmap, &handover->taken,
-			&(struct module){ "kernel", kernel->fd, kernel->size, false }, diag);
-	}
-	if (ret < 0 || spec->initrd_fd < 0)
-		return ret;
-	if (!spec->initrd_size)
-		return diag_fail(diag, EINVAL,
-			"the initrd is empty: give a file with contents, or no initrd");
-	return load_module(mem, &handover->memmap, &handover->taken,
-		&(struct module){ "initrd", spec->initrd_fd, spec->initrd_size, kernel }, diag);
+	if (spec->kernel)
+		ret = load_module(mem, module++, "kernel", spec->kernel->fd, diag);
+	if (!ret && spec->initrd_fd >= 0)
+		ret = load_module(mem, module, "initrd", spec->initrd_fd, diag);
+	return ret;
 }
 
 /* boot_load() has seen that the first MiB is RAM. */
@@ -270,11 +220,13 @@ int boot_load(const struct guest_mem *mem, const struct boot_spec *spec, struct 
 		return diag_fail(diag, -ret,
 			"the tables for %" PRIu32 " CPUs do not fit: give the guest fewer",
 			spec->n_cpus);
-	memmap_build(&handover->memmap, mem, tables_end);
+	ret = plan_boot(handover, spec, guest_mem_size(mem), tables_end, diag);
+	if (ret < 0)
+		return ret;
 	ret = load_kernel(mem, spec, handover, diag);
 	if (ret < 0)
 		return ret;
-	ret = load_modules(mem, spec, handover, diag);
+	ret = load_modules(mem, spec, &handover->taken, diag);
 	if (ret < 0)
 		return ret;
 	write_reset_vector(mem, &handover->taken);

@@ -53,8 +53,9 @@ struct handover {
 };
 
 /* Load and describe everything.  0, or -errno and the reason in diag: -E2BIG command line over the
- * limit (2047 bytes for Linux), -ENOSPC initrd or kernel do not fit RAM, -ENOEXEC no PVH entry,
- * read errors.  Guest memory is fresh and zero on entry; on failure its contents are undefined.
+ * limit (2047 bytes for Linux), -ENOSPC initrd or kernel do not fit RAM, -ENOEXEC no PVH entry or a
+ * place that no memory gives, read errors.  Guest memory is fresh and zero on entry; on failure its
+ * contents are undefined.
  */
 int boot_load(const struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag);

@@ -22,10 +22,10 @@ static gpa_t min_gpa(gpa_t a, gpa_t b)
 	return a < b ? a : b;
 }
 
-void memmap_build(struct memmap *map, const struct guest_mem *mem, gpa_t tables_end)
+void memmap_build(struct memmap *map, uint64_t memory, gpa_t tables_end)
 {
-	gpa_t low = mem->region[0].size;
-	gpa_t high = GUEST_MEM_HIGH_BASE + mem->region[1].size;
+	gpa_t low = min_gpa(memory, GUEST_MEM_LOW_MAX);
+	gpa_t high = GUEST_MEM_HIGH_BASE + (memory - low);
 
 	/* The devices' windows stay unlisted: what is listed as reserved, a driver may not claim.
 	 */

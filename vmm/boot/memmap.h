@@ -17,11 +17,11 @@ struct memmap {
 	gpa_t tables_end; /* what is reserved below 1 MiB holds something up to here */
 };
 
-/* Describe `mem`, with tables that end at `tables_end`: RAM to 640 KiB, the ACPI area reserved, RAM
- * from 1 MiB, the device hole left out, RAM above 4 GiB; reserved are the I/O APIC, the local APIC
- * and the pages that KVM keeps for itself on older Intel hosts.
+/* Describe `memory` bytes of RAM, with tables that end at `tables_end`: RAM to 640 KiB, the ACPI
+ * area reserved, RAM from 1 MiB, the device hole left out, RAM above 4 GiB; reserved are the I/O
+ * APIC, the local APIC and the pages that KVM keeps for itself on older Intel hosts.
  */
-void memmap_build(struct memmap *map, const struct guest_mem *mem, gpa_t tables_end);
+void memmap_build(struct memmap *map, uint64_t memory, gpa_t tables_end);
 
 /* All of [gpa, gpa + size) is inside one RAM entry; size > 0. */
 bool memmap_is_ram(const struct memmap *map, gpa_t gpa, uint64_t size);

@@ -108,22 +108,12 @@ static const struct elf_segment *find_misfit(const struct memmap *map, const str
 	return NULL;
 }
 
-/* The least size of guest memory with RAM up to `end`; 0 if there is none. */
-static uint64_t memory_for(uint64_t end)
-{
-	if (end <= GUEST_MEM_LOW_MAX)
-		return end;
-	if (end <= GUEST_MEM_HIGH_BASE)
-		return 0;
-	return end - GUEST_MEM_HIGH_BASE + GUEST_MEM_LOW_MAX;
-}
-
 static uint64_t in_mib(uint64_t size)
 {
 	return size / MIB(1) + (size % MIB(1) != 0);
 }
 
-/* Say why the segment cannot lie there, and what would help. */
+/* Say why the segment cannot lie there, and what would help if more memory does not. */
 static int refuse_segment(const struct memmap *map, struct range segment, struct diag *diag)
 {
 	const struct {
@@ -138,50 +128,24 @@ static int refuse_segment(const struct memmap *map, struct range segment, struct
 
 	for (size_t i = 0; i < ARRAY_SIZE(area); i++)
 		if (overlap(segment, area[i].range))
-			return diag_fail(diag, ENOSPC,
+			return diag_fail(diag, ENOEXEC,
 				"the kernel's segment [%#" PRIx64 ", %#" PRIx64
 				") overlaps %s at [%#" PRIx64 ", %#" PRIx64
 				"): link it elsewhere, best from 1 MiB upwards",
 				segment.start, segment.end, area[i].name, area[i].range.start,
 				area[i].range.end);
 	return diag_fail(diag, ENOSPC,
-		"the kernel's segment [%#" PRIx64 ", %#" PRIx64
-		") lies outside the guest's RAM: give it %" PRIu64 "M of memory or more",
-		segment.start, segment.end, in_mib(memory_for(segment.end)));
-}
-
-/* The least size of guest memory in which the image has a place, linked or moved; 0 if there is
- * none. */
-static uint64_t memory_for_image(const struct elf_image *elf)
-{
-	uint64_t linked = elf->start >= LAYOUT_HIGH_RAM ? memory_for(elf->end) : 0;
-	uint64_t least = max_u64(elf->reloc.min, LAYOUT_HIGH_RAM), end, moved;
-
-	if (__builtin_add_overflow(least, elf->reloc.align - 1, &end) ||
-		__builtin_add_overflow(
-			ALIGN_DOWN(end, elf->reloc.align), elf->end - elf->start, &end) ||
-		end - 1 > min_u64(elf->reloc.max, UINT32_MAX))
-		return linked;
-	moved = memory_for(end);
-	return moved && (!linked || moved < linked) ? moved : linked;
+		"the kernel's segment [%#" PRIx64 ", %#" PRIx64 ") lies outside the guest's RAM",
+		segment.start, segment.end);
 }
 
 static int refuse_image(const struct elf_image *elf, struct diag *diag)
 {
-	uint64_t size = elf->end - elf->start, memory = memory_for_image(elf);
-
-	if (!memory)
-		return diag_fail(diag, ENOSPC,
-			"the kernel, %" PRIu64 "M from %#" PRIx64
-			" on, has no place in RAM whatever the "
-			"memory size: its PHYS32_RELOC note says [%#" PRIx64 ", %#" PRIx64
-			"]; link it elsewhere, best from 1 MiB upwards",
-			in_mib(size), elf->start, elf->reloc.min, elf->reloc.max);
 	return diag_fail(diag, ENOSPC,
 		"the kernel, %" PRIu64 "M from %#" PRIx64
-		" on, has no place in the guest's RAM, moved or not: give it %" PRIu64
-		"M of memory or more",
-		in_mib(size), elf->start, in_mib(memory));
+		" on, has no place in the guest's RAM, neither there nor in [%#" PRIx64
+		", %#" PRIx64 "], where its PHYS32_RELOC note lets it be moved",
+		in_mib(elf->end - elf->start), elf->start, elf->reloc.min, elf->reloc.max);
 }
 
 int place_kernel(
@@ -259,7 +223,7 @@ int place_module(const struct memmap *map, const struct place_taken *taken, cons
 		return 0;
 	return diag_fail(diag, ENOSPC,
 		"the %s of %" PRIu64 "M does not fit beside the kernel's %" PRIu64 "M%s in %" PRIu64
-		"M of memory: give the guest more, or make it smaller",
-		name, in_mib(size), in_mib(elf->end - elf->start), anywhere ? "" : " below 3 GiB",
-		in_mib(ram));
+		"M of memory",
+		name, in_mib(size), in_mib(elf->end - elf->start),
+		anywhere || ram <= GUEST_MEM_LOW_MAX ? "" : " below 3 GiB", in_mib(ram));
 }

@@ -13,8 +13,8 @@
 
 /* Store in *offset what is to be added to every address of the image: 0 if it can lie where it was
  * linked to, else the place nearest to the top of RAM that its PHYS32_RELOC allows (Xen's rule).
- * -ENOSPC if there is none.  The hand-over structures and page 0 are never given away for a moved
- * image.
+ * -ENOSPC if there is none, -ENOEXEC if no memory would give it one.  The hand-over structures and
+ * page 0 are never given away for a moved image.
  */
 int place_kernel(
 	const struct memmap *map, const struct elf_image *elf, int64_t *offset, struct diag *diag);

@@ -22,7 +22,7 @@
 
 #define CONFIG_MAX_CPUS    64
 #define CONFIG_MIN_MEMORY  MIB(32)
-#define CONFIG_MAX_MEMORY  GIB(1024)
+#define CONFIG_MAX_MEMORY  GUEST_MEM_MAX
 #define CONFIG_MAX_GRACE_S 86400
 #define CONFIG_MAX_FILE    MIB(1) /* of a --config file */
 

@@ -18,6 +18,7 @@ typedef uint64_t gpa_t;
 #define GUEST_MEM_PAGE      4096u
 #define GUEST_MEM_LOW_MAX   0xc0000000ull  /* RAM below 4 GiB ends here at the latest */
 #define GUEST_MEM_HIGH_BASE 0x100000000ull /* RAM above the device hole */
+#define GUEST_MEM_MAX       GIB(1024)      /* of RAM in all */
 
 struct mem_region {
 	gpa_t gpa;
@@ -40,6 +41,11 @@ void guest_mem_fini(struct guest_mem *mem);
  * Nobody may use it meanwhile.  -ENOMEM: then it is not to be used.
  */
 int guest_mem_reset(struct guest_mem *mem);
+
+static inline uint64_t guest_mem_size(const struct guest_mem *mem)
+{
+	return mem->region[0].size + mem->region[1].size;
+}
 
 /* The gate: host address of [gpa, gpa + size), or NULL unless all of it lies in one region.
  * The guest may change those bytes at any time: copy once, then check the copy.
