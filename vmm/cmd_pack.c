@@ -8,10 +8,13 @@
 #include "image/pack.h"
 #include "util/file.h"
 #include "util/log.h"
+#include "util/newfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,51 +107,85 @@ static int open_inputs(
 	return -1;
 }
 
-/* A file beside the one to be written takes its name when all is well: it may even be an input. */
-static int create_beside(const char *output, char temp[PATH_MAX])
+/* The directory of the output and its name there; -1 after a message. */
+static int open_place(const char *output, const char **name)
 {
+	const char *slash = strrchr(output, '/');
+	char dir[PATH_MAX] = ".";
 	struct stat st;
-	mode_t mask = umask(0);
 	int fd;
 
-	umask(mask);
+	*name = slash ? slash + 1 : output;
 	if (!stat(output, &st) && !S_ISREG(st.st_mode)) {
 		log_error("%s: is no regular file", output);
 		return -1;
 	}
-	if (snprintf(temp, PATH_MAX, "%s.XXXXXX", output) >= PATH_MAX) {
+	if (slash && (size_t)(slash - output) + 2 > sizeof(dir)) {
 		log_error("%.40s...: the name is too long", output);
 		return -1;
 	}
-	fd = mkstemp(temp);
-	if (fd < 0 || fchmod(fd, 0666 & ~mask)) {
+	if (slash) /* with the slash: it may be the root's */
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - output) + 1, output);
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
 		log_error("%s: cannot be created: %s", output, strerror(errno));
-		if (fd >= 0) {
-			unlink(temp);
-			close(fd);
-		}
-		return -1;
-	}
 	return fd;
+}
+
+/* What has a name that is not its own must not stay behind when a signal ends the process. */
+static void hold_signals(sigset_t *saved)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, saved);
+}
+
+/* What was of that name until then may be one of the inputs. */
+static int write_file(
+	struct newfile *file, const struct pack *pack, const char *name, struct diag *diag)
+{
+	int ret = pack_write(file->fd, pack, diag);
+
+	if (!ret && fsync(file->fd))
+		ret = diag_fail(diag, errno, "cannot be written: %s", strerror(errno));
+	if (ret)
+		return ret;
+	hold_signals(NULL);
+	ret = newfile_replace(file, name);
+	return ret < 0 ? diag_fail(diag, -ret, "cannot be given its name: %s", strerror(-ret)) : 0;
 }
 
 static enum exit_code write_output(const struct pack *pack, const char *output, struct diag *diag)
 {
-	char temp[PATH_MAX];
-	int fd = create_beside(output, temp), ret;
+	const char *name;
+	int dir_fd = open_place(output, &name), ret;
+	struct newfile file;
+	sigset_t saved;
 
-	if (fd < 0)
+	if (dir_fd < 0)
 		return EXIT_OPERATOR;
-	ret = pack_write(fd, pack, diag);
-	if (close(fd) && !ret)
-		ret = diag_fail(diag, errno, "cannot be written: %s", strerror(errno));
-	if (!ret && rename(temp, output))
-		ret = diag_fail(diag, errno, "cannot be given its name: %s", strerror(errno));
+	hold_signals(&saved);
+	ret = newfile_create(&file, dir_fd, 0666, false);
+	if (ret < 0) {
+		log_error("%s: cannot be created: %s", output, strerror(-ret));
+		close(dir_fd);
+		return EXIT_OPERATOR;
+	}
+	if (!file.temp[0])
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+	ret = write_file(&file, pack, name, diag);
+	newfile_discard(&file);
+	sigprocmask(SIG_SETMASK, &saved, NULL);
+	close(dir_fd);
 	if (!ret)
 		return EXIT_SUCCESS;
-	unlink(temp);
 	log_error("%s: %s", output, diag->text);
-	return ret == -EFBIG || ret == -ENODATA ? EXIT_OPERATOR : EXIT_HOST_ERROR;
+	return ret == -E2BIG || ret == -ENODATA ? EXIT_OPERATOR : EXIT_HOST_ERROR;
 }
 
 int cmd_pack(int argc, char **argv)

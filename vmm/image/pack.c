@@ -151,7 +151,7 @@ static int place_parts(struct writer *w, const struct pack *pack, uint64_t start
 
 		gpa = ALIGN_UP(gpa, PAGE);
 		if (gpa > TOP || part->size > TOP - gpa)
-			return diag_fail(diag, EFBIG,
+			return diag_fail(diag, E2BIG,
 				"kernel and initrd would end above 3 GiB, and there need not be RAM");
 		part->gpa = gpa;
 		if (part->size)

@@ -18,7 +18,7 @@ struct pack {
 	const char *cmdline; /* or NULL */
 };
 
-/* Write the ELF into fd, which is empty.  0, or -errno and the reason: -EFBIG the parts would end
+/* Write the ELF into fd, which is empty.  0, or -errno and the reason: -E2BIG the parts would end
  * above 3 GiB; -ENODATA a file became shorter meanwhile; errors of read and write.
  */
 int pack_write(int fd, const struct pack *pack, struct diag *diag);
