@@ -107,9 +107,13 @@ const char *foreign_door(int fd, uint64_t size)
 {
 	size_t n = size < UBOOT_SEARCHED ? (size_t)size : UBOOT_SEARCHED;
 	uint8_t *data = malloc(n);
-	int64_t got = data ? file_read_some(fd, data, n, 0) : 0;
-	const char *door = find_door(data, got > 0 ? (size_t)got : 0);
+	const char *door = "no memory is left to see how it is entered";
+	int64_t got;
 
+	if (!data)
+		return door;
+	got = file_read_some(fd, data, n, 0);
+	door = find_door(data, got > 0 ? (size_t)got : 0);
 	free(data);
 	return door;
 }
