@@ -4,6 +4,7 @@
 Each rule takes the root of a tree and returns its findings, a line each.
 """
 import ast
+import glob
 import os
 import re
 
@@ -159,4 +160,23 @@ def licences(root):
         match = re.search(r'SPDX-License-Identifier: (.*?) *(\*/)?$', head, re.M)
         if not match or match[1] not in wanted:
             found.append(f'{path}: its first three lines lack "SPDX-License-Identifier: {wanted[0]}"')
+    return found
+
+
+def documents(root):
+    """What a document says of the sources is there: functions, files, other documents."""
+    text = ''.join(read(root, path) for path in files(root))
+    found = []
+    for path in ['README.md', 'CONTRIBUTING.md'] + sorted(glob.glob('docs/*.md', root_dir=root)):
+        where = os.path.join(root, os.path.dirname(path))
+        if not os.path.exists(os.path.join(root, path)):
+            continue
+        for n, line in enumerate(read(root, path).splitlines(), 1):
+            gone = [f'no function {name}()' for name in re.findall(r'`([a-z]\w*)\(\)`', line)
+                    if not re.search(rf'\b{name}\b', text)]
+            gone += [f'no file {name}' for name in re.findall(r'`((?:vmm|guest|include/pvh)/[a-z_/.]+\.[chS])`', line)
+                     if not os.path.exists(os.path.join(root, name))]
+            gone += [f'no file {name}' for name in re.findall(r'\]\(([^)#:]+)(?:#[^)]*)?\)', line)
+                     if not os.path.exists(os.path.join(where, name))]
+            found += [f'{path}:{n}: there is {what}' for what in gone]
     return found

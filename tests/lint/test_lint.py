@@ -69,6 +69,9 @@ BAD = [
     ('licences', 'vmm/a.c', '\n\n\n' + MIT, 'SPDX-License-Identifier: MIT'),
     ('licences', 'guest/a.c', MIT, 'GPL-2.0 OR MIT'),
     ('licences', 'scripts/a', '#!/bin/sh\n', 'SPDX-License-Identifier: MIT'),
+    ('documents', 'docs/a.md', 'see `gone()`\n', 'docs/a.md:1: there is no function gone()'),
+    ('documents', 'docs/a.md', '\nin `vmm/gone.c`\n', 'docs/a.md:2: there is no file vmm/gone.c'),
+    ('documents', 'README.md', '[it](docs/gone.md#here)\n', 'README.md:1: there is no file docs/gone.md'),
     ('shell', 'scripts/a', '#!/bin/sh\nrm $1\n', 'SC2086'),
 ]
 
@@ -91,6 +94,7 @@ GOOD = [
     ('sizes', 'vmm/a.c', 'int f(void)\n{\n' + '\n' * 78 + '}\n' + '\n' * 500),
     ('licences', 'guest/a.c', DUAL),
     ('licences', 'scripts/a', '#!/bin/sh\n# SPDX-License-Identifier: MIT\n'),
+    ('documents', 'docs/a.md', '`NAME_init()`, `vmm/dev/NAME.c`, [this](a.md#there), [that](https://example.org)\n'),
     ('shell', 'scripts/a', '#!/bin/sh\nrm "$1"\n'),
 ]
 
