@@ -163,7 +163,9 @@ static void print_elf(const struct elf_image *elf)
 	printf("format:      ELF%s, entry %#" PRIx64 "\n", elf->is_64 ? "64" : "32",
 		elf->elf_entry);
 	if (elf->has_pvh_entry)
-		printf("PVH entry:   %#" PRIx32 "\n", elf->pvh_entry);
+		printf("PVH entry:   %#" PRIx32 "%s%s%s\n", elf->pvh_entry,
+			elf->entry_owner[0] ? ", by a note of " : "", elf->entry_owner,
+			elf->entry_owner[0] ? ", not of Xen: Xen refuses it" : "");
 	else
 		printf("PVH entry:   none\n");
 	if (elf->has_reloc)
@@ -253,6 +255,9 @@ static void json_elf(json_t *root, const struct elf_image *elf)
 	json_object_set_new(root, "elf_entry", json_integer((json_int_t)elf->elf_entry));
 	json_object_set_new(
 		root, "pvh_entry", elf->has_pvh_entry ? json_integer(elf->pvh_entry) : json_null());
+	json_object_set_new(root, "pvh_entry_owner",
+		elf->has_pvh_entry ? json_string(elf->entry_owner[0] ? elf->entry_owner : "Xen")
+				   : json_null());
 	json_object_set_new(root, "phys32_reloc",
 		elf->has_reloc
 			? json_pack("{s:I, s:I, s:I}", "align", (json_int_t)elf->reloc.align, "min",

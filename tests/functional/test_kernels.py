@@ -161,6 +161,15 @@ def test_shim_needs_room(home):
     assert dry_run(path, "-m", "48M").returncode == 0
 
 
+@pytest.mark.parametrize("name, owner", [("elf64-entry-8", "Xen"), ("elf-other-owner", "NuttX"),
+                                         ("elf-owner-without-nul", "Xen"), ("elf-no-owner", "(none)")])
+def test_owner_of_the_entry(home, name, owner):
+    path = make(home, name)
+    assert inspect(path)[1]["pvh_entry_owner"] == owner
+    text = pronto("inspect", path).stdout.decode()
+    assert (f", by a note of {owner}, not of Xen: Xen refuses it\n" in text) == (name != "elf64-entry-8")
+
+
 def test_kernel_for_initrd(home):
     """Linux can do nothing with it; Xen could."""
     linux, other, initrd = make(home, "bzimage-xz"), make(home, "elf64-entry-8"), make(home, "bare-gzip-initrd")
