@@ -9,7 +9,6 @@ import pathlib
 import re
 import shutil
 import stat
-import subprocess
 
 import pytest
 

@@ -2,10 +2,8 @@
 """pronto among others on a terminal: shells with job control, timeout(1), terminals that are nobody's."""
 
 import os
-import pathlib
 import pty
 import signal
-import subprocess
 import termios
 
 import pytest

@@ -145,16 +145,14 @@ static void test_gate_does_not_wrap(void **state)
 	}
 }
 
-static void test_copy(void **state)
+static void test_write(void **state)
 {
 	struct guest_mem mem = make(KIB(8));
-	char data[8] = "pronto!", back[8];
+	char data[8] = "pronto!";
 
 	assert_int_equal(guest_mem_write(&mem, KIB(8) - 8, data, 8), 0);
-	assert_int_equal(guest_mem_read(&mem, KIB(8) - 8, back, 8), 0);
-	assert_memory_equal(data, back, 8);
+	assert_memory_equal(guest_mem_at(&mem, KIB(8) - 8, 8), data, 8);
 	assert_int_equal(guest_mem_write(&mem, KIB(8) - 7, data, 8), -EFAULT);
-	assert_int_equal(guest_mem_read(&mem, KIB(8) - 7, back, 8), -EFAULT);
 	guest_mem_fini(&mem);
 }
 
@@ -284,7 +282,7 @@ int main(void)
 		cmocka_unit_test(test_untouched),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_does_not_wrap),
-		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_map_file),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_advice),

@@ -104,16 +104,6 @@ int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, ui
 	return 0;
 }
 
-int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t size)
-{
-	const void *hva = guest_mem_at(mem, gpa, size);
-
-	if (!hva)
-		return -EFAULT;
-	memcpy(data, hva, size);
-	return 0;
-}
-
 int guest_mem_merge(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
 {
 	uint8_t *hva = guest_mem_at(mem, gpa, size);

@@ -61,7 +61,6 @@ static inline void *guest_mem_at(const struct guest_mem *mem, gpa_t gpa, uint64_
 
 /* -EFAULT unless all of the range is RAM. */
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size);
-int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *data, uint64_t size);
 
 /* Read exactly `size` bytes of fd from `offset` into RAM that nobody has written yet: where the
  * file has a hole, it stays as it is, zero.  Moves fd's file position.  -EFAULT: not RAM; -ENODATA:

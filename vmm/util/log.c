@@ -177,10 +177,8 @@ bool log_limit_ok(struct log_limit *limit)
 {
 	uint64_t now = now_ms();
 
-	if (limit->last_ms && now - limit->last_ms < 1000) {
-		limit->n_dropped++;
+	if (limit->last_ms && now - limit->last_ms < 1000)
 		return false;
-	}
 	limit->last_ms = now;
 	return true;
 }

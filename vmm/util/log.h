@@ -45,7 +45,6 @@ __attribute__((format(printf, 1, 2))) void log_say(const char *fmt, ...);
  */
 struct log_limit {
 	uint64_t last_ms;
-	uint64_t n_dropped;
 };
 bool log_limit_ok(struct log_limit *limit);
 
