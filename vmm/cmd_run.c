@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cmd_run.c - pronto run: start a VM and see it through */
 
+#include "boot/words.h"
 #include "cmd.h"
 #include "config/config.h"
 #include "image/foreign.h"
@@ -93,6 +94,18 @@ static void run_check_initrd(const struct run *run)
 			run->config.initrd, name);
 }
 
+/* Linux's banner is searched for only if there is something to say. */
+static void run_check_cmdline(const struct run *run)
+{
+	const char *word = words_find_fatal(run->spec.cmdline);
+
+	if (word && (run->spec.kernel || image_is_linux(&run->image)))
+		log_warn(
+			"the command line says %s: Linux will hang as it boots or soon after, for want of "
+			"interrupts, which come by ACPI and the APICs alone; leave it out",
+			word);
+}
+
 static int run_open_files(struct run *run)
 {
 	const struct config *config = &run->config;
@@ -113,6 +126,7 @@ static int run_open_files(struct run *run)
 		return -1;
 	}
 	run_say_kernel(run);
+	run_check_cmdline(run);
 	if (!config->initrd)
 		return 0;
 	run->spec.initrd_fd = file_open_regular(config->initrd, &st, &run->diag);

@@ -26,6 +26,7 @@ SETS = {
     'cloud-newer': Set(r'^linux-image-[\d.]+-cloud-amd64$', KERNEL, newer_than='cloud'),
     'generic': Set('linux-image-amd64', KERNEL),
     'busybox': Set('busybox-static'),
+    'grub-xen': Set('grub-xen-host'),
     'linux-source': Set('linux-source', r'linux-source-[\d.]+'),
     'xen': Set('xen-system-amd64', r'xen-hypervisor-[\d.]+-amd64'),
     'xen-tools': Set('xen-system-amd64', r'xen-utils-[\d.]+', libraries=True),

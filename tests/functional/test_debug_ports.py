@@ -2,10 +2,17 @@
 """The two ports that emulators have beside a PC's: the debug console, and the debug exit."""
 
 import os
+import pathlib
+import signal
+import sys
 
 import pytest
 
 import vm
+
+sys.path.insert(0, str(vm.ROOT / "lab"))
+# pylint: disable=wrong-import-position
+from labkit import packages  # noqa: E402
 
 pytestmark = pytest.mark.kvm
 
@@ -16,6 +23,18 @@ SAID = "this is all\nthat it says\n"
 def test_debug_console_on_stderr(run, words):
     result = run("debug_port", "--debug-console", "stderr", words=words)
     assert (result.status, result.out, result.err) == (vm.POWEROFF, "", SAID)
+
+
+def test_grub_says_why_it_does_not_go_on(start):
+    """Debian's image of GRUB for Xen's PVH guests, which has no other way to speak."""
+    why = packages.why_not("grub-xen")
+    if why:
+        pytest.skip(why)
+    image = pathlib.Path(packages.get("grub-xen"), "usr", "lib", "grub-xen", "grub-i386-xen_pvh.bin")
+    guest = start(str(image), "--debug-console", "stderr", "--grace", "0")
+    guest.expect("System halted!", where="err")
+    guest.signal(signal.SIGTERM)
+    assert guest.wait().err.startswith("Found no Xen signature!")
 
 
 def test_debug_console_in_a_file(run, box):

@@ -47,6 +47,20 @@ def inspect(path):
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("words, named", [(["acpi=off"], "acpi=off"), (["quiet", "nolapic"], "nolapic"),
+                                          (["noapic"], "noapic"), (["acpi=offline", "--", "acpi=off"], None)])
+def test_words_that_linux_does_not_survive(home, words, named):
+    """Told before the start; other kernels may have a word of that name."""
+    linux, other = home / "linux", home / "other"
+    linux.write_bytes(kernels.elf(
+        loads=[kernels.Load(kernels.MIB, kernels.CODE + b"Linux version 6.6.6-test")]))
+    other.write_bytes(kernels.elf())
+    for path, warns in (linux, named), (other, None):
+        done = pronto("run", "--dry-run", path, "--", *words)
+        assert done.returncode == 0
+        assert done.stderr.decode().startswith(f"pronto: warn: the command line says {warns}: ") == bool(warns)
+
+
 def refused(path, pattern):
     """Both commands refuse the file, each for the same reason."""
     done = dry_run(path)
