@@ -77,7 +77,7 @@ static void init(struct rig *rig, uint64_t grace_ms)
 	memset(rig, 0, sizeof(*rig));
 	assert_int_equal(loop_init(&rig->loop), 0);
 	assert_int_equal(control_init(&rig->control, &rig->loop, grace_ms, &ops, rig, &diag), 0);
-	control_take_signals();
+	control_take_signals(&rig->control);
 }
 
 static void fini(struct rig *rig)

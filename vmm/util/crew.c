@@ -24,9 +24,10 @@ void crew_order(struct crew *crew, enum crew_order order)
 {
 	pthread_mutex_lock(&crew->lock);
 	atomic_store(&crew->order, order);
+	pthread_mutex_unlock(&crew->lock);
+	/* Whoever is woken finds the lock free. */
 	if (order != CREW_PARK)
 		pthread_cond_broadcast(&crew->ordered);
-	pthread_mutex_unlock(&crew->lock);
 }
 
 int crew_start(struct crew *crew, pthread_t *thread, void *(*run)(void *arg), void *arg)

@@ -31,18 +31,6 @@ static void add_signals(sigset_t *set, const int *signals)
 			sigaddset(set, *signals);
 }
 
-static void ending_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	add_signals(set, ends);
-}
-
-static void all_signals(sigset_t *set)
-{
-	ending_signals(set);
-	add_signals(set, jobs);
-}
-
 /* What the process holds, the kernel takes back. */
 static void end_at_once(int)
 {
@@ -54,7 +42,8 @@ void control_catch_signals(void)
 {
 	struct sigaction action = { .sa_handler = end_at_once };
 
-	ending_signals(&action.sa_mask);
+	sigemptyset(&action.sa_mask);
+	add_signals(&action.sa_mask, ends);
 	for (int sig = 1; sig < NSIG; sig++)
 		if (sigismember(&action.sa_mask, sig) > 0)
 			BUG_ON(sigaction(sig, &action, NULL));
@@ -122,20 +111,21 @@ static void signal_ready(void *ctx, uint32_t)
 int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
 	const struct control_ops *ops, void *ctx, struct diag *diag)
 {
-	sigset_t set;
 	int ret;
 
-	all_signals(&set);
 	*control = (struct control){
 		.ops = ops,
 		.ctx = ctx,
 		.loop = loop,
-		.signals = { signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), signal_ready, control,
-			NULL },
+		.signals = { -1, signal_ready, control, NULL },
 		.grace = { loop_timer_create(0, 0), grace_tick, control, NULL },
 		.grace_ms = grace_ms,
 		.tick_ms = TICK_MS,
 	};
+	add_signals(&control->ending, ends);
+	control->all = control->ending;
+	add_signals(&control->all, jobs);
+	control->signals.fd = signalfd(-1, &control->all, SFD_CLOEXEC | SFD_NONBLOCK);
 	ret = control->signals.fd < 0 ? -errno : loop_add(loop, &control->signals, EPOLLIN);
 	if (!ret)
 		ret = control->grace.fd < 0 ? control->grace.fd
@@ -154,22 +144,17 @@ void control_fini(struct control *control)
 		close(control->signals.fd);
 }
 
-void control_take_signals(void)
+void control_take_signals(const struct control *control)
 {
-	sigset_t set;
-
-	all_signals(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &control->all, NULL);
 }
 
 /* What came just now asked for the end that has come. */
-void control_leave_signals(struct control *control)
+void control_leave_signals(const struct control *control)
 {
 	struct signalfd_siginfo info;
-	sigset_t set;
 
 	while (read(control->signals.fd, &info, sizeof(info)) > 0)
 		continue;
-	ending_signals(&set);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigprocmask(SIG_UNBLOCK, &control->ending, NULL);
 }

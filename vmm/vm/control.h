@@ -12,6 +12,7 @@
 #include "loop/loop.h"
 #include "util/diag.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct control {
 	const struct control_ops *ops;
 	void *ctx;
 	struct loop *loop;
+	sigset_t ending, all;       /* those that we take; the latter with the terminal's */
 	struct loop_source signals; /* signalfd */
 	struct loop_source grace;   /* timerfd */
 	uint64_t grace_ms;          /* from the button to the end; 0: no button is pressed */
@@ -46,8 +48,8 @@ int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
 void control_fini(struct control *control);
 
 /* The main thread: a guest runs from now on, or does no longer. */
-void control_take_signals(void);
-void control_leave_signals(struct control *control);
+void control_take_signals(const struct control *control);
+void control_leave_signals(const struct control *control);
 
 /* The guest was asked to power off. */
 static inline bool control_has_asked(const struct control *control)

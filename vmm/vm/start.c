@@ -276,7 +276,7 @@ static int load_again(struct vm *vm, struct diag *diag)
 			diag, -ret, "the guest's memory cannot be emptied: %s", strerror(-ret));
 	control_leave_signals(&vm->control);
 	ret = load(vm, diag);
-	control_take_signals();
+	control_take_signals(&vm->control);
 	return ret;
 }
 

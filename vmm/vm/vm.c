@@ -31,7 +31,7 @@ static void vm_let_go(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	control_take_signals();
+	control_take_signals(&vm->control);
 	crew_order(&vm->crew, CREW_WORK);
 }
 
