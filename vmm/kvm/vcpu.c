@@ -222,19 +222,16 @@ static void *vcpu_thread(void *arg)
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-	if (vcpu->first)
-		vcpu->first(vcpu->ctx);
 	while (crew_park(vcpu->crew))
 		vcpu_work(vcpu);
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *vcpu, struct crew *crew, void (*first)(void *ctx), struct diag *diag)
+int vcpu_start(struct vcpu *vcpu, struct crew *crew, struct diag *diag)
 {
 	int err;
 
 	vcpu->crew = crew;
-	vcpu->first = first;
 	err = crew_start(crew, &vcpu->thread, vcpu_thread, vcpu);
 	if (err)
 		return diag_fail(diag, err, "cannot start the thread of vCPU %u: %s", vcpu->id,

@@ -47,7 +47,6 @@ struct vcpu {
 	const struct vcpu_ops *ops;
 	void *ctx;
 	struct crew *crew;
-	void (*first)(void *ctx); /* before it parks for the first time; or NULL */
 	pthread_t thread;
 	bool started;
 	atomic_bool working; /* worth a kick */
@@ -81,10 +80,10 @@ struct vcpu_entry {
  */
 int vcpu_set_pvh_entry(struct vcpu *vcpu, const struct vcpu_entry *entry, struct diag *diag);
 
-/* Start its thread, a member of `crew`: it does `first`, if there is such, parks, and runs the
- * guest when it is ordered to.  -errno and diag.
+/* Start its thread, a member of `crew`: it parks, and runs the guest when it is ordered to.  -errno
+ * and diag.
  */
-int vcpu_start(struct vcpu *vcpu, struct crew *crew, void (*first)(void *ctx), struct diag *diag);
+int vcpu_start(struct vcpu *vcpu, struct crew *crew, struct diag *diag);
 
 /* Have it look at the crew's order.  Any thread. */
 void vcpu_kick(struct vcpu *vcpu);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- what the main thread does ---- */
+/* ---- the steps ---- */
 
 static int fail_by_operator(struct vm *vm, int ret)
 {
@@ -33,6 +33,7 @@ static int reserve_memory(struct vm *vm, struct diag *diag)
 			    (unsigned long long)(size >> 20), strerror(-ret)));
 }
 
+/* What can be said before anything is loaded: whether there is KVM, and whether it has room. */
 static int open_kvm(struct vm *vm, struct diag *diag)
 {
 	const struct cpu_config *cpu = &vm->config->cpu;
@@ -43,16 +44,11 @@ static int open_kvm(struct vm *vm, struct diag *diag)
 	if (ret)
 		return ret;
 	max = kvm_max_vcpus(vm->kvm.fd);
-	if ((int)n <= max)
-		return 0;
-	return fail_by_operator(
-		vm, diag_fail(diag, E2BIG, "--cpus %u: this host's KVM offers at most %d", n, max));
-}
-
-static int query_kvm(struct vm *vm, struct diag *diag)
-{
-	int ret = kvm_query_cpuid(&vm->kvm, diag);
-
+	if ((int)n > max)
+		return fail_by_operator(
+			vm, diag_fail(diag, E2BIG, "--cpus %u: this host's KVM offers at most %d",
+				    n, max));
+	ret = kvm_query_cpuid(&vm->kvm, diag);
 	if (ret)
 		return ret;
 	timeline_record(vm->timeline, TIMELINE_KVM);
@@ -137,36 +133,43 @@ static int open_debug_console(struct vm *vm, struct diag *diag)
 	return ret;
 }
 
-/* The threads of all but the boot CPU have nothing to do yet. */
-static int start_other_threads(struct vm *vm, struct diag *diag)
+static int create_vm(struct vm *vm, struct diag *diag)
 {
-	int ret = 0;
-
-	for (unsigned int i = 1; i < vm->config->cpus && !ret; i++)
-		ret = vcpu_start(&vm->vcpu[i], &vm->crew, NULL, diag);
-	return ret;
-}
-
-/* ---- what the boot CPU's thread does meanwhile ---- */
-
-static void make_kvms_part(void *ctx)
-{
-	struct vm *vm = ctx;
-	int ret = kvm_vm_init(&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS,
-		PLATFORM_KVM_RESERVED, &vm->kvm_diag);
+	int ret = kvm_vm_init(
+		&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED, diag);
 
 	if (!ret)
 		timeline_record(vm->timeline, TIMELINE_VM);
-	for (unsigned int i = 0; i < vm->config->cpus && !ret; i++)
-		ret = vcpu_create(&vm->vcpu[i], &vm->kvm, &vm->kvm_vm, &vm->kvm_diag);
-	if (!ret) {
-		vm->tsc_khz = tsc_khz_of_vcpu(&vm->kvm_vm, &vm->vcpu[0]);
-		timeline_record(vm->timeline, TIMELINE_VCPUS);
-	}
-	vm->kvm_error = ret;
+	return ret;
 }
 
-/* ---- what takes both ---- */
+/* All of them before anything is told to one: KVM then knows every local APIC. */
+static int create_vcpus(struct vm *vm, struct diag *diag)
+{
+	unsigned int n = vm->config->cpus;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < n && !ret; i++)
+		ret = vcpu_create(&vm->vcpu[i], &vm->kvm, &vm->kvm_vm, diag);
+	for (unsigned int i = 0; i < n && !ret; i++)
+		ret = vcpu_set_up(&vm->vcpu[i], &vm->kvm, n, diag);
+	if (ret)
+		return ret;
+	vm->tsc_khz = tsc_khz_of_vcpu(&vm->kvm_vm, &vm->vcpu[0]);
+	timeline_record(vm->timeline, TIMELINE_VCPUS);
+	return 0;
+}
+
+/* What to come back to, if that may be. */
+static int keep_state(struct vm *vm, struct diag *diag)
+{
+	for (unsigned int i = 0; i < vm->config->cpus; i++) {
+		vm->fresh[i] = vcpu_state_save(&vm->vcpu[i], &vm->kvm, diag);
+		if (!vm->fresh[i])
+			return -EIO;
+	}
+	return 0;
+}
 
 static int enter_boot_cpu(struct vm *vm, struct diag *diag)
 {
@@ -183,24 +186,17 @@ static int enter_boot_cpu(struct vm *vm, struct diag *diag)
 	return vcpu_set_pvh_entry(&vm->vcpu[0], &entry, diag);
 }
 
-/* The state to come back to is kept only if that may be. */
-static int set_up_vcpus(struct vm *vm, struct diag *diag)
+/* Last, so that each thread finds its first order when it comes to look. */
+static int start_threads(struct vm *vm, struct diag *diag)
 {
-	unsigned int n = vm->config->cpus;
+	int ret = 0;
 
-	for (unsigned int i = 0; i < n; i++) {
-		int ret = vcpu_set_up(&vm->vcpu[i], &vm->kvm, n, diag);
-
-		if (ret)
-			return ret;
-	}
-	for (unsigned int i = 0; i < n && vm->config->on_reboot == ON_REBOOT_RESTART; i++) {
-		vm->fresh[i] = vcpu_state_save(&vm->vcpu[i], &vm->kvm, diag);
-		if (!vm->fresh[i])
-			return -EIO;
-	}
-	return enter_boot_cpu(vm, diag);
+	for (unsigned int i = 0; i < vm->config->cpus && !ret; i++)
+		ret = vcpu_start(&vm->vcpu[i], &vm->crew, diag);
+	return ret;
 }
+
+/* ---- all of them ---- */
 
 int start_create(struct vm *vm, struct diag *diag)
 {
@@ -216,25 +212,21 @@ int start_create(struct vm *vm, struct diag *diag)
 	if (!ret)
 		ret = open_kvm(vm, diag);
 	if (!ret)
-		ret = vcpu_start(&vm->vcpu[0], &vm->crew, make_kvms_part, diag);
-	if (!ret)
-		ret = query_kvm(vm, diag);
-	if (!ret)
 		ret = load(vm, diag);
+	if (!ret)
+		ret = create_vm(vm, diag);
+	if (!ret)
+		ret = create_vcpus(vm, diag);
+	if (!ret && vm->config->on_reboot == ON_REBOOT_RESTART)
+		ret = keep_state(vm, diag);
+	if (!ret)
+		ret = enter_boot_cpu(vm, diag);
 	if (!ret)
 		ret = open_console(vm, diag);
 	if (!ret)
 		ret = open_debug_console(vm, diag);
 	if (!ret)
-		ret = start_other_threads(vm, diag);
-
-	crew_gather(&vm->crew);
-	if (!ret && vm->kvm_error) {
-		*diag = vm->kvm_diag;
-		ret = vm->kvm_error;
-	}
-	if (!ret)
-		ret = set_up_vcpus(vm, diag);
+		ret = start_threads(vm, diag);
 	return ret;
 }
 
@@ -242,7 +234,6 @@ void start_undo(struct vm *vm)
 {
 	unsigned int n = vm->config->cpus;
 
-	crew_gather(&vm->crew);
 	crew_order(&vm->crew, CREW_LEAVE);
 	for (unsigned int i = 0; i < n; i++)
 		vcpu_join(&vm->vcpu[i]);

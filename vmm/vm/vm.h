@@ -49,9 +49,7 @@ struct vm {
 	struct crew crew; /* the vCPUs' threads */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	struct vcpu_state *fresh[CONFIG_MAX_CPUS]; /* of each at entry, if it may come back there */
-	int kvm_error;                             /* of KVM's part, with the reason */
-	struct diag kvm_diag;
-	int tsc_khz; /* of the boot CPU, as KVM has it */
+	int tsc_khz;                               /* of the boot CPU, as KVM has it */
 	struct tsc_sample tsc_first;
 
 	struct bus pio, mmio;
