@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "config/config.h"
+#include "config/table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -64,6 +64,21 @@ static void test_values(void **state)
 	assert_true(config.cpu.nested);
 	assert_false(config.cpu.pmu);
 	config_fini(&config);
+}
+
+/* Every option is a key, but those that the manual names. */
+static void test_keys(void **state)
+{
+	static const char *const no_keys[] = { "no-shim", "verbose", "config", "help" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < config_schema.n; i++)
+		n += !(config_schema.settings[i].source & FROM_JSON);
+	assert_int_equal(n, ARRAY_SIZE(no_keys));
+	for (size_t i = 0; i < n; i++) {
+		assert_non_null(schema_find(&config_schema, no_keys[i], FROM_ARGS));
+		assert_null(schema_find(&config_schema, no_keys[i], FROM_JSON));
+	}
 }
 
 /* A list is a string, or an array of strings, and takes the place of one before. */
@@ -172,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_sets_all),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_errors),
 	};
 

@@ -24,6 +24,7 @@ static const struct {
 	{ "vcpus", "cpus", NULL },
 	{ "vcpu_count", "cpus", NULL },
 	{ "serial", "console", NULL },
+	{ "debugcon", "debug-console", NULL },
 	{ "config-file", "config", NULL },
 	{ "kernel", "kernel", "the kernel is given without an option" },
 	{ "nographic", NULL, "leave it out: there is only the serial console" },
