@@ -115,7 +115,7 @@ def check_report(done, cpus, mib):
 
 
 @pytest.mark.parametrize("form", ["vmlinuz", "vmlinux"])
-@pytest.mark.parametrize("name", ["cloud", "generic", "cloud-newer"])
+@pytest.mark.parametrize("name", ["cloud", "generic", "cloud-newer", pytest.param("rt", marks=pytest.mark.long)])
 def test_kernel(guests, name, form):
     guest = guests[name]
     done = boot(getattr(guest, form), "-c", "2", initrd=guest.initramfs, do="report")
