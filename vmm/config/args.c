@@ -22,14 +22,13 @@ struct options {
 	char shorts[2 + 2 * MAX_SETTINGS + 1];
 };
 
+/* As --help writes it, without the cost of writing it. */
 static int option_has_arg(const struct setting *s)
 {
-	char usage[SETTING_USAGE];
-
-	setting_usage(s, usage);
-	if (!*usage)
-		return no_argument;
-	return *usage == '[' ? optional_argument : required_argument;
+	if (s->takes && *s->takes)
+		return *s->takes == '[' ? optional_argument : required_argument;
+	return s->takes || s->kind == SETTING_FLAG || s->kind == SETTING_ACTION ? no_argument
+	                                                                        : required_argument;
 }
 
 static void options_init(struct options *options)
@@ -70,14 +69,16 @@ static const struct setting *find_option(int opt)
 /* Nobody knows the option that `arg` is, `--memroy=1G` for one. */
 static int refuse_unknown(const char *arg, struct diag *diag)
 {
-	size_t dashes = strspn(arg, "-");
+	bool is_long = arg[1] == '-';
 	const char *advice;
 	char name[40], hint[CONFIG_HINT];
 
+	arg += is_long ? 2 : 1;
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
-	advice = config_hint(hint, &config_schema, name + dashes, FROM_ARGS);
-	return diag_fail(diag, EINVAL, "unknown %soption %s; %s",
-		advice || dashes == 1 ? "" : "or ambiguous ", name, advice ? advice : SEE_HELP);
+	advice = config_hint(hint, &config_schema, name, FROM_ARGS);
+	return diag_fail(diag, EINVAL, "unknown %soption %s%s; %s",
+		is_long && !advice ? "or ambiguous " : "", is_long ? "--" : "-", name,
+		advice ? advice : SEE_HELP);
 }
 
 /* getopt_long() has refused `arg`. */
