@@ -3,9 +3,12 @@
 
 import fcntl
 import os
+import pathlib
 import re
+import select
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -161,6 +164,105 @@ def test_signals_work_while_nobody_reads(start):
     os.close(reader)
     assert result.status == vm.KILLED
     assert result.seconds < 3
+
+
+def full_pipe():
+    """Nothing more goes into it."""
+    reader, writer = narrow_pipe()
+    os.set_blocking(writer, False)
+    assert os.write(writer, b"-" * 4096) == 4096
+    os.set_blocking(writer, True)
+    return reader, writer
+
+
+def test_one_pipe_for_all_that_nobody_reads(start):
+    """Output is dropped, then so are messages, and signals are heard."""
+    reader, writer = narrow_pipe()
+    guest = start("flood", "--grace", 0, "-v", stdout=writer, stderr=writer, words=["1000000"])
+    vm.wait_until(lambda: not select.select([], [writer], [], 0)[1], what="a full pipe")
+    guest.signal(signal.SIGTERM)
+    assert guest.wait().status == vm.KILLED
+    os.close(writer)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("options", [[], ["-v", "-v"]], ids=["", "debug"])
+def test_crash_that_nobody_reads(start, options):
+    """Sixteen lines of registers and more for a standard error that takes none."""
+    reader, writer = full_pipe()
+    guest = start("triplefault", *options, stdout=writer, stderr=writer)
+    os.close(writer)
+    assert guest.wait().status == vm.CRASH
+    os.close(reader)
+
+
+def is_blocked(pid, number):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16) >> (number - 1) & 1
+
+
+def test_timeline_that_nobody_reads(start):
+    """What was asked for is waited for, and a signal ends that."""
+    reader, writer = full_pipe()
+    guest = start("poweroff", "--timeline", stderr=writer)
+    os.close(writer)
+    guest.expect("1..1\n")
+    vm.wait_until(lambda: not is_blocked(guest.pid, signal.SIGTERM), what="the end")
+    guest.signal(signal.SIGTERM)
+    assert guest.wait().status == vm.KILLED
+    os.close(reader)
+
+
+def test_messages_that_are_read_late_are_whole(start):
+    reader, writer = full_pipe()
+    guest = start("triplefault", stderr=writer)
+    os.close(writer)
+    guest.expect("ready\n")
+    with open(reader, encoding="latin-1") as pipe:
+        said = pipe.read()
+    assert guest.wait().status == vm.CRASH
+    lines = said[4096:].splitlines()
+    assert said[:4096] == "-" * 4096
+    assert lines[0] == "pronto: error: guest crashed: triple fault on vCPU 0"
+    assert len(lines) > 10 and all(line.startswith("pronto: error: ") for line in lines)
+
+
+def test_finished_vm_obeys_a_signal(start):
+    """Its reader is slow, and alive: it would take 15 s.  Whoever does not want to wait for that says so."""
+    reader, writer = narrow_pipe()
+    guest = start("flood", "-v", stdout=writer, words=["480"])
+    os.close(writer)
+    done = threading.Event()
+
+    def read_slowly():
+        while not done.wait(2) and os.read(reader, 4096):
+            pass
+    thread = threading.Thread(target=read_slowly)
+    thread.start()
+    guest.expect("exits to user space", where="err")
+    guest.signal(signal.SIGTERM)
+    result = guest.wait()
+    done.set()
+    thread.join()
+    os.close(reader)
+    assert result.status == vm.POWEROFF
+    assert re.search(r"nobody read the guest's output; \d+ bytes were dropped\n", result.err)
+    assert result.seconds < 4
+
+
+def test_two_at_one_input(start):
+    """Each byte goes to one of them, and neither waits for what the other has taken."""
+    reader, writer = os.pipe()
+    guests = [start("echo", "--grace", 0, stdin=reader) for _ in range(2)]
+    os.close(reader)
+    for guest in guests:
+        guest.expect("ready\n")
+    os.write(writer, b"a" * 500)
+    vm.wait_until(lambda: sum(guest.out.count(b"byte 0x61\n") for guest in guests) == 500, what="all of it")
+    for guest in guests:
+        guest.signal(signal.SIGTERM)
+        assert guest.wait().status == vm.KILLED
+    os.close(writer)
 
 
 def test_standard_output_is_not_made_non_blocking(run, tmp_path):
