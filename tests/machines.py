@@ -5,14 +5,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 # pylint: disable=wrong-import-position
 from labkit import packages  # noqa: E402  pylint: disable=unused-import
-LAB_TIMEOUT = 124
-TRIES = 3
 
 
 def why_no_kvm():
@@ -26,14 +23,8 @@ def why_no_kvm():
 def in_lab(*argv, stdin=b"", seconds=80, lab=(), **kwargs):
     """Run a command in the lab, which is given the options in LAB; the rest is subprocess.run()'s.
 
-    What takes too long is killed there, by the lab's own clock.  Now and then the emulated machine itself stands
-    still, clock and all (docs/lab.md): then it is tried again.
+    What takes too long is killed there, by the lab's own clock.
     """
     outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab,
              "timeout", "--foreground", "-s", "KILL", str(seconds), *map(str, argv)]
-    for _ in range(TRIES):
-        done = subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, **kwargs)
-        if done.returncode != LAB_TIMEOUT:
-            break
-        warnings.warn("the lab stood still")
-    return done
+    return subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, **kwargs)

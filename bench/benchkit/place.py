@@ -66,8 +66,6 @@ class Lab:
                       '--timeout', str(seconds), 'sh']
         self._process = None
         self._lines = None
-        self._files = []
-        self._again = False
 
     def __enter__(self):
         self._process = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -95,29 +93,11 @@ class Lab:
     def run(self, argv, seconds=60, env=None):
         setting = ' '.join(f'{key}={shlex.quote(value)}' for key, value in (env or {}).items())
         command = f'{setting} {shlex.join(argv)} 2>/run/bench-err </dev/null'
-        try:
-            out = self._converse(f'{command}; s=$?; [ $s = 0 ] || cat /run/bench-err; echo; echo "@@bench $s"\n',
-                                 seconds)
-        except Failed:
-            self._start_anew()
-            raise
+        out = self._converse(f'{command}; s=$?; [ $s = 0 ] || cat /run/bench-err; echo; echo "@@bench $s"\n', seconds)
         status = int(out.pop().split()[1])
         if status:
             raise Failed(explain(status, ''.join(out)))
         return ''.join(out)
-
-    def _start_anew(self):
-        """A lab that stands still, or a command that does, is not to fail all that comes after it."""
-        if self._again:
-            return  # it is this that fails
-        self._again = True
-        try:
-            self.__exit__()
-            self.__enter__()
-            if self._files:
-                self.warm(self._files)
-        finally:
-            self._again = False
 
     def _converse(self, command, seconds):
         """Send a line; all that comes back up to and with the closing one."""
@@ -141,7 +121,6 @@ class Lab:
     def warm(self, files):
         """To change a file's times copies it into the lab's memory, where all else comes through
         the emulated machine's file sharing."""
-        self._files = sorted({*self._files, *files})
         self.run(['touch', '-c', *files], seconds=300)
 
 

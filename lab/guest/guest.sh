@@ -24,6 +24,11 @@ mem_total()
 	awk '/^MemTotal/ { print $2 }' /proc/meminfo
 }
 
+seconds_up()
+{
+	cut -d ' ' -f 1 /proc/uptime
+}
+
 greet()
 {
 	first_line
@@ -51,6 +56,11 @@ each()
 	sed "s/^ */@@ $1 /; s/[[:space:]]*\$//"
 }
 
+problems()
+{
+	dmesg | grep -E 'BUG:|WARNING: CPU|Oops|Call Trace|detected stall' | each kernel_problem
+}
+
 do_report()
 {
 	say release "$(uname -r)"
@@ -63,7 +73,7 @@ do_report()
 	say clocksource "$(clocksource)"
 	say clocksources "$(cat /sys/devices/system/clocksource/clocksource0/available_clocksource)"
 	say wall_clock "$(date +%s)"
-	say uptime "$(cut -d ' ' -f 1 /proc/uptime)"
+	say uptime "$(seconds_up)"
 	say consoles "$(cat /sys/class/tty/console/active)"
 	awk '/^(processor|vendor_id|model name|physical id|siblings|core id|cpu cores|apicid|flags)\t/ {
 		sub(/[ \t]*:[ \t]*/, ": "); print }' /proc/cpuinfo | each cpuinfo
@@ -73,8 +83,25 @@ do_report()
 	each interrupt < /proc/interrupts
 	dmesg | grep -o 'RAMDISK: .*' | each initrd
 	dmesg | grep -E 'ACPI (BIOS )?(Error|Warning|Exception)|Firmware Bug|FW_BUG' | each acpi_problem
-	dmesg | grep -E 'BUG:|WARNING: CPU|Oops|Call Trace' | each kernel_problem
+	problems
 	say report_ends here
+}
+
+# Timer interrupts so far, of all processors.
+timer_interrupts()
+{
+	awk '$1 == "LOC:" { for (i = 2; $i ~ /^[0-9]+$/; i++) sum += $i; print sum }' /proc/interrupts
+}
+
+# Rest for a while, of each length: "nap SECONDS", then uptime and timer interrupts before and after.
+do_naps()
+{
+	for seconds in 0.01 0.05 0.2 0.5 2; do
+		before="$(seconds_up) $(timer_interrupts)"
+		sleep "$seconds"
+		say nap "$seconds $before $(seconds_up) $(timer_interrupts)"
+	done
+	problems
 }
 
 do_dmesg()

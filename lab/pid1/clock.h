@@ -22,7 +22,8 @@ int clock_rate_is_given(void);
 /* Wait until the kernel has corrected the rate.  Before KVM's modules are loaded.  0 or -errno. */
 int clock_await(struct clock *clock);
 
-/* After that, once: whether KVM gives a vCPU this rate.  0, or -errno after a line on the console.
+/* After that, once, with KVM's modules: whether KVM gives a vCPU this rate, and does not complain.
+ * 0 or -errno.
  */
 int clock_check_kvm(struct clock *clock);
 

@@ -81,12 +81,14 @@ def test_acpi_tables(run):
 
 
 def test_cpu(run):
+    before = time.time()
     remarks = check(run("cpu"))
+    after = time.time()
     # Its name is the host's.
     host = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)[1]
     assert remarks["name"] == [host.split()]
-    # KVM's wall clock says when the machine began: now, as far as seconds go.
-    assert abs(int(remarks["boot"][0][1]) - time.time()) < 60
+    # KVM's wall clock says when the machine began, in whole seconds.
+    assert int(before) <= int(remarks["boot"][0][1]) <= after
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])

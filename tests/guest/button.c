@@ -16,8 +16,7 @@ void guest_main(void)
 	lapic_enable();
 	irq_route(GED_GSI, 1, button_interrupt);
 	put("ready\n");
-	while (!events)
-		wait_interrupt();
+	wait_until(events);
 	check_equal(events, 1, "the event is the power button");
 	check_equal(again, 0, "reading the events clears them");
 	checks_done();

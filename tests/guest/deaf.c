@@ -19,9 +19,8 @@ void guest_main(void)
 	irq_route(GED_GSI, 1, button_interrupt);
 	put("ready\n");
 	for (;;) {
-		wait_interrupt();
-		if (n_presses != told)
-			put("pressed\n");
+		wait_until(n_presses != told);
 		told = n_presses;
+		put("pressed\n");
 	}
 }

@@ -28,8 +28,7 @@ void guest_main(void)
 	irq_route(COM1_PIN, 0, serial_interrupt);
 	put("ready\n");
 	outb(SERIAL + 1, IER_RDI);
-	while (!line_done)
-		wait_interrupt();
+	wait_until(line_done);
 	outb(SERIAL + 1, 0);
 	check(true, "a line came by interrupts");
 	put("# line ");

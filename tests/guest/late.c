@@ -18,7 +18,6 @@ void guest_main(void)
 		;
 	irq_route(GED_GSI, 1, button_interrupt);
 	put("listening\n");
-	while (!events)
-		wait_interrupt();
+	wait_until(events);
 	put("pressed\n");
 }

@@ -208,9 +208,14 @@ uint32_t lapic_id(void)
 	return read32(LAPIC + 0x20) >> 24;
 }
 
-void irq_route(unsigned int pin, unsigned int index, void (*handler)(void))
+void vector_handle(unsigned int index, void (*handler)(void))
 {
 	handlers[index] = handler;
+}
+
+void irq_route(unsigned int pin, unsigned int index, void (*handler)(void))
+{
+	vector_handle(index, handler);
 	write32(IOAPIC, 0x10 + 2 * pin + 1);
 	write32(IOAPIC + 0x10, lapic_id() << 24);
 	write32(IOAPIC, 0x10 + 2 * pin);

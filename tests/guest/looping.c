@@ -16,8 +16,7 @@ void guest_main(void)
 		lapic_enable();
 		irq_route(GED_GSI, 1, button_interrupt);
 		put("ready\n");
-		for (;;)
-			wait_interrupt();
+		wait_until(false);
 	}
 	outb(PM_RESET, 1);
 	halt_forever();

@@ -45,15 +45,13 @@ void guest_main(void)
 	outb(SERIAL + 2, 0x07); /* FIFOs on and clear */
 	outb(SERIAL + 4, 0x0b); /* DTR, RTS, OUT2 */
 	outb(SERIAL + 1, IER_THRI);
-	while (n_sent < sizeof(text) - 1)
-		wait_interrupt();
+	wait_until(n_sent == sizeof(text) - 1);
 	outb(SERIAL + 1, 0);
 	n_for_output = n_interrupts;
 	check(n_for_output >= sizeof(text) - 1, "each byte went out by an interrupt");
 	put("ready\n");
 	outb(SERIAL + 1, IER_RDI);
-	while (!line_done)
-		wait_interrupt();
+	wait_until(line_done);
 	outb(SERIAL + 1, 0);
 	check(n_interrupts > n_for_output, "input came by interrupts");
 	put("# line ");
