@@ -213,6 +213,19 @@ static enum exit_code run_dry(struct run *run)
 	return EXIT_SUCCESS;
 }
 
+static enum exit_code run_guest(struct run *run)
+{
+	enum exit_code outcome;
+
+	if (vm_open(&run->vm, &run->diag)) {
+		log_error("%s", run->diag.text);
+		return EXIT_HOST_ERROR;
+	}
+	outcome = vm_live(&run->vm);
+	vm_close(&run->vm);
+	return outcome;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	struct run *run = calloc(1, sizeof(*run));
@@ -241,7 +254,7 @@ int cmd_run(int argc, char **argv)
 	}
 	timeline_record(run_timeline(run), TIMELINE_OPENED);
 	vm_init(&run->vm, &run->config, &run->spec, run_timeline(run));
-	ret = run->config.dry_run ? (int)run_dry(run) : (int)vm_run(&run->vm);
+	ret = run->config.dry_run ? (int)run_dry(run) : (int)run_guest(run);
 	run_close_files(run);
 	if (run_close_timeline(run) && !ret)
 		ret = EXIT_HOST_ERROR;

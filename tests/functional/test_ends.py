@@ -161,6 +161,23 @@ def test_restart(start):
     assert result.out == "".join(f"life: counter 1, ram 0\n{c}\n" for c in "aaaaaq")
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_each_life_begins_as_the_first(start, n):
+    """RAM, processor, interrupt controllers, devices: whatever a guest finds, after it has changed all of it."""
+    guest = start("again", "-m", "32M", "--on-reboot", "restart", "-c", n, stdin=subprocess.PIPE)
+    for n_lives in range(1, 5):
+        vm.wait_until(lambda n=n_lives: guest.out.count(b"others=") == n, timeout=60, what="the next life")
+        guest.send(b"q" if n_lives == 4 else b"a")
+    result = guest.wait()
+    assert (result.status, result.err) == (vm.POWEROFF, SHORT_LIVES)
+    first, *others = [line for line in result.out.splitlines() if line.startswith("life:")]
+    assert others == [first] * 3
+    said = dict(word.split("=") for word in first.split()[1:])
+    assert int(said["dirty"], 16) == 0
+    assert int(said["young"], 16) == 1
+    assert int(said["others"], 16) == n - 1
+
+
 def test_restart_is_not_the_default(run):
     result = run("lives", stdin=b"aaq")
     assert (result.status, result.out) == (vm.REBOOT, "life: counter 1, ram 0\na\n")

@@ -100,7 +100,7 @@ static void watch_tsc(void *ctx)
 	loop_when_quiet(&vm->loop, TSC_WATCH_MS, judge_tsc, vm);
 }
 
-static enum exit_code vm_live(struct vm *vm)
+enum exit_code vm_live(struct vm *vm)
 {
 	enum exit_code outcome;
 	struct diag diag;
@@ -121,40 +121,31 @@ static enum exit_code vm_live(struct vm *vm)
 		console_destroy(vm->console, vm->control.signals.fd);
 	if (vm->debug_output)
 		output_destroy(vm->debug_output, vm->control.signals.fd);
+	control_leave_signals(&vm->control);
 	return ret ? vm->blame : outcome;
 }
 
-/* With the loop there. */
-static enum exit_code vm_run_on_loop(struct vm *vm)
+int vm_open(struct vm *vm, struct diag *diag)
 {
-	enum exit_code outcome = EXIT_HOST_ERROR;
-	struct diag diag;
-
-	if (life_init(&vm->life, &vm->loop, &life_ops, vm, &diag)) {
-		log_error("%s", diag.text);
-		return outcome;
-	}
-	if (wire_control(vm, &diag)) {
-		log_error("%s", diag.text);
-	} else {
-		outcome = vm_live(vm);
-		control_leave_signals(&vm->control);
-		control_fini(&vm->control);
-	}
-	life_fini(&vm->life);
-	return outcome;
-}
-
-enum exit_code vm_run(struct vm *vm)
-{
-	enum exit_code outcome;
 	int ret = loop_init(&vm->loop);
 
-	if (ret) {
-		log_error("epoll: %s", strerror(-ret));
-		return EXIT_HOST_ERROR;
-	}
-	outcome = vm_run_on_loop(vm);
+	if (ret)
+		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+	ret = life_init(&vm->life, &vm->loop, &life_ops, vm, diag);
+	if (ret)
+		goto err_loop;
+	ret = wire_control(vm, diag);
+	if (!ret)
+		return 0;
+	life_fini(&vm->life);
+err_loop:
 	loop_fini(&vm->loop);
-	return outcome;
+	return ret;
+}
+
+void vm_close(struct vm *vm)
+{
+	control_fini(&vm->control);
+	life_fini(&vm->life);
+	loop_fini(&vm->loop);
 }

@@ -71,9 +71,13 @@ struct vm {
 void vm_init(struct vm *vm, const struct config *config, const struct boot_spec *spec,
 	struct timeline *timeline);
 
+/* What its life takes: the loop, and what it listens to.  The main thread.  -errno and diag. */
+int vm_open(struct vm *vm, struct diag *diag);
+void vm_close(struct vm *vm);
+
 /* Create it, run it to its end, and give back all that it took.  What went wrong is in the log. The
- * main thread, after control_catch_signals().
+ * main thread, after vm_open() and control_catch_signals().
  */
-enum exit_code vm_run(struct vm *vm);
+enum exit_code vm_live(struct vm *vm);
 
 #endif
