@@ -12,6 +12,14 @@
 
 #define BOM "\xef\xbb\xbf"
 
+/* To what follows in `text`, which has no NUL but has a closing brace. */
+static const char *skip_blanks(const char *c, const char *end)
+{
+	while (c < end - 1 && (*c == ' ' || (*c >= '\t' && *c <= '\r')))
+		c++;
+	return c;
+}
+
 /* The quote that ends a key of the object that begins at `text`, which is JSON; NULL if it is not
  * found as it is, because it is written with escapes.
  */
@@ -29,7 +37,7 @@ static const char *find_key(const char *text, const char *end, const char *key)
 		for (c++; *c != '"'; c++)
 			c += *c == '\\';
 		if (depth == 1 && (size_t)(c - name) == len && !memcmp(name, key, len) &&
-			c[1 + strspn(c + 1, " \t\r\n")] == ':')
+			*skip_blanks(c + 1, end) == ':')
 			return c;
 	}
 	return NULL;
