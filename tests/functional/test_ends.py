@@ -52,6 +52,18 @@ def test_crash(run, kernel, reason, n):
     assert 0x100000 <= rip < 0x110000 if kernel == "triplefault" else rip == 0xd8000000
 
 
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("taken_for, status", [("reset", vm.REBOOT), ("poweroff", vm.POWEROFF)])
+def test_wanted_triple_fault(run, taken_for, status, n):
+    result = run("triplefault", "--on-triple-fault", taken_for, "-c", n)
+    assert (result.status, result.out, result.err) == (status, "ready\n", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--on-triple-fault", "reset"], ["--on-triple-fault", "poweroff"]])
+def test_no_other_crash_is_wanted(run, options):
+    assert run("nowhere", *options).status == vm.CRASH
+
+
 # ---- signals ----
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
@@ -207,6 +219,14 @@ def test_lives_leak_nothing(start, n):
     assert holds()[2] <= maps + 3 or b"__tsan_init" in vm.PRONTO.read_bytes()
     guest.send(b"q")
     assert guest.wait().status == vm.POWEROFF
+
+
+def test_triple_fault_as_a_reset_begins_another_life(start):
+    guest = start("triplefault", "--on-reboot", "restart", "--on-triple-fault", "reset")
+    vm.wait_until(lambda: guest.out.count(b"ready") == 4, what="life")
+    guest.signal(signal.SIGTERM)
+    guest.signal(signal.SIGTERM)
+    assert guest.wait().status == vm.KILLED
 
 
 def test_crash_is_not_restarted(run):

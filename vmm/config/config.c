@@ -36,6 +36,13 @@ static const struct word on_reboots[] = {
 	{ NULL, 0 },
 };
 
+static const struct word on_triple_faults[] = {
+	{ "crash", ON_TRIPLE_FAULT_CRASH },
+	{ "reset", ON_TRIPLE_FAULT_RESET },
+	{ "poweroff", ON_TRIPLE_FAULT_POWEROFF },
+	{ NULL, 0 },
+};
+
 static const struct word shim_uses[] = {
 	{ "auto", SHIM_AUTO },
 	{ "always", SHIM_ALWAYS },
@@ -117,6 +124,9 @@ static const struct setting settings[] = {
 		.help = "a port by which the guest ends with a status of its own (default: off)" },
 	{ "on-reboot", 0, SETTING_WORD, ANYWHERE, .at = AT(on_reboot), .words = on_reboots,
 		.help = "when the guest resets: end, or enter the kernel anew (default: exit)" },
+	{ "on-triple-fault", 0, SETTING_WORD, ANYWHERE, .at = AT(on_triple_fault),
+		.words = on_triple_faults,
+		.help = "what a triple fault is: a crash, a reset, or a power-off (default: crash)" },
 	{ "shim", 0, SETTING_WORD, ANYWHERE, .at = AT(shim), .words = shim_uses,
 		.help = "boot through pvh-shim: if need be, or always (KASLR), or never (default: auto)" },
 	{ "no-shim", 0, SETTING_WORD, FROM_ARGS, .at = AT(shim), .words = shim_uses, .takes = "",

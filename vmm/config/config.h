@@ -38,6 +38,7 @@ enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_NULL };
 enum shim_use { SHIM_AUTO, SHIM_ALWAYS, SHIM_NEVER };
 enum merge { MERGE_NONE, MERGE_KERNEL, MERGE_ALL };
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
+enum on_triple_fault { ON_TRIPLE_FAULT_CRASH, ON_TRIPLE_FAULT_RESET, ON_TRIPLE_FAULT_POWEROFF };
 
 enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
 
@@ -61,6 +62,7 @@ struct config {
 	char *debug_console_path; /* DEBUG_CONSOLE_FILE; else NULL */
 	enum debug_exit_at debug_exit;
 	enum on_reboot on_reboot;
+	enum on_triple_fault on_triple_fault;
 	enum shim_use shim;
 	enum load_map map_kernel;
 	enum merge merge;

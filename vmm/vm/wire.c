@@ -143,10 +143,26 @@ static void vcpu_entering(void *ctx, const struct vcpu *vcpu)
 		timeline_record(vm->timeline, TIMELINE_GUEST);
 }
 
+/* Some guests have no other way to reset, or to end.  True: this one's is no crash. */
+static bool is_wanted(struct vm *vm, const struct vcpu *vcpu)
+{
+	bool resets = vm->config->on_triple_fault == ON_TRIPLE_FAULT_RESET;
+
+	if (vm->config->on_triple_fault == ON_TRIPLE_FAULT_CRASH)
+		return false;
+	log_info("triple fault on vCPU %u: taken for a %s", vcpu->id,
+		resets ? "reset" : "power-off");
+	ask_end_by_guest(vm, resets ? EXIT_REBOOT : EXIT_POWEROFF);
+	return true;
+}
+
 static void vcpu_ended(void *ctx, const struct vcpu *vcpu, enum vcpu_end end)
 {
-	if (end == VCPU_END_TRIPLE_FAULT)
+	if (end == VCPU_END_TRIPLE_FAULT) {
+		if (is_wanted(ctx, vcpu))
+			return;
 		log_error("guest crashed: triple fault on vCPU %u", vcpu->id);
+	}
 	vcpu_log_registers(vcpu);
 	ask_end_by_guest(ctx, end == VCPU_END_HOST ? EXIT_HOST_ERROR : EXIT_CRASH);
 }
