@@ -389,6 +389,11 @@ def packed_cases():
     good("bare-zstd-bomb", lambda: bomb("zstd", 1025))
     good("bare-lz4-bomb", lambda: bomb("lz4", 1025)[:-5])
     good("bare-bzip2-bomb", lambda: bomb("bzip2", 40)[:-5])
+    # Section headers in reach, and out of it, for either class.
+    for bits in 32, 64:
+        for where, at in ("near", 8 * MIB), ("far", 40 * MIB):
+            good(f"bare-zstd-sections-{where}-{bits}", lambda b=bits, a=at: bomb("zstd", 48, elf(
+                b, header={"e_shoff": a, "e_shnum": 4, "e_shstrndx": 1})))
     large = elf(loads=[Load(lies={"p_filesz": 5 << 30, "p_memsz": 5 << 30})])
     bad("bare-zstd-over-limit", "5121 MiB to load, and no more than [0-9]+ MiB are unpacked",
         lambda: bomb("zstd", 4, large))

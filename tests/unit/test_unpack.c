@@ -12,6 +12,7 @@
 #include "kernels.h"
 #include "util/bits.h"
 
+#include <elf.h>
 #include <sys/mman.h>
 
 static const struct {
@@ -33,7 +34,9 @@ static const char *const names[] = { "elf-big", "elf-9m", "elf64-entry-8", "bare
 	"bare-lzma-in-pieces", "bare-bzip2-in-pieces", "bare-lz4-in-pieces",
 	"bare-lz4-frame-in-pieces", "bare-zstd-in-pieces", "elf-holes", "bare-gzip-holes",
 	"bare-xz-holes", "bare-lzma-holes", "bare-bzip2-holes", "bare-lz4-holes",
-	"bare-lz4-frame-holes", "bare-zstd-holes", NULL };
+	"bare-lz4-frame-holes", "bare-zstd-holes", "bare-zstd-bomb", "bare-lz4-bomb",
+	"bare-bzip2-bomb", "bare-zstd-sections-near-32", "bare-zstd-sections-near-64",
+	"bare-zstd-sections-far-32", "bare-zstd-sections-far-64", NULL };
 
 static void init_job(struct unpack_job *job, const char *name, enum image_compression *compression)
 {
@@ -164,6 +167,56 @@ static void test_range(void **state)
 	}
 }
 
+/* Nothing is kept but what is loaded, however much there is. */
+static void test_bombs(void **state)
+{
+	static const char *const bombs[] = { "bare-zstd-bomb", "bare-lz4-bomb", "bare-bzip2-bomb" };
+	enum image_compression compression;
+	struct diag diag = { "" };
+	struct unpack_job job;
+	uint64_t size;
+
+	close(kernels_open("elf64-entry-8", &size));
+	for (size_t i = 0; i < ARRAY_SIZE(bombs); i++) {
+		init_job(&job, bombs[i], &compression);
+		assert_int_equal(unpack(compression, &job, &diag), 0);
+		check_same(job.out_fd, job.out_size, "elf64-entry-8");
+		fini_job(&job);
+	}
+}
+
+static void check_sections(const char *name, bool is_64, uint64_t offset)
+{
+	enum image_compression compression;
+	struct diag diag = { "" };
+	struct unpack_job job;
+	Elf64_Ehdr wide;
+	Elf32_Ehdr narrow;
+
+	init_job(&job, name, &compression);
+	assert_int_equal(unpack(compression, &job, &diag), 0);
+	assert_int_equal(pread(job.out_fd, &wide, sizeof(wide), 0), sizeof(wide));
+	assert_int_equal(pread(job.out_fd, &narrow, sizeof(narrow), 0), sizeof(narrow));
+	assert_int_equal(is_64 ? wide.e_shoff : narrow.e_shoff, offset);
+	assert_int_equal(is_64 ? wide.e_shnum : narrow.e_shnum, offset ? 4 : 0);
+	assert_int_equal(is_64 ? wide.e_shstrndx : narrow.e_shstrndx, offset ? 1 : 0);
+	if (offset)
+		assert_int_equal(job.out_size,
+			offset + 4 * (is_64 ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr)));
+	else
+		assert_true(job.out_size < 4096);
+	fini_job(&job);
+}
+
+/* Those that are left out are not promised either. */
+static void test_sections(void **state)
+{
+	check_sections("bare-zstd-sections-near-32", false, MIB(8));
+	check_sections("bare-zstd-sections-near-64", true, MIB(8));
+	check_sections("bare-zstd-sections-far-32", false, 0);
+	check_sections("bare-zstd-sections-far-64", true, 0);
+}
+
 static void test_output_fails(void **state)
 {
 	enum image_compression compression;
@@ -208,6 +261,8 @@ int main(void)
 		cmocka_unit_test(test_holes),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_range),
+		cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_output_fails),
 	};
 
