@@ -59,6 +59,7 @@ bool cache_locate(struct cache *cache, const struct stat *source)
 		return false;
 	cache->mtime = source->st_mtim;
 	cache->ctime = source->st_ctim;
+	cache->owner = geteuid();
 	snprintf(cache->entry, sizeof(cache->entry), "%x-%jx-%jx-%jx-%jx.%lx-%jx.%lx" EVICT_KERNEL,
 		FORMAT, (uintmax_t)source->st_dev, (uintmax_t)source->st_ino,
 		(uintmax_t)source->st_size, (uintmax_t)source->st_mtim.tv_sec,
@@ -85,7 +86,7 @@ int cache_open(struct cache *cache, struct diag *diag)
 	cache->dir_fd = open(cache->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (cache->dir_fd < 0 || fstat(cache->dir_fd, &st))
 		return cache_explain(cache, -errno, diag);
-	if (st.st_uid != geteuid())
+	if (st.st_uid != cache->owner)
 		return diag_fail(diag, EPERM,
 			"the cache directory %.300s belongs to another user: set XDG_CACHE_HOME",
 			cache->dir);
@@ -103,7 +104,7 @@ static bool same_time(struct timespec a, struct timespec b)
 
 static bool is_sound(const struct cache *cache, const struct stat *entry)
 {
-	return S_ISREG(entry->st_mode) && entry->st_uid == geteuid() &&
+	return S_ISREG(entry->st_mode) && entry->st_uid == cache->owner &&
 	       !(entry->st_mode & (S_IWGRP | S_IWOTH)) && entry->st_nlink == 1 &&
 	       entry->st_size > 0 && same_time(entry->st_mtim, cache->mtime);
 }

@@ -23,6 +23,7 @@ struct cache {
 	char dir[PATH_MAX];
 	char entry[160];
 	struct timespec mtime, ctime; /* of the source */
+	uid_t owner;                  /* whose directory and entries they must be */
 	uint64_t max_size;            /* of all entries together */
 	int dir_fd;          /* from cache_open or cache_begin to cache_end, or -1; cache_begin
 	                        locks it, if it can be locked */
@@ -30,8 +31,8 @@ struct cache {
 	bool always_name;    /* make no unnamed files: for tests */
 };
 
-/* Find out where the entry for a source file is: no system call.  False: the environment names no
- * directory (neither XDG_CACHE_HOME nor HOME), so there is no cache.
+/* Find out where the entry for a source file is; nothing is opened.  False: the environment names
+ * no directory (neither XDG_CACHE_HOME nor HOME), so there is no cache.
  */
 bool cache_locate(struct cache *cache, const struct stat *source);
 
