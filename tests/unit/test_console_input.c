@@ -130,7 +130,7 @@ static void test_shared_pipe(void **state)
 		uint8_t data[8];
 
 		if (kinds[i] == STREAM_SHARED)
-			stream = (struct stream){ STDIN_FILENO, STREAM_SHARED, false };
+			stream = (struct stream){ .fd = STDIN_FILENO, .kind = STREAM_SHARED };
 		assert_int_equal(stream.kind, kinds[i]);
 		assert_int_equal(write(rig->writer, "x", 1), 1);
 		assert_int_equal(read(STDIN_FILENO, &byte, 1), 1);

@@ -27,7 +27,7 @@ static struct console *console_create(
 		return NULL;
 	}
 	console->extra_fd = -1;
-	console->is_screen = isatty(out.fd);
+	console->is_screen = out.is_device && isatty(out.fd);
 	console->screen = (struct screen){ 0 };
 	if (output_init(&console->out, "console", out, diag)) {
 		stream_close(&in);

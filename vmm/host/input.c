@@ -222,7 +222,7 @@ int input_init(struct input *input, struct stream stream, int escape_key, struct
 	memset(input, 0, offsetof(struct input, ring));
 	input->stream = stream;
 	input->escape_key = escape_key;
-	input->is_terminal = terminal_look(stream.fd) != TERMINAL_NONE;
+	input->is_terminal = stream.is_device && terminal_look(stream.fd) != TERMINAL_NONE;
 	input->state = stream.fd < 0 ? INPUT_ENDED : INPUT_OPEN;
 	input->stall_ms = INPUT_STALL_MS;
 	input->look_ms = INPUT_LOOK_MS;

@@ -27,13 +27,14 @@ static volatile pid_t lender; /* who had the foreground that terminal_take() too
 
 enum terminal terminal_look(int fd)
 {
-	pid_t foreground = tcgetpgrp(fd);
 	unsigned int number;
+	pid_t foreground;
 
-	if (foreground < 0) /* not our controlling terminal, or no terminal */
-		return errno == ENOTTY && isatty(fd) ? TERMINAL_OURS : TERMINAL_NONE;
-	if (!ioctl(fd, TIOCGPTN, &number))
+	if (!isatty(fd) || !ioctl(fd, TIOCGPTN, &number))
 		return TERMINAL_NONE;
+	foreground = tcgetpgrp(fd);
+	if (foreground < 0) /* not our controlling terminal */
+		return errno == ENOTTY ? TERMINAL_OURS : TERMINAL_NONE;
 	return foreground == getpgrp() ? TERMINAL_OURS : TERMINAL_OTHERS;
 }
 

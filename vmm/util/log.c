@@ -27,6 +27,7 @@ static atomic_bool log_raw;
 static struct {
 	pthread_mutex_t lock;
 	struct stream stream;
+	bool to_open;
 	size_t n;
 	uint64_t n_lost; /* messages that found no room here */
 	char text[LOG_KEPT];
@@ -109,6 +110,9 @@ static void tell_lost(void)
 static void put_line(const char *line, size_t size)
 {
 	pthread_mutex_lock(&kept.lock);
+	if (kept.to_open)
+		kept.stream = stream_share(STDERR_FILENO, O_WRONLY);
+	kept.to_open = false;
 	flush();
 	tell_lost();
 	keep(line, size);
@@ -119,7 +123,7 @@ static void put_line(const char *line, size_t size)
 void log_open(void)
 {
 	stream_close(&kept.stream);
-	kept.stream = stream_share(STDERR_FILENO, O_WRONLY);
+	kept.to_open = true;
 }
 
 void log_finish(void)

@@ -16,8 +16,8 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Before the first message, while there is one thread: write without waiting, wherever standard
- * error goes (see stream.h).
+/* While there is one thread: standard error is what it is now.  To write to it without waiting,
+ * wherever it goes (see stream.h), it is opened anew with the first message.
  */
 void log_open(void);
 

@@ -32,16 +32,23 @@ static int open_anew(int fd, int access, const struct stat *st)
 
 struct stream stream_share(int fd, int access)
 {
+	struct stream stream = { .fd = fd, .kind = STREAM_NON_BLOCKING };
 	struct stat st;
 	int own;
 
 	/* A regular file's position is shared, too: opened anew it would be lost. */
 	if (fstat(fd, &st) || S_ISREG(st.st_mode))
-		return (struct stream){ .fd = fd, .kind = STREAM_NON_BLOCKING };
-	if (S_ISSOCK(st.st_mode))
-		return (struct stream){ .fd = fd, .kind = STREAM_SOCKET };
+		return stream;
+	stream.is_device = S_ISCHR(st.st_mode);
+	if (S_ISSOCK(st.st_mode)) {
+		stream.kind = STREAM_SOCKET;
+		return stream;
+	}
 	own = open_anew(fd, access, &st);
-	return own >= 0 ? stream_own(own) : (struct stream){ .fd = fd, .kind = STREAM_SHARED };
+	stream.kind = own < 0 ? STREAM_SHARED : STREAM_NON_BLOCKING;
+	stream.fd = own < 0 ? fd : own;
+	stream.is_owned = own >= 0;
+	return stream;
 }
 
 void stream_close(struct stream *stream)

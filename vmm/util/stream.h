@@ -26,7 +26,8 @@ enum stream_kind {
 struct stream {
 	int fd; /* -1: none */
 	enum stream_kind kind;
-	bool is_owned; /* closed by stream_close() */
+	bool is_owned;  /* closed by stream_close() */
+	bool is_device; /* a character device, maybe a terminal */
 };
 
 /* A descriptor of ours, opened with O_NONBLOCK, or -1.  Takes it over. */
