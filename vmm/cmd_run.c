@@ -75,8 +75,9 @@ static void run_say_kernel(const struct run *run)
 	if (image->cache_fault.text[0])
 		log_warn("%s: unpacked in memory, at each start (--no-cache: without this warning)",
 			image->cache_fault.text);
-	log_info("%s: %s%s%s%s", run->config.kernel, image_container_name(image->kind.container),
+	log_info("%s: %s%s%s%s%s", run->config.kernel, image_container_name(image->kind.container),
 		image->from_cache ? ", found unpacked in the cache" : "",
+		image->others_write ? ", not cached as others can write to it" : "",
 		image->owned_file ? "" : ", read in place",
 		!run->spec.kernel ? ""
 		: run->config.shim == SHIM_ALWAYS

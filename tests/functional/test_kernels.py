@@ -175,6 +175,30 @@ def test_shim_needs_room(home):
     assert dry_run(path, "-m", "48M").returncode == 0
 
 
+def test_more_than_1_gib(home):
+    """What unpacks to so much, and needs it, boots as it would uncompressed."""
+    path, size = home / "kernel", 1100 * kernels.MIB
+    path.write_bytes(kernels.bomb("zstd", 1101, kernels.elf(loads=[
+        kernels.Load(kernels.BASE, memsz=size, lies={"p_filesz": size})])))
+    assert path.stat().st_size < 100000
+    assert inspect(path)[1]["memory"] == 2048 * kernels.MIB
+    done = dry_run(path, "-m", "2G")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_source_that_others_can_write(home):
+    """It is unpacked each time, and who wonders why is told."""
+    path = make(home, "bzimage-xz")
+    path.chmod(0o664)
+    for _ in range(2):
+        done = dry_run(path, "-v")
+        assert done.returncode == 0 and b", not cached as others can write to it" in done.stderr
+    assert not cache(home)
+    path.chmod(0o644)
+    assert b"not cached" not in dry_run(path, "-v").stderr
+    assert len(cache(home)) == 1
+
+
 @pytest.mark.parametrize("name, owner", [("elf64-entry-8", "Xen"), ("elf-other-owner", "NuttX"),
                                          ("elf-owner-without-nul", "Xen"), ("elf-no-owner", "(none)")])
 def test_owner_of_the_entry(home, name, owner):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* elf.h - parse an ELF kernel: segments, Xen notes, PVH entry
+/* elf.h - steps 4 and 5: from a plain ELF to its segments, and to its Xen notes and PVH entry
  *
  * ELF32 and ELF64, little endian, x86, ET_EXEC or ET_DYN.  Sources: System V gABI; Xen
  * public/elfnote.h.

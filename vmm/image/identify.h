@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* identify.h - step 2: from an open file to what it is
  *
- * Inside image/ only.
+ * The function is for image/ alone.
  */
 #ifndef IMAGE_IDENTIFY_H
 #define IMAGE_IDENTIFY_H

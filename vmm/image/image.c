@@ -50,7 +50,9 @@ static int open_elf(
 	struct plain plain;
 	int ret;
 
-	ret = plain_open(&plain, source, &image->kind, use_cache, diag);
+	image->owned_file = image->kind.container != IMAGE_ELF;
+	image->others_write = image->owned_file && !source_is_ours(source);
+	ret = plain_open(&plain, source, &image->kind, use_cache && !image->others_write, diag);
 	image->fd = plain.fd;
 	image->size = plain.size;
 	image->needs_shim = plain.no_entry;
@@ -60,7 +62,6 @@ static int open_elf(
 	}
 	if (!ret)
 		ret = plain_keep(&plain, source, is_bzimage && image->needs_shim, diag);
-	image->owned_file = image->kind.container != IMAGE_ELF;
 	image->from_cache = plain.from_cache;
 	image->cache_fault = plain.cache_fault;
 	if (ret < 0)

@@ -19,12 +19,13 @@
 #include <stdint.h>
 
 struct image {
-	int fd;          /* the ELF, for reading; owned */
-	uint64_t size;   /* bytes of the ELF */
-	bool owned_file; /* the file is ours (cache entry or unnamed): nobody rewrites it, so its
-	                    pages may be mapped */
-	bool from_cache; /* found unpacked in the cache */
-	bool needs_shim; /* 64-bit Linux that cannot be entered by PVH, but through pvh-shim */
+	int fd;            /* the ELF, for reading; owned */
+	uint64_t size;     /* bytes of the ELF */
+	bool owned_file;   /* the file is ours (cache entry or unnamed): nobody rewrites it, so its
+	                      pages may be mapped */
+	bool from_cache;   /* found unpacked in the cache */
+	bool others_write; /* not to be cached, as others than we and root can write to the file */
+	bool needs_shim;   /* 64-bit Linux that cannot be entered by PVH, but through pvh-shim */
 	struct image_kind kind;
 	struct elf_image elf;    /* all zero for a bzImage that is left whole */
 	struct diag cache_fault; /* why the cache is of no use, for a warning; "": it is */

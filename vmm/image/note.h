@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* note.h - find Xen's notes in an ELF file
+/* note.h - step 5: find Xen's notes in an ELF file
  *
  * Inside image/ only.  Sources: gABI; Xen public/elfnote.h.
  */

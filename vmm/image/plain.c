@@ -163,7 +163,7 @@ int plain_open(struct plain *plain, struct image_source *source, const struct im
 	ret = unpack_check(kind->compression, diag);
 	if (ret < 0)
 		return ret;
-	if (use_cache && source_is_ours(source) && cache_locate(&plain->cache, &source->st)) {
+	if (use_cache && cache_locate(&plain->cache, &source->st)) {
 		ret = go_through_cache(plain, source, kind, diag);
 		if (!plain->cache_fault.text[0])
 			return ret;

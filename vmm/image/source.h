@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* source.h - step 1: from a path to an open kernel file
  *
- * Inside image/ only.
+ * The functions are for image/ alone.
  */
 #ifndef IMAGE_SOURCE_H
 #define IMAGE_SOURCE_H
