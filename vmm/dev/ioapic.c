@@ -33,19 +33,8 @@ static void raise_pin(struct ioapic *ioapic, unsigned int pin)
 		return;
 	address = PLATFORM_LAPIC_BASE | (entry >> 56) << 12 | (entry & RTE_LOGICAL ? 1u << 2 : 0);
 	data = (uint32_t)(entry & (RTE_VECTOR | RTE_DELIVERY_MODE));
-	if (ioapic->send_msi(ioapic->ctx, address, data) < 0 && log_limit_ok(&ioapic->limit))
+	if (ioapic->ops->send_msi(ioapic->ctx, address, data) < 0 && log_limit_ok(&ioapic->limit))
 		log_debug("ioapic: pin %u names no CPU that takes it", pin);
-}
-
-static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
-{
-	struct ioapic *ioapic = (struct ioapic *)chip;
-
-	if (gsi >= PLATFORM_N_GSIS)
-		return;
-	raise_pin(ioapic, gsi);
-	if (gsi == PLATFORM_SERIAL_GSI)
-		raise_pin(ioapic, PLATFORM_SERIAL_ISA_IRQ);
 }
 
 static uint32_t ioapic_read_register(const struct ioapic *ioapic)
@@ -57,7 +46,7 @@ static uint32_t ioapic_read_register(const struct ioapic *ioapic)
 	case REG_ARBITRATION: return ioapic->id;
 	case REG_VERSION: return IOAPIC_VERSION | (PLATFORM_N_GSIS - 1) << 16;
 	default:
-		if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_PINS)
+		if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
 			return 0;
 		return (uint32_t)(ioapic->redirection[pin] >> (ioapic->select & 1 ? 32 : 0));
 	}
@@ -72,7 +61,7 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		ioapic->id = value & 0x0f000000;
 		return;
 	}
-	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_PINS)
+	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
 		return;
 	entry = &ioapic->redirection[pin];
 	if (ioapic->select & 1)
@@ -81,10 +70,30 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		*entry = (*entry & ~(uint64_t)UINT32_MAX) | (value & ~RTE_READ_ONLY);
 }
 
+static void take_write(struct ioapic *ioapic, uint64_t offset, uint64_t value)
+{
+	if (offset == IOREGSEL)
+		ioapic->select = value & 0xff;
+	else if (offset == IOWIN)
+		ioapic_write_register(ioapic, (uint32_t)value);
+}
+
+/* A guest writes far more than it reads, and nobody need know before somebody reads, or raises a
+ * line.
+ */
+static void catch_up(struct ioapic *ioapic)
+{
+	uint64_t offset, value;
+
+	while (ioapic->ops->next_write && ioapic->ops->next_write(ioapic->ctx, &offset, &value))
+		take_write(ioapic, offset, value);
+}
+
 static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int)
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 
+	catch_up(ioapic);
 	if (offset == IOREGSEL)
 		return ioapic->select;
 	return offset == IOWIN ? ioapic_read_register(ioapic) : 0;
@@ -94,19 +103,30 @@ static void ioapic_write(struct device *dev, uint64_t offset, unsigned int, uint
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 
-	if (offset == IOREGSEL)
-		ioapic->select = value & 0xff;
-	else if (offset == IOWIN)
-		ioapic_write_register(ioapic, (uint32_t)value);
+	catch_up(ioapic);
+	take_write(ioapic, offset, value);
+}
+
+static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
+{
+	struct ioapic *ioapic = (struct ioapic *)chip;
+
+	catch_up(ioapic);
+	if (gsi >= PLATFORM_N_GSIS)
+		return;
+	raise_pin(ioapic, gsi);
+	if (gsi == PLATFORM_SERIAL_GSI)
+		raise_pin(ioapic, PLATFORM_SERIAL_ISA_IRQ);
 }
 
 static void ioapic_reset(struct device *dev)
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 
+	catch_up(ioapic);
 	ioapic->select = 0;
 	ioapic->id = 0;
-	for (unsigned int pin = 0; pin < PLATFORM_N_PINS; pin++)
+	for (unsigned int pin = 0; pin < PLATFORM_N_GSIS; pin++)
 		ioapic->redirection[pin] = RTE_MASKED;
 }
 
@@ -116,10 +136,9 @@ static const struct device_ops ioapic_ops = {
 	.reset = ioapic_reset,
 };
 
-void ioapic_init(struct ioapic *ioapic, int (*send_msi)(void *ctx, uint64_t address, uint32_t data),
-	void *ctx)
+void ioapic_init(struct ioapic *ioapic, const struct ioapic_ops *ops, void *ctx)
 {
-	*ioapic = (struct ioapic){ .send_msi = send_msi, .ctx = ctx };
+	*ioapic = (struct ioapic){ .ops = ops, .ctx = ctx };
 	device_init(&ioapic->chip.dev, "ioapic", &ioapic_ops);
 	ioapic->chip.raise = ioapic_raise;
 	ioapic_reset(&ioapic->chip.dev);

@@ -12,19 +12,29 @@
 #include "bus/platform.h"
 #include "util/log.h"
 
+#include <stdbool.h>
+
+/* Called with the device's lock held. */
+struct ioapic_ops {
+	/* Deliver one message; 0 or -errno. */
+	int (*send_msi)(void *ctx, uint64_t address, uint32_t data);
+	/* The next of the writes that have been kept back, the oldest first; false: there is none.
+	 * NULL: none are ever.
+	 */
+	bool (*next_write)(void *ctx, uint64_t *offset, uint64_t *value);
+};
+
 struct ioapic {
 	struct irq_chip chip;
-	/* Deliver one message; 0 or -errno.  Called with the device's lock held. */
-	int (*send_msi)(void *ctx, uint64_t address, uint32_t data);
+	const struct ioapic_ops *ops;
 	void *ctx;
 	uint32_t select;
 	uint32_t id;
-	uint64_t redirection[PLATFORM_N_PINS];
+	uint64_t redirection[PLATFORM_N_GSIS];
 	struct log_limit limit;
 };
 
-void ioapic_init(struct ioapic *ioapic, int (*send_msi)(void *ctx, uint64_t address, uint32_t data),
-	void *ctx);
+void ioapic_init(struct ioapic *ioapic, const struct ioapic_ops *ops, void *ctx);
 void ioapic_fini(struct ioapic *ioapic);
 
 #endif
