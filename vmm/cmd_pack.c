@@ -4,6 +4,7 @@
 #include "boot/boot.h"
 #include "cmd.h"
 #include "exit_codes.h"
+#include "image/foreign.h"
 #include "image/image.h"
 #include "image/pack.h"
 #include "util/file.h"
@@ -80,6 +81,7 @@ static int parse(struct arguments *args, int argc, char **argv)
 static int open_inputs(
 	struct pack *pack, struct image *kernel, const struct arguments *args, struct diag *diag)
 {
+	const char *name;
 	struct stat st;
 
 	if (args->cmdline && strlen(args->cmdline) > BOOT_LINUX_CMDLINE_MAX) {
@@ -97,6 +99,10 @@ static int open_inputs(
 	pack->initrd_fd = file_open_regular(args->initrd, &st, diag);
 	if (pack->initrd_fd >= 0 && st.st_size) {
 		pack->initrd_size = (uint64_t)st.st_size;
+		name = foreign_kernel_name(pack->initrd_fd);
+		if (name)
+			log_warn("%s: it is %s and no initrd: are kernel and initrd swapped?",
+				args->initrd, name);
 		return 0;
 	}
 	log_error("%s: %s", args->initrd,

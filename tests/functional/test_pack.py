@@ -59,6 +59,13 @@ def test_in_the_current_directory(tmp_path, kernel):
     assert boots(tmp_path / "new")
 
 
+def test_kernel_for_initrd(tmp_path, kernel):
+    done = pack(kernel, "-i", kernel, "-o", tmp_path / "new")
+    assert done.returncode == 0
+    assert done.stderr.decode() == (
+        f"pronto: warn: {kernel}: it is an ELF and no initrd: are kernel and initrd swapped?\n")
+
+
 def test_refused(tmp_path, kernel):
     (tmp_path / "dir").mkdir()
     for output, status, words in (("dir", 2, b"is no regular file"), ("nowhere/new", 2, b"No such file"),
