@@ -11,6 +11,7 @@
 
 #include <elf.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define PAGE  4096u
 #define SPAN  0x180000u   /* guest memory that can be reached, from 0 */
@@ -37,7 +38,8 @@ struct scene {
 	} region[4];
 };
 
-static uint8_t memory[SPAN], before[SPAN];
+static uint8_t memory[SPAN] __attribute__((aligned(PAGE)));
+static uint8_t before[SPAN];
 
 void *pvh_phys(uint64_t paddr, uint64_t size)
 {
@@ -46,14 +48,26 @@ void *pvh_phys(uint64_t paddr, uint64_t size)
 
 /* ---- from the input to a hand-over ---- */
 
+static void fill(uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i += PAGE)
+		memset(before + i, (int)(i / PAGE % 251 + 1), PAGE);
+	memcpy(memory + from, before + from, to - from);
+}
+
 static void fill_memory(const struct scene *scene, const uint8_t *data, size_t size)
 {
-	uint32_t at = scene->content_at % SPAN;
+	uint32_t at = FIRST + scene->content_at % (SPAN - FIRST);
 
-	for (uint32_t i = 0; i < SPAN; i += PAGE)
-		memset(memory + i, (int)(i / PAGE % 251 + 1), PAGE);
-	memcpy(memory + at, data, size < SPAN - at ? size : SPAN - at);
-	memcpy(before, memory, SPAN);
+	if (!memory[0]) {
+		fill(0, FIRST);
+		BUG_ON(mprotect(memory, FIRST, PROT_READ));
+	}
+	fill(FIRST, SPAN);
+	if (size > SPAN - at)
+		size = SPAN - at;
+	memcpy(before + at, data, size);
+	memcpy(memory + at, data, size);
 }
 
 static struct pvh_range make_image(const struct scene *scene)
@@ -236,12 +250,12 @@ static bool is_ram(const struct pvh_info *info, uint64_t addr)
 /* Nothing was written to but RAM from FIRST on, outside of the running shim. */
 static void check_writes(const struct pvh_info *info, struct pvh_range image)
 {
-	for (uint32_t page = 0; page < SPAN; page += PAGE) {
+	for (uint32_t page = FIRST; page < SPAN; page += PAGE) {
 		if (!memcmp(memory + page, before + page, PAGE))
 			continue;
 		for (uint32_t i = page; i < page + PAGE; i++)
 			BUG_ON(memory[i] != before[i] &&
-				(i < FIRST || i - image.addr < image.size || !is_ram(info, i)));
+				(i - image.addr < image.size || !is_ram(info, i)));
 	}
 }
 
