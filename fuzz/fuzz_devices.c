@@ -9,6 +9,8 @@
  *value
  */
 
+#include "dev/debug_console.h"
+#include "dev/debug_exit.h"
 #include "dev/ioapic.h"
 #include "dev/pc_reset.h"
 #include "dev/power.h"
@@ -33,6 +35,8 @@ struct machine {
 	struct power power;
 	struct pc_reset pc_reset;
 	struct rtc rtc;
+	struct debug_console debug_console;
+	struct debug_exit debug_exit;
 
 	/* The host's side. */
 	bool host_full, wants_input;
@@ -110,9 +114,14 @@ static void request(void *ctx)
 	machine->n_requests++;
 }
 
-static void mark(void *ctx, uint8_t)
+static void request_with(void *ctx, uint8_t)
 {
 	request(ctx);
+}
+
+static void put(void *ctx, uint8_t)
+{
+	((struct machine *)ctx)->n_calls++;
 }
 
 static uint64_t now(void *ctx)
@@ -121,7 +130,7 @@ static uint64_t now(void *ctx)
 }
 
 static const struct serial_ops serial_ops = { send, can_send, want_input };
-static const struct power_ops power_ops = { request, request, mark };
+static const struct power_ops power_ops = { request, request, request_with };
 
 static const struct ioapic_ops ioapic_ops = { .send_msi = send_msi };
 
@@ -136,6 +145,8 @@ static void init(struct machine *machine)
 	power_init(&machine->power, power_line, &power_ops, machine);
 	pc_reset_init(&machine->pc_reset, request, machine);
 	rtc_init(&machine->rtc, now, machine);
+	debug_console_init(&machine->debug_console, true, put, machine);
+	debug_exit_init(&machine->debug_exit, request_with, machine);
 	bus_add(&machine->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE,
 		&machine->ioapic.chip.dev);
 	bus_add(&machine->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE,
@@ -144,10 +155,15 @@ static void init(struct machine *machine)
 	bus_add(&machine->pio, PLATFORM_KEYBOARD_PORT, 1, &machine->pc_reset.keyboard);
 	bus_add(&machine->pio, PLATFORM_RESET_CONTROL_PORT, 1, &machine->pc_reset.control);
 	bus_add(&machine->pio, PLATFORM_RTC_PORT, PLATFORM_RTC_PORT_SIZE, &machine->rtc.dev);
+	bus_add(&machine->pio, PLATFORM_DEBUG_CONSOLE_PORT, 1, &machine->debug_console.dev);
+	bus_add(&machine->pio, PLATFORM_DEBUG_EXIT_PORT_A, DEBUG_EXIT_SIZE,
+		&machine->debug_exit.dev);
 }
 
 static void fini(struct machine *machine)
 {
+	debug_exit_fini(&machine->debug_exit);
+	debug_console_fini(&machine->debug_console);
 	rtc_fini(&machine->rtc);
 	pc_reset_fini(&machine->pc_reset);
 	power_fini(&machine->power);
@@ -230,7 +246,8 @@ static bool may_interrupt(uint64_t port)
 static bool may_end(uint64_t port)
 {
 	return port - PLATFORM_PM_PORT < PLATFORM_PM_PORT_SIZE || port == PLATFORM_KEYBOARD_PORT ||
-	       port == PLATFORM_RESET_CONTROL_PORT;
+	       port == PLATFORM_RESET_CONTROL_PORT ||
+	       port - PLATFORM_DEBUG_EXIT_PORT_A < DEBUG_EXIT_SIZE;
 }
 
 static void access_bus(struct machine *machine, struct input *input, const struct bus *bus,

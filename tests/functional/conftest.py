@@ -19,6 +19,14 @@ def pytest_configure():
         signal.signal(number, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Where tests run side by side, those that use the lab do so one after the other: some look at what it leaves."""
+    for item in items:
+        if item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.xdist_group("lab"))
+
+
 @pytest.fixture
 def box(tmp_path):
     place = tmp_path / "box"

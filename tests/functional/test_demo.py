@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRONTO = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto"))
 
 pytestmark = [
+    pytest.mark.lab,
     pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                        reason="there may be need of a lab and there is no QEMU: install qemu-system-x86"),
 ]

@@ -21,6 +21,7 @@ MKINITRAMFS = ROOT / "lab" / "guest" / "mkinitramfs"
 QEMU = "qemu-system-x86_64"
 
 pytestmark = [
+    pytest.mark.lab,
     pytest.mark.skipif(not shutil.which(QEMU), reason="there is no QEMU: install qemu-system-x86"),
     pytest.mark.skipif("PRONTO_LAB" in os.environ, reason="a lab in the lab would be too slow"),
 ]

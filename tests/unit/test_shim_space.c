@@ -25,7 +25,7 @@ static void test_find(void **state)
 	unsigned int n_found = 0, n_missed = 0;
 
 	srandom(1);
-	for (unsigned int turn = 0; turn < 20000; turn++) {
+	for (unsigned int turn = 0; turn < 4000; turn++) {
 		struct pvh_range busy[2];
 		struct shim_want want = { 1 + (uint64_t)random() % 0x5000,
 			UINT64_C(1) << (random() % 14), (uint64_t)random() % 0x12000, 0 };
@@ -51,7 +51,7 @@ static void test_find(void **state)
 		n_found += expected != 0;
 		n_missed += !expected;
 	}
-	assert_true(n_found > 1000 && n_missed > 1000);
+	assert_true(n_found > 200 && n_missed > 200);
 }
 
 static void test_copy(void **state)
