@@ -236,28 +236,36 @@ static void test_extras(void **)
 	check_limits(true, true);
 }
 
-static void host_name(uint32_t leaf, uint32_t regs[4])
-{
-	for (uint32_t i = 0; i < 4; i++)
-		regs[i] = leaf << 4 | i;
-}
-
-static void test_name(void **)
+static void assert_name(const char *given, const char expected[48])
 {
 	struct kvm_cpuid2 *cpuid = host_table(INTEL);
+	uint32_t name[3][4];
 
-	cpu_state_name_cpu(cpuid, host_name);
-	for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; leaf++) {
-		const struct kvm_cpuid_entry2 *entry = find(cpuid, leaf, 0);
+	cpu_state_name_cpu(cpuid, given);
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct kvm_cpuid_entry2 *entry = find(cpuid, 0x80000002 + i, 0);
 
-		assert_int_equal(entry->eax, leaf << 4);
-		assert_int_equal(entry->ebx, leaf << 4 | 1);
-		assert_int_equal(entry->ecx, leaf << 4 | 2);
-		assert_int_equal(entry->edx, leaf << 4 | 3);
+		name[i][0] = entry->eax;
+		name[i][1] = entry->ebx;
+		name[i][2] = entry->ecx;
+		name[i][3] = entry->edx;
 	}
+	assert_memory_equal(name, expected, 48);
 	assert_int_equal(find(cpuid, 0x80000001, 0)->eax, UINT32_MAX);
 	assert_int_equal(find(cpuid, 0x80000005, 0)->eax, UINT32_MAX);
 	free(cpuid);
+}
+
+/* Zeros behind it, one at least. */
+static void test_name(void **)
+{
+	static const char none[48], some[48] = "A Processor of 1 GHz",
+				    most[48] = "0123456789abcdef0123456789abcdef0123456789abcde";
+
+	assert_name("", none);
+	assert_name("A Processor of 1 GHz", some);
+	assert_name("0123456789abcdef0123456789abcdef0123456789abcde", most);
+	assert_name("0123456789abcdef0123456789abcdef0123456789abcdefgh", most);
 }
 
 int main(void)

@@ -23,8 +23,9 @@ void cpu_state_patch_cpuid(
  */
 void cpu_state_limit_cpuid(struct kvm_cpuid2 *cpuid, const struct kvm_extras *extras);
 
-/* Give the processor the host's name, which KVM leaves empty: `host` executes CPUID. */
-void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, void (*host)(uint32_t leaf, uint32_t regs[4]));
+/* Name the processor, which KVM leaves without a name: CPUID's leaves 0x80000002 to 4. */
+#define CPU_NAME_SIZE 48 /* with a NUL, before which it is cut */
+void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, const char *name);
 
 /* What firmware would have set: memory write-back by default, fast string operations on. */
 int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag);

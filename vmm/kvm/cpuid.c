@@ -210,19 +210,21 @@ void cpu_state_limit_cpuid(struct kvm_cpuid2 *cpuid, const struct kvm_extras *ex
 	}
 }
 
-void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, void (*host)(uint32_t leaf, uint32_t regs[4]))
+void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, const char *name)
 {
+	uint32_t part[CPU_NAME_SIZE / 16][4] = { { 0 } };
+
+	memcpy(part, name, strnlen(name, CPU_NAME_SIZE - 1));
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
-		uint32_t regs[4];
+		uint32_t which = entry->function - LEAF_NAME;
 
-		if (entry->function < LEAF_NAME || entry->function > LEAF_NAME + 2)
+		if (which >= ARRAY_SIZE(part))
 			continue;
-		host(entry->function, regs);
-		entry->eax = regs[0];
-		entry->ebx = regs[1];
-		entry->ecx = regs[2];
-		entry->edx = regs[3];
+		entry->eax = part[which][0];
+		entry->ebx = part[which][1];
+		entry->ecx = part[which][2];
+		entry->edx = part[which][3];
 	}
 }
 
