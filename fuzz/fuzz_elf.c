@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* fuzz_elf.c - an ELF kernel: what the parser lets through keeps its promises */
 
-#include "image/elf.h"
+#include "image/image.h"
 #include "util/bits.h"
 
 #include <string.h>
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fd = memfd_create("fuzz", MFD_CLOEXEC);
 	if (ftruncate(fd, 0) || pwrite(fd, data, size, 0) != (ssize_t)size)
 		return 0;
-	if (elf_parse(&elf, fd, size, &diag)) {
+	if (image_read_elf(&elf, fd, size, &diag)) {
 		BUG_ON(!diag.text[0]);
 		return 0;
 	}

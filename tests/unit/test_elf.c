@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "image/elf.h"
+#include "image/image.h"
 #include "kernels.h"
 
 #include <elf.h>
@@ -30,7 +30,7 @@ static struct elf_image parse(const char *name)
 	int fd = kernels_open(name, &size);
 
 	assert_true(fd >= 0);
-	if (elf_parse(&elf, fd, size, &diag))
+	if (image_read_elf(&elf, fd, size, &diag))
 		fail_msg("%s: %s", name, diag.text);
 	close(fd);
 	return elf;
@@ -143,11 +143,11 @@ static void test_cut_meanwhile(void **state)
 	uint64_t size;
 	int fd = kernels_open("elf64-entry-8", &size);
 
-	assert_int_equal(elf_parse(&elf, fd, size + 4096, &diag), 0);
+	assert_int_equal(image_read_elf(&elf, fd, size + 4096, &diag), 0);
 	close(fd);
 	assert_int_equal(truncate(kernels_path("elf64-entry-8"), 70), 0);
 	fd = kernels_open("elf64-entry-8", &size);
-	assert_int_equal(elf_parse(&elf, fd, 4096, &diag), -ENOEXEC);
+	assert_int_equal(image_read_elf(&elf, fd, 4096, &diag), -ENOEXEC);
 	close(fd);
 }
 
@@ -157,7 +157,7 @@ static void test_read_error(void **state)
 	struct diag diag = { "" };
 	int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	assert_int_equal(elf_parse(&elf, fd, 4096, &diag), -EISDIR);
+	assert_int_equal(image_read_elf(&elf, fd, 4096, &diag), -EISDIR);
 	close(fd);
 }
 
@@ -213,7 +213,7 @@ static struct elf_image parse_kernel(const struct kernel *kernel)
 
 	assert_int_equal(write(fd, kernel, sizeof(*kernel)), sizeof(*kernel));
 	assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
-	if (elf_parse(&elf, fd, FILE_SIZE, &diag))
+	if (image_read_elf(&elf, fd, FILE_SIZE, &diag))
 		fail_msg("%s", diag.text);
 	close(fd);
 	return elf;

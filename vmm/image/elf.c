@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* elf.c - parse an ELF kernel: segments, Xen notes, PVH entry */
+/* elf.c - step 4: from a plain ELF to its segments */
 
 #include "image/elf.h"
 
 #include "image/elf_file.h"
-#include "image/note.h"
-#include "image/section.h"
 #include "util/bits.h"
 
 #include <errno.h>
@@ -102,32 +100,17 @@ static int check_overlap(struct elf_image *elf, struct diag *diag)
 	return 0;
 }
 
-int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag)
+int elf_read_headers(struct elf_image *elf, struct elf_file *file, struct diag *diag)
 {
-	struct elf_file file;
 	int ret;
 
-	memset(elf, 0, sizeof(*elf));
-	ret = elf_file_init(&file, fd, size, diag);
-	if (ret < 0)
-		return ret;
-	elf->is_64 = file.is_64;
-	elf->elf_entry = file.header.e_entry;
+	elf->is_64 = file->is_64;
+	elf->elf_entry = file->header.e_entry;
 	/* elf_file_init() has seen that they lie in the file. */
-	elf->file_end = file.header.e_phoff +
-	                (uint64_t)file.header.e_phnum * file.header.e_phentsize;
-	ret = read_segments(elf, &file, diag);
-	if (ret < 0)
-		return ret;
-	ret = check_overlap(elf, diag);
-	if (ret < 0)
-		return ret;
-	note_find_all(elf, &file);
-	section_find_code(elf, &file);
-	if (file.window.err)
-		return diag_fail(
-			diag, -file.window.err, "cannot be read: %s", strerror(-file.window.err));
-	return 0;
+	elf->file_end = file->header.e_phoff +
+	                (uint64_t)file->header.e_phnum * file->header.e_phentsize;
+	ret = read_segments(elf, file, diag);
+	return ret < 0 ? ret : check_overlap(elf, diag);
 }
 
 bool elf_has_code(const struct elf_image *elf, uint64_t offset, uint64_t size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* elf.h - steps 4 and 5: from a plain ELF to its segments, and to its Xen notes and PVH entry
+/* elf.h - what an ELF kernel says of itself; step 4: from a plain ELF to its segments
  *
  * ELF32 and ELF64, little endian, x86, ET_EXEC or ET_DYN.  Sources: System V gABI; Xen
  * public/elfnote.h.
@@ -65,10 +65,12 @@ struct elf_image {
 	const char *note_fault; /* what is wrong with a damaged note segment, or NULL; static */
 };
 
-/* Parse the ELF in fd (regular file of `size` bytes).  0, or -ENOEXEC (or read's error) and diag.
- * A kernel without a PVH entry parses: has_pvh_entry is false.
+struct elf_file;
+
+/* Fill in what the file header and the program headers say; `elf` is all zero.  0, or -ENOEXEC (or
+ * read's error) and diag.
  */
-int elf_parse(struct elf_image *elf, int fd, uint64_t size, struct diag *diag);
+int elf_read_headers(struct elf_image *elf, struct elf_file *file, struct diag *diag);
 
 /* Whether any of these bytes of the file, which are in a segment, are instructions. */
 bool elf_has_code(const struct elf_image *elf, uint64_t offset, uint64_t size);

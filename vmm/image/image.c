@@ -4,8 +4,11 @@
 #include "image/image.h"
 
 #include "image/banner.h"
+#include "image/elf_file.h"
 #include "image/foreign.h"
+#include "image/note.h"
 #include "image/plain.h"
+#include "image/section.h"
 #include "image/shim.h"
 #include "image/source.h"
 
@@ -25,7 +28,27 @@ static bool needs_shim(const struct image *image)
 						       : image_is_linux(image));
 }
 
-/* From a path to what the file is. */
+/* Steps 4 and 5. */
+int image_read_elf(struct elf_image *elf, int fd, uint64_t size, struct diag *diag)
+{
+	struct elf_file file;
+	int ret;
+
+	memset(elf, 0, sizeof(*elf));
+	ret = elf_file_init(&file, fd, size, diag);
+	if (!ret)
+		ret = elf_read_headers(elf, &file, diag);
+	if (ret < 0)
+		return ret;
+	note_find_all(elf, &file);
+	section_find_code(elf, &file);
+	if (file.window.err)
+		return diag_fail(
+			diag, -file.window.err, "cannot be read: %s", strerror(-file.window.err));
+	return 0;
+}
+
+/* Steps 1 and 2: from a path to what the file is. */
 static int open_file(
 	struct image *image, struct image_source *source, const char *path, struct diag *diag)
 {
@@ -42,7 +65,7 @@ static int open_file(
 	return ret;
 }
 
-/* From there to the ELF, its headers and notes. */
+/* Steps 3 to 5: from there to the ELF, its headers and notes. */
 static int open_elf(
 	struct image *image, struct image_source *source, bool use_cache, struct diag *diag)
 {
@@ -57,7 +80,7 @@ static int open_elf(
 	image->size = plain.size;
 	image->needs_shim = plain.no_entry;
 	if (!ret && !plain.no_entry) {
-		ret = elf_parse(&image->elf, plain.fd, plain.size, diag);
+		ret = image_read_elf(&image->elf, plain.fd, plain.size, diag);
 		image->needs_shim = !ret && needs_shim(image);
 	}
 	if (!ret)
@@ -151,7 +174,7 @@ int image_open_shim(struct image *image, struct diag *diag)
 	image->fd = shim_open(&image->size, diag);
 	if (image->fd < 0)
 		return image->fd;
-	ret = elf_parse(&image->elf, image->fd, image->size, diag);
+	ret = image_read_elf(&image->elf, image->fd, image->size, diag);
 	if (ret < 0)
 		image_close(image);
 	return ret;

@@ -45,6 +45,12 @@ int image_open(struct image *image, const char *path, bool use_cache, struct dia
  */
 int image_open_whole(struct image *image, const char *path, bool use_cache, struct diag *diag);
 
+/* Read the plain ELF in fd (regular file of `size` bytes): headers, notes, and where its code is.
+ * 0, or -ENOEXEC (or read's error) and diag.  One without a PVH entry is read, too: has_pvh_entry
+ * is false.
+ */
+int image_read_elf(struct elf_image *elf, int fd, uint64_t size, struct diag *diag);
+
 /* pvh-shim itself, which is built in. */
 int image_open_shim(struct image *image, struct diag *diag);
 void image_close(struct image *image);
