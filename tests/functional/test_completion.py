@@ -15,9 +15,11 @@ PRONTO = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).absol
 COMPLETION = ROOT / "completion"
 COMMANDS = ["run", "inspect", "pack", "doctor"]
 
-# Like the real one, but that it notes what fits; and the widget that asks runs as soon as there is a prompt.
+# The first is like the real one, but that it notes what fits; the widget that asks runs as soon as there is a prompt.
+# However many lines there are to list, nobody is there to be asked about it.
 ZSH = """
 fpath=($COMPLETION $fpath)
+LISTMAX=10000
 autoload -Uz compinit && compinit -u -d $ZDOTDIR/../zcompdump
 compadd() {
     local -a fit
