@@ -47,9 +47,10 @@ def run(command, **kwargs):
 
 def unpack(directory, only=()):
     """Linux's source as Debian has it, below an empty directory; or some files of it only."""
-    archive = pathlib.Path(packages.get("linux-source"), "usr", "src", "linux-source-6.1.tar.xz")
-    excluded = [f"--exclude=linux-source-6.1/{pattern}" for pattern in LEAVE_OUT]
-    chosen = [f"linux-source-6.1/{name}" for name in only]
+    archive = pathlib.Path(packages.within(packages.get("linux-source"), "usr/src/linux-source-*.tar.xz"))
+    top = archive.name.removesuffix(".tar.xz")
+    excluded = [f"--exclude={top}/{pattern}" for pattern in LEAVE_OUT]
+    chosen = [f"{top}/{name}" for name in only]
     run(["tar", "-xf", archive, "-C", directory, "--strip-components=1", "--anchored", *excluded, *chosen])
 
 

@@ -15,6 +15,10 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "lab"))
+# pylint: disable=wrong-import-position
+from labkit import packages  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).resolve().parent
 XEN = ROOT / "lab" / "xen"
 QEMU = "qemu-system-x86_64"
@@ -41,8 +45,21 @@ def outcomes(*argv, seconds=280):
     return json.loads(done.out)
 
 
+def xen_version():
+    """Of the Xen that this release has: (4, 17), for one."""
+    version = re.match(r"xen-hypervisor-(\d+)\.(\d+)-", os.path.basename(packages.get("xen")))
+    return tuple(int(part) for part in version.groups())
+
+
+def known_failures():
+    """What pvh-check finds wrong with dom0's hand-over.  The emulated machine's ACPI is of version 1, and Xen 4.17
+    makes dom0's XSDT from a header that only version 2 has; 4.20 no longer does."""
+    acpi = {"ACPI: XSDT or RSDT has signature and sum"} if xen_version() == (4, 17) else set()
+    return {"start info: version 1 or later", *acpi}
+
+
 def facts(version, cmdline="(none)", *modules):
-    """What life.elf says of a hand-over by Xen 4.17."""
+    """What life.elf says of a hand-over by Xen."""
     flags, entries = ((3, 0), (0, 5))[version]
     return "".join(line + "\n" for line in (
         f"version {version}", f"flags {flags}", f"map {entries}", f"modules {len(modules)}",

@@ -26,7 +26,6 @@
 #include <asm/processor-flags.h>
 #include <asm/pvh/elfnote.h>
 #include <asm/segment.h>
-#include <asm/unwind_hints.h>
 
 #ifdef CONFIG_X86_64
 #define PA(x)		((x) - __START_KERNEL_map)
@@ -41,7 +40,6 @@
 	__INIT
 	.code32
 SYM_CODE_START_LOCAL(pvh_entry)
-	UNWIND_HINT_EMPTY
 	ANNOTATE_NOENDBR
 	cld
 	lgdt	PA(pvh_gdt_register)

@@ -6,6 +6,7 @@
  * is cleared: what they leave behind is in .data. Hypercalls work from the
  * first on, as the kernel chooses the instruction when one is made.
  */
+#include <linux/acpi.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/init.h>
@@ -16,7 +17,9 @@
 #include <asm/xen/hypercall.h>
 #include <asm/xen/interface.h>
 
+#include <xen/acpi.h>
 #include <xen/interface/memory.h>
+#include <xen/interface/physdev.h>
 #include <xen/interface/platform.h>
 #include <xen/xen.h>
 
@@ -85,3 +88,20 @@ void __init pvh_xen_boot_params(struct boot_params *params)
 	if (xen_initial_domain())
 		init_dom0_console(params);
 }
+
+#ifdef CONFIG_XEN_DOM0
+/* For xen-pciback, from 6.12 on: have Xen route a device's interrupt. */
+int xen_pvh_setup_gsi(int gsi, int trigger, int polarity)
+{
+	struct physdev_setup_gsi setup = {
+		.gsi = gsi,
+		.triggering = trigger == ACPI_LEVEL_SENSITIVE,
+		.polarity = polarity == ACPI_ACTIVE_LOW,
+	};
+	int ret = HYPERVISOR_physdev_op(PHYSDEVOP_setup_gsi, &setup);
+
+	/* It may be routed already. */
+	return ret == -EEXIST ? 0 : ret;
+}
+EXPORT_SYMBOL_GPL(xen_pvh_setup_gsi);
+#endif
