@@ -15,43 +15,42 @@
 
 #define MIB(x) ((uint64_t)(x) << 20)
 
-/* Against a search by brute force. */
+/* Against a search by brute force, in a world so small that what can touch does. */
 static void test_find(void **state)
 {
 	struct pvh_info info = { .n_regions = 3,
-		.regions = { { 0, MIB(1) + 0x3000, PVH_MEMMAP_RAM, 0 },
-			{ MIB(1) + 0x4000, 0x2000, PVH_MEMMAP_RESERVED, 0 },
-			{ MIB(1) + 0x6000, 0xa000, PVH_MEMMAP_RAM, 0 } } };
+		.regions = { { 0, MIB(1) + 0x30, PVH_MEMMAP_RAM, 0 },
+			{ MIB(1) + 0x40, 0x20, PVH_MEMMAP_RESERVED, 0 },
+			{ MIB(1) + 0x60, 0xa0, PVH_MEMMAP_RAM, 0 } } };
 	unsigned int n_found = 0, n_missed = 0;
 
 	srandom(1);
-	for (unsigned int turn = 0; turn < 4000; turn++) {
+	for (unsigned int turn = 0; turn < 20000; turn++) {
 		struct pvh_range busy[2];
-		struct shim_want want = { 1 + (uint64_t)random() % 0x5000,
-			UINT64_C(1) << (random() % 14), (uint64_t)random() % 0x12000, 0 };
+		struct shim_want want = { 1 + (uint64_t)random() % 0x50,
+			UINT64_C(1) << (random() % 7), (uint64_t)random() % 0x120, 0 };
 		uint64_t expected = 0;
 
-		want.from += MIB(1) - 0x1000;
-		want.max = want.from + (uint64_t)random() % 0x14000;
+		want.from += MIB(1) - 0x10;
+		want.max = want.from + (uint64_t)random() % 0x140;
 		for (unsigned int i = 0; i < 2; i++)
-			busy[i] = (struct pvh_range){ MIB(1) + (uint64_t)random() % 0x10000,
-				(uint64_t)random() % 0x3000 };
-		for (uint64_t at = MIB(1); at < MIB(1) + 0x10000 && !expected; at++) {
+			busy[i] = (struct pvh_range){ MIB(1) + (uint64_t)random() % 0x100,
+				(uint64_t)random() % 0x30 };
+		for (uint64_t at = MIB(1); at < MIB(1) + 0x100 && !expected; at++) {
 			struct pvh_range place = { at, want.size };
 			uint64_t end = at + want.size;
 
 			if (at % want.align || at < want.from || end - 1 > want.max ||
 				shim_overlap(place, busy[0]) || shim_overlap(place, busy[1]))
 				continue;
-			if (end <= MIB(1) + 0x3000 ||
-				(at >= MIB(1) + 0x6000 && end <= MIB(1) + 0x10000))
+			if (end <= MIB(1) + 0x30 || (at >= MIB(1) + 0x60 && end <= MIB(1) + 0x100))
 				expected = at;
 		}
 		assert_int_equal(shim_find(&info, busy, 2, &want), expected);
 		n_found += expected != 0;
 		n_missed += !expected;
 	}
-	assert_true(n_found > 200 && n_missed > 200);
+	assert_true(n_found > 1000 && n_missed > 1000);
 }
 
 static void test_copy(void **state)
