@@ -20,7 +20,7 @@ def why_no_kvm():
     return None
 
 
-def in_lab(*argv, stdin=b"", seconds=80, lab=(), **kwargs):
+def in_lab(*argv, stdin=b"", seconds=200, lab=(), **kwargs):
     """Run a command in the lab, which is given the options in LAB; the rest is subprocess.run()'s.
 
     What takes too long is killed there, by the lab's own clock.
