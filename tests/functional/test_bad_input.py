@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import stat
 
 import pytest
@@ -314,7 +315,7 @@ def test_failing_host(box, tmp_path, calls):
     assert n_refused >= {"epoll_ctl": 2, "clone3": 2}.get(calls, 1)
 
 
-# The same for KVM's calls, object by object: those on the VM and the vCPUs are made on the vCPUs' threads.
+# The same for KVM's calls, object by object.
 @STRACE
 @pytest.mark.kvm
 @pytest.mark.parametrize("file, at_least", [("/dev/kvm", 11), ("anon_inode:kvm-vm", 5),
@@ -330,6 +331,31 @@ def test_failing_kvm(box, tmp_path, file, at_least):
             refused(result._replace(out=""), vm.HOST_ERROR)
             n_refused += 1
     assert n_refused >= at_least
+
+
+@STRACE
+@pytest.mark.kvm
+def test_failing_reset(box, tmp_path):
+    """What a machine that may be reset in place asks of KVM beyond: to tell the vCPU's state, and to take it again."""
+    log = tmp_path / "calls.log"
+    again = ["run", "-m", "32M", "--on-reboot", "restart", vm.guest("looping")]
+    traced = vm.Vm(box, ["strace", "-o", log, "-e", "trace=ioctl", vm.PRONTO, *again],
+                   env={"ASAN_OPTIONS": "detect_leaks=0"})
+    vm.wait_until(lambda: traced.out.count(b"life") >= 2, what="the second life")
+    for pid in box.processes():
+        os.kill(pid, signal.SIGKILL)
+    traced.wait()
+    names = [re.search(r"\d+, (\w+)", line)[1] for line in log.read_text(errors="replace").splitlines()
+             if line.startswith("ioctl(")]
+    first = names.index("KVM_GET_MP_STATE")
+    last = names.index("KVM_SET_CLOCK")
+    needed = [n for n in range(first, last + 1) if names[n] not in ("TCGETS", "KVM_GET_NESTED_STATE")]
+    assert len(needed) > 20
+    for n in needed:
+        result, injected = inject(box, tmp_path, f"ioctl:error=ENOMEM:when={n + 1}", *again)
+        assert injected == 1
+        assert result.status == vm.HOST_ERROR, (names[n], result)
+        assert f"{names[n]}: Cannot allocate memory" in result.err
 
 
 @STRACE

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -133,6 +134,28 @@ def test_signal_before_the_guest_runs(box, start):
         guest.signal(signal.SIGTERM)
         assert guest.wait().status in (vm.KILLED, -signal.SIGTERM)
     assert box.processes() == [] and box.files() == []
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace to have a read take long")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_while_the_initrd_is_loaded(box, tmp_path, number):
+    """No guest runs that could be asked, so there is no grace."""
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(b"initrd" * 1000)
+    guest = vm.Vm(box, ["strace", "-P", initrd, "-o", tmp_path / "log", "-e", "trace=pread64",
+                        "-e", "inject=pread64:delay_enter=3000000", vm.PRONTO, "run", "--grace", "60",
+                        "-i", initrd, vm.guest("halt")], env={"ASAN_OPTIONS": "detect_leaks=0"})
+
+    def loads(pid):
+        try:
+            return str(initrd) in [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            return False
+
+    vm.wait_until(lambda: any(map(loads, box.processes())), what="the initrd")
+    os.kill(next(filter(loads, box.processes())), number)
+    result = guest.wait()
+    assert (result.status, result.out, result.err) == (vm.KILLED, "", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
