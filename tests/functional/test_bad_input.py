@@ -296,6 +296,17 @@ def test_other_api_version(box, tmp_path, version):
     refused(result, vm.HOST_ERROR, "/dev/kvm", f"API version {version}")
 
 
+# The first capability that doctor asks for, and the last: KVM's version is asked before them.
+@STRACE
+@pytest.mark.kvm
+@pytest.mark.parametrize("call, name", [(2, "KVM_CAP_USER_MEMORY"), (9, "KVM_CAP_MP_STATE")])
+def test_doctor_misses_a_capability(box, tmp_path, call, name):
+    result, injected = inject(box, tmp_path, f"ioctl:retval=0:when={call}", "doctor", file="/dev/kvm")
+    assert injected == 1 and result.status == 1
+    assert re.findall(r"^MISSING +(\S+)", result.out, re.M) == [name]
+    assert "unusable: pronto run does not work here" in result.out
+
+
 # Each call of a kind fails in its turn, as long as there is one: the way back out of every step.
 @STRACE
 @pytest.mark.kvm
