@@ -30,6 +30,7 @@ struct rig {
 	int answer;
 	struct late_write late[8];
 	unsigned int n_late, n_taken;
+	bool floods; /* another CPU writes faster than anybody can take it in */
 };
 
 static int take_message(void *ctx, uint64_t address, uint32_t data)
@@ -46,6 +47,11 @@ static bool next_write(void *ctx, uint64_t *offset, uint64_t *value)
 {
 	struct rig *rig = ctx;
 
+	if (rig->floods) {
+		rig->n_taken++;
+		*offset = *value = 0;
+		return true;
+	}
 	if (rig->n_taken == rig->n_late)
 		return false;
 	*offset = rig->late[rig->n_taken].offset;
@@ -260,6 +266,15 @@ static void test_late_writes_before_a_reset(void **state)
 	assert_int_equal(get(rig, LOW(1)), MASKED);
 }
 
+static void test_late_writes_without_end(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->floods = true;
+	irq_raise(&(struct irq_line){ &rig->ioapic.chip, 1 });
+	assert_int_equal(rig->n_taken, IOAPIC_MAX_LATE);
+}
+
 static void test_no_late_writes(void **state)
 {
 	struct rig *rig = *state;
@@ -298,6 +313,7 @@ int main(void)
 		TEST(test_refused_message),
 		TEST(test_late_writes),
 		TEST(test_late_writes_before_a_reset),
+		TEST(test_late_writes_without_end),
 		TEST(test_no_late_writes),
 	};
 

@@ -79,14 +79,17 @@ static void take_write(struct ioapic *ioapic, uint64_t offset, uint64_t value)
 }
 
 /* A guest writes far more than it reads, and nobody need know before somebody reads, or raises a
- * line.
+ * line.  What another CPU writes while we look comes later than this, and is not waited for.
  */
 static void catch_up(struct ioapic *ioapic)
 {
 	uint64_t offset, value;
 
-	while (ioapic->ops->next_write && ioapic->ops->next_write(ioapic->ctx, &offset, &value))
+	for (unsigned int i = 0; i < IOAPIC_MAX_LATE && ioapic->ops->next_write; i++) {
+		if (!ioapic->ops->next_write(ioapic->ctx, &offset, &value))
+			break;
 		take_write(ioapic, offset, value);
+	}
 }
 
 static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int)

@@ -14,6 +14,9 @@
 
 #include <stdbool.h>
 
+/* As many writes can have been kept back at a time: more than a page of KVM's holds. */
+#define IOAPIC_MAX_LATE 256
+
 /* Called with the device's lock held. */
 struct ioapic_ops {
 	/* Deliver one message; 0 or -errno. */

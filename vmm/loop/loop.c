@@ -97,7 +97,8 @@ int loop_timer_create(uint64_t first_ms, uint64_t period_ms)
 
 	if (fd < 0)
 		return -errno;
-	loop_timer_set(fd, first_ms, period_ms);
+	if (first_ms)
+		loop_timer_set(fd, first_ms, period_ms);
 	return fd;
 }
 

@@ -50,7 +50,9 @@ void loop_stop(struct loop *loop);
 
 /* Helpers for the two kinds of descriptor that nearly every source is. */
 
-/* New timerfd that fires first after first_ms (> 0) and then every period_ms (0: once); owned. */
+/* New timerfd that fires first after first_ms and then every period_ms (0: once); (0, 0): only when
+ * it is set.  Owned; -errno.
+ */
 int loop_timer_create(uint64_t first_ms, uint64_t period_ms);
 /* Set a timerfd anew; (0, 0) stops it.  Any thread. */
 void loop_timer_set(int fd, uint64_t first_ms, uint64_t period_ms);
