@@ -19,7 +19,6 @@ COMMANDS = ["run", "inspect", "pack", "doctor"]
 # However many lines there are to list, nobody is there to be asked about it.
 ZSH = """
 fpath=($COMPLETION $fpath)
-LISTMAX=10000
 autoload -Uz compinit && compinit -u -d $ZDOTDIR/../zcompdump
 compadd() {
     local -a fit
@@ -28,7 +27,7 @@ compadd() {
     builtin compadd "$@"
 }
 zle -C ask list-choices _main_complete
-ask-and-exit() { BUFFER=$LINE CURSOR=$#LINE; zle ask; exit 0 }
+ask-and-exit() { LISTMAX=10000 BUFFER=$LINE CURSOR=$#LINE; zle ask; exit 0 }
 zle -N zle-line-init ask-and-exit
 """
 
@@ -58,8 +57,9 @@ def zsh(words, cwd, scratch):
             while os.read(ours, 4096):
                 pass
         except OSError:  # it has ended
-            pass
-        assert shell.wait(60) == 0
+            assert shell.wait(60) == 0
+        finally:
+            shell.kill()
     os.close(ours)
     return offers.read_text().split()
 
