@@ -16,7 +16,7 @@ import time
 from . import cache, machine, session
 from .program import Problem
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 30
 
 
 def _path(name):

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,9 @@ static int set_path(char **to, const char *text, struct diag *diag)
 {
 	if (!*text)
 		return diag_fail(diag, EINVAL, "the path is empty; name a file");
+	/* No file has it, and a message that names it whole would have no room for the reason. */
+	if (strlen(text) >= PATH_MAX)
+		return diag_fail(diag, EINVAL, "%.40s...: the name is too long", text);
 	return set_texts(to, &text, 1, diag);
 }
 
