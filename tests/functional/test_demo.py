@@ -21,7 +21,7 @@ pytestmark = [
 
 def demo(*argv, **env):
     return subprocess.run([ROOT / "scripts" / "demo", *argv], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=120, env={**os.environ, "BUILD": str(PRONTO.parent), **env})
+                          text=True, timeout=250, env={**os.environ, "BUILD": str(PRONTO.parent), **env})
 
 
 def test_boots_debians_kernel_to_user_space_and_ends():

@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def run(kernel, *options, stdin=b""):
-    done = subprocess.run([vm.ROOT / "lab" / "lab", "-q", "--timeout=60", vm.PRONTO, "run", *map(str, options),
+    done = subprocess.run([vm.ROOT / "lab" / "lab", "-q", "--timeout=150", vm.PRONTO, "run", *map(str, options),
                            vm.guest(kernel)], input=stdin, capture_output=True, timeout=180, check=False)
     return vm.Result(done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("latin-1"), 0)
 
@@ -67,7 +67,7 @@ def test_power_button_and_grace_period():
     """SIGTERM to a guest that listens, and to one that does not."""
     script = '"$1" run --grace "$3" "$2" & until sleep 0.5; do :; done; kill -TERM $!; wait $!'
     for kernel, grace, status in ("button", 20, vm.POWEROFF), ("spin", 1, vm.KILLED):
-        done = subprocess.run([vm.ROOT / "lab" / "lab", "-q", "--timeout=60", "sh", "-c", script, "sh", vm.PRONTO,
+        done = subprocess.run([vm.ROOT / "lab" / "lab", "-q", "--timeout=150", "sh", "-c", script, "sh", vm.PRONTO,
                                vm.guest(kernel), str(grace)], stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=180, check=False)
         assert done.returncode == status, done
