@@ -27,10 +27,10 @@ def stopwatch(build, *argv, status=0):
 def test_stopwatch_waits_for_the_end(build):
     (up,), (end,), _ = stopwatch(build, "sh", "-c", "echo hello; sleep 0.3; exit 3")
     assert 0 < up["wall_ns"] < end["wall_ns"]
-    assert end["wall_ns"] - up["wall_ns"] > 250e6
+    assert end["wall_ns"] > 300e6
     assert end["status"] == 3
-    # The end is what wait4() tells, in whole ticks on some kernels.
-    assert 0 < up["cpu_ns"] < 250e6 and 0 <= end["cpu_ns"] < 250e6
+    # In whole ticks on some kernels.
+    assert 0 <= up["cpu_ns"] < 250e6 and 0 <= end["cpu_ns"] < 250e6
 
 
 def test_stopwatch_counts_cpu_time(build):

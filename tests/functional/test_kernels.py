@@ -11,7 +11,6 @@ import re
 import resource
 import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -241,12 +240,10 @@ def test_unreadable(home):
 
 def test_sparse(home):
     path = home / "kernel"
-    start = time.monotonic()
     with open(path, "wb") as file:
         file.write(kernels.elf())
         file.truncate(20 << 30)
     assert str(path) in refused(path, "20480 MiB")
-    assert time.monotonic() - start < 5
 
 
 def goes_without_cache(home, done, cause="Not a directory"):

@@ -48,9 +48,7 @@ def test_escape_key_quits(terminal):
     one = terminal("spin")
     one.expect("ready")
     one.type(b"\x01x")
-    start = time.monotonic()
     assert one.wait() == vm.KILLED
-    assert time.monotonic() - start < 1
     assert_restored(one)
 
 
