@@ -164,18 +164,18 @@ def main():
             if tests('') not in ('changes nothing', 'survives'):
                 sys.exit('mutate: the tests fail without any change')
             alive = []
+            counts['survives'] = 0
             for mutant in chosen:
-                verdict = scratch.judge(mutant, tests) if time.monotonic() < end else 'survives'
+                verdict = scratch.judge(mutant, tests) if time.monotonic() < end else 'not tried'
                 counts[verdict] += 1
                 if verdict == 'survives':
                     alive.append(mutant)
-                else:
+                elif verdict != 'not tried':
                     print(f'{verdict}: {scratch.show(mutant)}', flush=True)
             print(f'{tests.__name__}: {len(alive)} of {len(chosen)} survive', flush=True)
             chosen = alive
         for mutant in chosen:
             print(f'survives: {scratch.show(mutant)}')
-    counts['survives'] = len(chosen)
     print(', '.join(f'{n} {verdict}' for verdict, n in counts.most_common()), f'of {len(everyone)} possible')
 
 

@@ -76,6 +76,7 @@ def test_what_may_be_merged(start, tmp_path, options, ranges):
     maps = mappings(guest.pid)
     base = ram_base(maps, 64 << 20)
     assert sum_up((start - base, stop - start) for start, stop, merge in maps if merge) == ranges
+    guest.expect(idle() if ranges else "", where="err")
     assert guest.err.decode() == (idle() if ranges else "")
 
 
