@@ -80,7 +80,7 @@ void kvm_vm_fini(struct kvm_vm *vm);
 /* Have KVM keep writes to [gpa, gpa + size), so that the guest goes on without an exit to user
  * space, until kvm_vm_next_write() takes them, in their order; and some 170 at most, then they come
  * as exits, behind those.  For a device that looks for them before it does anything.  Once there is
- * a vCPU, before the guest runs.  If the host cannot, each comes as an exit.
+ * a vCPU; any thread.  If the host cannot, each comes as an exit.
  */
 void kvm_vm_keep_writes(struct kvm_vm *vm, const struct vcpu *vcpu, uint64_t gpa, uint32_t size);
 /* One caller at a time.  False: there is none. */

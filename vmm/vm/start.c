@@ -155,7 +155,6 @@ static int create_vcpus(struct vm *vm, struct diag *diag)
 		ret = vcpu_set_up(&vm->vcpu[i], &vm->kvm, n, diag);
 	if (ret)
 		return ret;
-	kvm_vm_keep_writes(&vm->kvm_vm, &vm->vcpu[0], PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE);
 	vm->tsc_khz = tsc_khz_of_vcpu(&vm->kvm_vm, &vm->vcpu[0]);
 	timeline_record(vm->timeline, TIMELINE_VCPUS);
 	return 0;
