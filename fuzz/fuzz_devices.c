@@ -70,7 +70,7 @@ static int send_msi(void *ctx, uint64_t address, uint32_t data)
 	struct machine *machine = ctx;
 	bool found = false;
 
-	for (unsigned int pin = 0; pin < PLATFORM_N_GSIS; pin++) {
+	for (unsigned int pin = 0; pin < IOAPIC_MAX_INPUTS; pin++) {
 		uint64_t entry = machine->ioapic.redirection[pin];
 
 		found |= !(entry & 1u << 16) && (entry & 0x7ff) == data &&
@@ -132,15 +132,13 @@ static uint64_t now(void *ctx)
 static const struct serial_ops serial_ops = { send, can_send, want_input };
 static const struct power_ops power_ops = { request, request, request_with };
 
-static const struct ioapic_ops ioapic_ops = { .send_msi = send_msi };
-
 static void init(struct machine *machine)
 {
 	struct irq_line serial_line = { &machine->ioapic.chip, PLATFORM_SERIAL_GSI };
 	struct irq_line power_line = { &machine->ioapic.chip, PLATFORM_GED_GSI };
 
 	memset(machine, 0, sizeof(*machine));
-	ioapic_init(&machine->ioapic, &ioapic_ops, machine);
+	ioapic_init(&machine->ioapic, PLATFORM_N_GSIS, send_msi, machine);
 	serial_init(&machine->serial, serial_line, &serial_ops, machine);
 	power_init(&machine->power, power_line, &power_ops, machine);
 	pc_reset_init(&machine->pc_reset, request, machine);
@@ -172,7 +170,7 @@ static void fini(struct machine *machine)
 }
 
 /* What every port and every register of the I/O APIC reads as: at the first start, in `fresh`. */
-#define MAX_PROBES   96
+#define MAX_PROBES   128
 #define IOAPIC_INDEX 0x10
 
 static uint64_t fresh[MAX_PROBES];
@@ -184,7 +182,7 @@ static void probe(const struct machine *machine, uint64_t seen[MAX_PROBES])
 	for (unsigned int i = 0; i < machine->pio.n_ranges; i++)
 		for (uint64_t offset = 0; offset < machine->pio.range[i].size; offset++)
 			seen[n++] = bus_read(&machine->pio, machine->pio.range[i].base + offset, 1);
-	for (unsigned int i = 0; i < IOAPIC_INDEX + 2 * PLATFORM_N_GSIS; i++) {
+	for (unsigned int i = 0; i < IOAPIC_INDEX + 2 * IOAPIC_MAX_INPUTS; i++) {
 		seen[n++] = bus_read(&machine->mmio, PLATFORM_IOAPIC_BASE + 0x10, 4);
 		bus_write(&machine->mmio, PLATFORM_IOAPIC_BASE, 4, i + 1);
 	}
@@ -209,7 +207,7 @@ static void check_serial(const struct serial *serial)
 static void check_ioapic(const struct ioapic *ioapic)
 {
 	BUG_ON(ioapic->select > 0xff || ioapic->id & 0xf0ffffff);
-	for (unsigned int pin = 0; pin < PLATFORM_N_GSIS; pin++)
+	for (unsigned int pin = 0; pin < IOAPIC_MAX_INPUTS; pin++)
 		BUG_ON(ioapic->redirection[pin] & (1u << 12 | 1u << 14));
 }
 

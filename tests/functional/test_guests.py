@@ -123,6 +123,10 @@ def test_wild_accesses(run):
     check(run("bus"))
 
 
+def test_an_input_more_than_have_a_line(run):
+    check(run("bus", "--ioapic-inputs", 5, words=["5", "inputs"]))
+
+
 def test_serial_by_interrupts(run):
     text = b"a line of more than one FIFO's length, so that it comes in parts"
     result = run("serial_irq", stdin=text + b"\n")

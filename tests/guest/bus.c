@@ -47,9 +47,13 @@ static void check_mmio(void)
 	write32(0xd8000000, 0);
 	check_equal(*(volatile uint8_t *)0xfebfffff, 0xff, "so does a byte");
 	write32(IOAPIC, 1);
-	check_equal(read32(IOAPIC + 0x10), 0x00040011, "I/O APIC: version 0x11, 5 pins");
-	check((read32(IOAPIC + 0x10) >> 16 & 0xff) > GED_GSI,
-		"I/O APIC: an input more than who counts one less needs");
+	if (bytes_equal(command_line(), "5 inputs", 9)) {
+		check_equal(read32(IOAPIC + 0x10), 0x00040011, "I/O APIC: version 0x11, 5 pins");
+		check((read32(IOAPIC + 0x10) >> 16 & 0xff) > GED_GSI,
+			"I/O APIC: an input more than who counts one less needs");
+	} else {
+		check_equal(read32(IOAPIC + 0x10), 0x00030011, "I/O APIC: version 0x11, 4 pins");
+	}
 	check_equal(*(volatile uint8_t *)(IOAPIC + 0x10), 0x11, "I/O APIC: its first byte alone");
 	write32(IOAPIC, 0xff);
 	write32(IOAPIC + 0x10, 0xffffffff);

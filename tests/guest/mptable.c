@@ -39,7 +39,7 @@ static void check_entries(const uint8_t *table)
 			break;
 		case BUS: isa = bytes_equal(at + 2, "ISA   ", 6); break;
 		case IO_APIC: ioapic = at[3] & 1 && *(const uint32_t *)(at + 4) == IOAPIC; break;
-		case IO_INTERRUPT: serial = at[1] == 0 && at[5] == 4 && at[7] == 4; break;
+		case IO_INTERRUPT: serial = at[1] == 0 && at[5] == 4 && at[7] == SERIAL_GSI; break;
 		default:
 			n_extint += at[1] == 3 && at[6] == 0xff && at[7] == 0;
 			n_nmi += at[1] == 1 && at[6] == 0xff && at[7] == 1;
@@ -51,7 +51,7 @@ static void check_entries(const uint8_t *table)
 	check(ids && n_boot == 1, "processors: enabled, one of them boots");
 	check(isa, "a bus: ISA");
 	check(ioapic, "the I/O APIC");
-	check(serial, "COM1: IRQ 4 of the bus, pin 4");
+	check(serial, "COM1: IRQ 4 of the bus");
 	check(n_extint == 1 && n_nmi == 1, "local interrupts: ExtINT and NMI");
 	put("# cpus ");
 	put_number(n_cpus);

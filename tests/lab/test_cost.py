@@ -25,7 +25,7 @@ PRONTO = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).resol
 BENCH = PRONTO.parent / "bench"
 
 # To the first user instruction, of a boot that says nothing.
-MOST_USER_EXITS = 95
+MOST_USER_EXITS = 149
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                                 reason="there is no QEMU: install qemu-system-x86")
@@ -60,7 +60,6 @@ def test_exits_of_a_boot(name):
     out = shell(TRACE, PRONTO, "run", "-i", guest.initrd, guest.elf, "--", linux.SILENT + " bench=off")
     assert re.search(r"^@@ on 0$", out, re.M), "the guest did not come to its mark\n" + out[-3000:]
     exits = re.findall(r"^@@ kvm_userspace_exit: (.*)$", out, re.M)
-    print(len(exits), "exits to user space; accesses, with those that wait in KVM:")
     what = collections.Counter(re.findall(r"^@@ kvm_(pio: .* at 0x\w+|mmio: .* gpa 0x\w+)", out, re.M))
     print("\n".join(f"{count:5} {access}" for access, count in what.most_common()))
     assert exits.count("reason KVM_EXIT_MMIO (6)") >= 10, "this is no trace of a boot: the I/O APIC is not in it"
@@ -101,7 +100,7 @@ needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="no strace 
 
 @needs_strace
 def test_start_of_a_tiny_guest():
-    check(start(BENCH / "first-off.elf"), calls=165, faults=80, ioctls=33)
+    check(start(BENCH / "first-off.elf"), calls=155, faults=80, ioctls=31)
 
 
 @needs_strace
@@ -110,4 +109,4 @@ def test_start_of_a_cached_kernel(tmp_path):
     read by several threads is read by pieces of 2 MiB."""
     given = types.SimpleNamespace(build=str(PRONTO.parent), scratch=str(tmp_path))
     _, vmlinuz = load.make_kernels(given, "off")
-    check(start(vmlinuz), calls=213, faults=95, ioctls=33)
+    check(start(vmlinuz), calls=198, faults=95, ioctls=31)

@@ -66,7 +66,7 @@ static void test_two_cpus(void **state)
 	assert_bytes(p, 0, 1, 0x14, 1, 0, 6, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 	assert_bytes(p, 1, 0, 'I', 'S', 'A', ' ', ' ', ' ');
 	assert_bytes(p, 2, 0, 0x11, 1, 0x00, 0x00, 0xc0, 0xfe);
-	assert_bytes(p, 3, 0, 5, 0, 0, 4, 0, 4);
+	assert_bytes(p, 3, 0, 5, 0, 0, 4, 0, PLATFORM_SERIAL_GSI);
 	assert_bytes(p, 4, 3, 0, 0, 0, 0, 0xff, 0);
 	assert_bytes(p, 4, 1, 0, 0, 0, 0, 0xff, 1);
 	assert_int_equal(*p, 0);

@@ -115,7 +115,7 @@ static const struct mp_rest rest = {
 		.kind = INTERRUPT_VECTORED,
 		.flags = EDGE_ACTIVE_HIGH,
 		.bus_irq = PLATFORM_SERIAL_ISA_IRQ,
-		.input = PLATFORM_SERIAL_ISA_IRQ,
+		.input = PLATFORM_SERIAL_GSI,
 	},
 	.extint = {
 		.type = ENTRY_LOCAL_INTERRUPT,

@@ -9,17 +9,17 @@
 
 /* Interrupts: global system interrupts are the pins of the one I/O APIC.  All are edge-triggered,
  * active high: the device raises, nobody acknowledges.  As few as can be, for Linux visits each pin
- * some twelve times as it boots, each time an exit.  Not 0, which Linux takes for "none" with a
+ * some eight times as it boots, each time an exit.  Not 0, which Linux takes for "none" with a
  * serial port, nor 2, once the cascade of the 8259s, on which it refuses a handler.
  */
 #define PLATFORM_SERIAL_GSI 1
 #define PLATFORM_GED_GSI    3
-#define PLATFORM_N_GSIS     5
+#define PLATFORM_N_GSIS     4
 #define PLATFORM_VIRTIO_GSI 5 /* the first slot's; slot i has this + i */
 
-/* COM1 of every PC is IRQ 4, and guests take it to be pin 4 without asking anybody: COM1's line
- * goes there, too.  To ACPI that pin is a spare one, behind the last that it names (Nanos counts
- * one less than there are).
+/* COM1 of every PC is IRQ 4, and guests take it to be pin 4 without asking anybody.  So COM1's line
+ * goes to that pin, too: it lies behind those that the I/O APIC counts, where Linux does not visit
+ * it.
  */
 #define PLATFORM_SERIAL_ISA_IRQ 4
 

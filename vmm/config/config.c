@@ -2,6 +2,7 @@
 /* config.c - the table of settings */
 
 #include "boot/boot.h"
+#include "bus/platform.h"
 #include "config/table.h"
 
 #include <string.h>
@@ -122,6 +123,9 @@ static const struct setting settings[] = {
 		.help = "where goes what the guest writes to port 0xe9 (default: off)" },
 	{ "debug-exit", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_exit), .words = debug_exits,
 		.help = "a port by which the guest ends with a status of its own (default: off)" },
+	{ "ioapic-inputs", 0, SETTING_NUMBER, ANYWHERE, .at = AT(ioapic_inputs), .takes = "N",
+		.min = PLATFORM_N_GSIS, .max = CONFIG_MAX_IOAPIC_INPUTS,
+		.help = "inputs of the I/O APIC, 4 to 24: Nanos wants 5 (default: 4)" },
 	{ "on-reboot", 0, SETTING_WORD, ANYWHERE, .at = AT(on_reboot), .words = on_reboots,
 		.help = "when the guest resets: end, or enter the kernel anew (default: exit)" },
 	{ "on-triple-fault", 0, SETTING_WORD, ANYWHERE, .at = AT(on_triple_fault),
@@ -166,6 +170,7 @@ void config_init(struct config *config)
 		.console = CONSOLE_STDIO,
 		.escape_key = 'A' - '@',
 		.on_reboot = ON_REBOOT_EXIT,
+		.ioapic_inputs = PLATFORM_N_GSIS,
 		.grace_s = 10,
 		.log_level = LOG_LEVEL_WARN,
 	};

@@ -33,8 +33,19 @@ static void raise_pin(struct ioapic *ioapic, unsigned int pin)
 		return;
 	address = PLATFORM_LAPIC_BASE | (entry >> 56) << 12 | (entry & RTE_LOGICAL ? 1u << 2 : 0);
 	data = (uint32_t)(entry & (RTE_VECTOR | RTE_DELIVERY_MODE));
-	if (ioapic->ops->send_msi(ioapic->ctx, address, data) < 0 && log_limit_ok(&ioapic->limit))
+	if (ioapic->send_msi(ioapic->ctx, address, data) < 0 && log_limit_ok(&ioapic->limit))
 		log_debug("ioapic: pin %u names no CPU that takes it", pin);
+}
+
+static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
+{
+	struct ioapic *ioapic = (struct ioapic *)chip;
+
+	if (gsi >= PLATFORM_N_GSIS)
+		return;
+	raise_pin(ioapic, gsi);
+	if (gsi == PLATFORM_SERIAL_GSI)
+		raise_pin(ioapic, PLATFORM_SERIAL_ISA_IRQ);
 }
 
 static uint32_t ioapic_read_register(const struct ioapic *ioapic)
@@ -44,9 +55,9 @@ static uint32_t ioapic_read_register(const struct ioapic *ioapic)
 	switch (ioapic->select) {
 	case REG_ID:
 	case REG_ARBITRATION: return ioapic->id;
-	case REG_VERSION: return IOAPIC_VERSION | (PLATFORM_N_GSIS - 1) << 16;
+	case REG_VERSION: return IOAPIC_VERSION | (ioapic->n_inputs - 1) << 16;
 	default:
-		if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
+		if (ioapic->select < REG_REDIRECTION || pin >= IOAPIC_MAX_INPUTS)
 			return 0;
 		return (uint32_t)(ioapic->redirection[pin] >> (ioapic->select & 1 ? 32 : 0));
 	}
@@ -61,7 +72,7 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		ioapic->id = value & 0x0f000000;
 		return;
 	}
-	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_N_GSIS)
+	if (ioapic->select < REG_REDIRECTION || pin >= IOAPIC_MAX_INPUTS)
 		return;
 	entry = &ioapic->redirection[pin];
 	if (ioapic->select & 1)
@@ -70,33 +81,10 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		*entry = (*entry & ~(uint64_t)UINT32_MAX) | (value & ~RTE_READ_ONLY);
 }
 
-static void take_write(struct ioapic *ioapic, uint64_t offset, uint64_t value)
-{
-	if (offset == IOREGSEL)
-		ioapic->select = value & 0xff;
-	else if (offset == IOWIN)
-		ioapic_write_register(ioapic, (uint32_t)value);
-}
-
-/* A guest writes far more than it reads, and nobody need know before somebody reads, or raises a
- * line.  What another CPU writes while we look comes later than this, and is not waited for.
- */
-static void catch_up(struct ioapic *ioapic)
-{
-	uint64_t offset, value;
-
-	for (unsigned int i = 0; i < IOAPIC_MAX_LATE && ioapic->ops->next_write; i++) {
-		if (!ioapic->ops->next_write(ioapic->ctx, &offset, &value))
-			break;
-		take_write(ioapic, offset, value);
-	}
-}
-
 static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int)
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 
-	catch_up(ioapic);
 	if (offset == IOREGSEL)
 		return ioapic->select;
 	return offset == IOWIN ? ioapic_read_register(ioapic) : 0;
@@ -106,30 +94,19 @@ static void ioapic_write(struct device *dev, uint64_t offset, unsigned int, uint
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 
-	catch_up(ioapic);
-	take_write(ioapic, offset, value);
-}
-
-static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
-{
-	struct ioapic *ioapic = (struct ioapic *)chip;
-
-	catch_up(ioapic);
-	if (gsi >= PLATFORM_N_GSIS)
-		return;
-	raise_pin(ioapic, gsi);
-	if (gsi == PLATFORM_SERIAL_GSI)
-		raise_pin(ioapic, PLATFORM_SERIAL_ISA_IRQ);
+	if (offset == IOREGSEL)
+		ioapic->select = value & 0xff;
+	else if (offset == IOWIN)
+		ioapic_write_register(ioapic, (uint32_t)value);
 }
 
 static void ioapic_reset(struct device *dev)
 {
 	struct ioapic *ioapic = (struct ioapic *)dev;
 
-	catch_up(ioapic);
 	ioapic->select = 0;
 	ioapic->id = 0;
-	for (unsigned int pin = 0; pin < PLATFORM_N_GSIS; pin++)
+	for (unsigned int pin = 0; pin < IOAPIC_MAX_INPUTS; pin++)
 		ioapic->redirection[pin] = RTE_MASKED;
 }
 
@@ -139,9 +116,10 @@ static const struct device_ops ioapic_ops = {
 	.reset = ioapic_reset,
 };
 
-void ioapic_init(struct ioapic *ioapic, const struct ioapic_ops *ops, void *ctx)
+void ioapic_init(struct ioapic *ioapic, unsigned int n_inputs,
+	int (*send_msi)(void *ctx, uint64_t address, uint32_t data), void *ctx)
 {
-	*ioapic = (struct ioapic){ .ops = ops, .ctx = ctx };
+	*ioapic = (struct ioapic){ .n_inputs = n_inputs, .send_msi = send_msi, .ctx = ctx };
 	device_init(&ioapic->chip.dev, "ioapic", &ioapic_ops);
 	ioapic->chip.raise = ioapic_raise;
 	ioapic_reset(&ioapic->chip.dev);

@@ -12,32 +12,24 @@
 #include "bus/platform.h"
 #include "util/log.h"
 
-#include <stdbool.h>
-
-/* As many writes can have been kept back at a time: more than a page of KVM's holds. */
-#define IOAPIC_MAX_LATE 256
-
-/* Called with the device's lock held. */
-struct ioapic_ops {
-	/* Deliver one message; 0 or -errno. */
-	int (*send_msi)(void *ctx, uint64_t address, uint32_t data);
-	/* The next of the writes that have been kept back, the oldest first; false: there is none.
-	 * NULL: none are ever.
-	 */
-	bool (*next_write)(void *ctx, uint64_t *offset, uint64_t *value);
-};
+/* As many as the chip of a PC has (82093AA). */
+#define IOAPIC_MAX_INPUTS 24
 
 struct ioapic {
 	struct irq_chip chip;
-	const struct ioapic_ops *ops;
+	unsigned int n_inputs; /* that the version register counts */
+	/* Deliver one message; 0 or -errno.  Called with the device's lock held. */
+	int (*send_msi)(void *ctx, uint64_t address, uint32_t data);
 	void *ctx;
 	uint32_t select;
 	uint32_t id;
-	uint64_t redirection[PLATFORM_N_GSIS];
+	uint64_t redirection[IOAPIC_MAX_INPUTS];
 	struct log_limit limit;
 };
 
-void ioapic_init(struct ioapic *ioapic, const struct ioapic_ops *ops, void *ctx);
+/* n_inputs: PLATFORM_N_GSIS to IOAPIC_MAX_INPUTS; what is beyond the first has no line. */
+void ioapic_init(struct ioapic *ioapic, unsigned int n_inputs,
+	int (*send_msi)(void *ctx, uint64_t address, uint32_t data), void *ctx);
 void ioapic_fini(struct ioapic *ioapic);
 
 #endif

@@ -244,7 +244,6 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem
 {
 	int ret;
 
-	vm->kept = NULL;
 	do
 		vm->fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR);
@@ -262,7 +261,6 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem
 
 void kvm_vm_fini(struct kvm_vm *vm)
 {
-	kvm_vm_forget_writes(vm);
 	if (vm->fd >= 0)
 		close(vm->fd);
 	vm->fd = -1;

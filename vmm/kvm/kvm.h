@@ -13,9 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct kvm_coalesced_mmio_ring;
 struct kvm_cpuid2;
-struct vcpu;
 
 #define KVM_CPUID_MAX_ENTRIES 256 /* more than a host has */
 
@@ -65,8 +63,7 @@ int kvm_query_cpuid(struct kvm *kvm, struct diag *diag);
 int kvm_check_memory(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);
 
 struct kvm_vm {
-	int fd;                               /* -1: none */
-	struct kvm_coalesced_mmio_ring *kept; /* kvm_vm_keep_writes(); NULL: none are */
+	int fd; /* -1: none */
 };
 
 /* Create a VM whose memory is `mem` (which must outlive it), with local APICs in the kernel and the
@@ -76,17 +73,6 @@ struct kvm_vm {
 int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem *mem,
 	unsigned int n_gsis, uint64_t reserved, struct diag *diag);
 void kvm_vm_fini(struct kvm_vm *vm);
-
-/* Have KVM keep writes to [gpa, gpa + size), so that the guest goes on without an exit to user
- * space, until kvm_vm_next_write() takes them, in their order; and some 170 at most, then they come
- * as exits, behind those.  For a device that looks for them before it does anything.  Once there is
- * a vCPU; any thread.  If the host cannot, each comes as an exit.
- */
-void kvm_vm_keep_writes(struct kvm_vm *vm, const struct vcpu *vcpu, uint64_t gpa, uint32_t size);
-/* One caller at a time.  False: there is none. */
-bool kvm_vm_next_write(const struct kvm_vm *vm, uint64_t *gpa, uint64_t *value);
-/* kvm_vm_fini()'s part. */
-void kvm_vm_forget_writes(struct kvm_vm *vm);
 
 /* Deliver one message-signalled interrupt.  Any thread.  0, or -errno (also for a message that
  * names no CPU: the guest's mistake).

@@ -54,7 +54,6 @@ struct vm {
 
 	struct bus pio, mmio;
 	struct ioapic ioapic;
-	bool ioapic_used; /* guarded by its lock */
 	struct serial serial;
 	struct power power;
 	struct pc_reset pc_reset;

@@ -113,29 +113,6 @@ static int send_msi(void *ctx, uint64_t address, uint32_t data)
 	return kvm_vm_signal_msi(&vm->kvm_vm, address, data);
 }
 
-static bool next_ioapic_write(void *ctx, uint64_t *offset, uint64_t *value)
-{
-	struct vm *vm = ctx;
-
-	/* Not before it is used: on Linux 6.18 a VM that has had a write kept takes 15 ms more to
-	 * end, which many a small guest is not to pay for.
-	 */
-	if (!vm->ioapic_used && vm->kvm_vm.fd >= 0) {
-		vm->ioapic_used = true;
-		kvm_vm_keep_writes(
-			&vm->kvm_vm, &vm->vcpu[0], PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE);
-	}
-	if (!kvm_vm_next_write(&vm->kvm_vm, offset, value))
-		return false;
-	*offset -= PLATFORM_IOAPIC_BASE;
-	return true;
-}
-
-static const struct ioapic_ops ioapic_ops = {
-	.send_msi = send_msi,
-	.next_write = next_ioapic_write,
-};
-
 /* ---- vCPUs ---- */
 
 static uint64_t vcpu_pio_read(void *ctx, uint16_t port, unsigned int size)
@@ -204,7 +181,7 @@ void wire_init(struct vm *vm)
 	struct irq_line serial_line = { &vm->ioapic.chip, PLATFORM_SERIAL_GSI };
 	struct irq_line power_line = { &vm->ioapic.chip, PLATFORM_GED_GSI };
 
-	ioapic_init(&vm->ioapic, &ioapic_ops, vm);
+	ioapic_init(&vm->ioapic, vm->config->ioapic_inputs, send_msi, vm);
 	serial_init(&vm->serial, serial_line, &serial_ops, vm);
 	power_init(&vm->power, power_line, &power_ops, vm);
 	pc_reset_init(&vm->pc_reset, guest_reset, vm);
