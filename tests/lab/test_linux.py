@@ -19,7 +19,7 @@ PRONTO_ASAN = os.environ.get("PRONTO_ASAN", str(ROOT / "build-asan" / "pronto"))
 # quiet, or most of a boot's time in the lab is spent on the console.
 BASE = "console=ttyS0 reboot=a panic=-1 cryptomgr.notests quiet"
 
-POWEROFF, REBOOT = 0, 3
+POWEROFF, REBOOT, KILLED = 0, 3, 5
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                                 reason="there is no QEMU: install qemu-system-x86")
@@ -259,3 +259,41 @@ def test_merge(guests, what, low, high):
     merged = re.findall(rb"^merged (\d+)$", done.stdout, re.M)
     assert len(merged) == 1, done
     assert low <= int(merged[0]) <= high
+
+
+LIVES = """
+"$@" >/run/out 2>/run/err & pid=$!
+until [ "$(grep -c '^@@ report_ends' /run/out)" -ge 3 ]; do
+	kill -0 $pid || break
+	sleep 0.1
+done
+kill $pid
+wait $pid
+status=$?
+cat /run/out
+cat /run/err >&2
+exit $status
+"""
+
+# What differs from one life to the next.
+OF_ITS_LIFE = {"wall_clock", "uptime", "interrupt"}
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_another_life_in_place(guests, cpus):
+    """Linux that reboots finds the same machine again: nothing of the last life is left, and nothing is missing."""
+    guest = guests["cloud"]
+    argv = command(guest.vmlinux, "-m", "256M", "-c", cpus, "--on-reboot", "restart", "--grace", "0",
+                   initrd=guest.initramfs, do="report,reboot")
+    done = in_lab("sh", "-c", LIVES, "sh", *argv)
+    out, err = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout, done.stderr))
+    assert (done.returncode, err) == (KILLED, ""), out[-3000:] + err
+    lives = [collections.defaultdict(list) for _ in range(3)]
+    for life, text in zip(lives, out.split("@@ report_ends here")):
+        for key, value in re.findall(r"^@@ (\S+) ?(.*)$", text, re.M):
+            life[key].append(value)
+    assert lives[0]["cpus_online"] == [str(cpus)]
+    for life in lives:
+        assert OF_ITS_LIFE <= life.keys()
+        assert {**life, **dict.fromkeys(OF_ITS_LIFE)} == {**lives[0], **dict.fromkeys(OF_ITS_LIFE)}
+        assert float(life["uptime"][0]) < 60, "its clock goes on from the last life"

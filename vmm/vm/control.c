@@ -81,6 +81,8 @@ static void request_poweroff(struct control *control)
 {
 	if (control_has_asked(control) || !control->grace_ms) {
 		log_info("ended by a signal");
+		/* Of no use to a guest that is just being reset, but it is not to return. */
+		control->deadline_ns = timeline_now();
 		end(control);
 		return;
 	}
@@ -149,12 +151,16 @@ void control_take_signals(const struct control *control)
 	sigprocmask(SIG_BLOCK, &control->all, NULL);
 }
 
-/* What came just now asked for the end that has come. */
 void control_leave_signals(const struct control *control)
+{
+	sigprocmask(SIG_UNBLOCK, &control->ending, NULL);
+}
+
+void control_drop_signals(const struct control *control)
 {
 	struct signalfd_siginfo info;
 
 	while (read(control->signals.fd, &info, sizeof(info)) > 0)
 		continue;
-	sigprocmask(SIG_UNBLOCK, &control->ending, NULL);
+	control_leave_signals(control);
 }

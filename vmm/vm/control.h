@@ -47,9 +47,15 @@ int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
 	const struct control_ops *ops, void *ctx, struct diag *diag);
 void control_fini(struct control *control);
 
-/* The main thread: a guest runs from now on, or does no longer. */
+/* The main thread: a guest runs from now on, or does not for a while.  A signal that has come and
+ * was not looked at yet ends the process then.
+ */
 void control_take_signals(const struct control *control);
 void control_leave_signals(const struct control *control);
+
+/* The main thread: no guest runs any more.  Signals that have come asked for the end that is here.
+ */
+void control_drop_signals(const struct control *control);
 
 /* The guest was asked to power off. */
 static inline bool control_has_asked(const struct control *control)

@@ -121,7 +121,7 @@ enum exit_code vm_live(struct vm *vm)
 		console_destroy(vm->console, vm->control.signals.fd);
 	if (vm->debug_output)
 		output_destroy(vm->debug_output, vm->control.signals.fd);
-	control_leave_signals(&vm->control);
+	control_drop_signals(&vm->control);
 	return ret ? vm->blame : outcome;
 }
 
