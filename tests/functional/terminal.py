@@ -17,6 +17,7 @@ import vm
 
 LFLAG = 3
 RAW = termios.ICANON | termios.ECHO | termios.ISIG
+MARK = b"\x1f so far \x1f"
 
 
 class Terminal:
@@ -51,6 +52,13 @@ class Terminal:
 
     def expect(self, text, timeout=vm.TIMEOUT):
         vm.wait_until(lambda: text.encode() in self.out, timeout, f"{text!r} (so far: {self.out!r})")
+
+    def catch_up(self):
+        """Until all that was written to the terminal is in `out`: what is written now comes behind it."""
+        if self.reader.is_alive():
+            os.write(self.slave, MARK)
+            self.expect(MARK.decode())
+            self.out = self.out.replace(MARK, b"")
 
     def type(self, data):
         """All of it, however slowly it is taken."""
@@ -131,6 +139,7 @@ class Script(Terminal):
                 pass
             return said.endswith(b"\n")
         vm.wait_until(has_said, timeout, f"the end (so far: {self.out!r})")
+        self.catch_up()
         return int(said)
 
     def close(self):
