@@ -101,11 +101,11 @@ static void test_a_signal_presses_the_button(void **)
 		struct rig rig;
 
 		init(&rig, NEVER_MS);
-		assert_false(control_has_asked(&rig.control));
+		assert_false(control_wants_end(&rig.control));
 		kill(getpid(), signals[i]);
 		run(&rig, 1);
 		assert_int_equal(rig.n_presses, 1);
-		assert_true(control_has_asked(&rig.control));
+		assert_true(control_wants_end(&rig.control));
 		kill(getpid(), SIGTERM); /* a second one is not patient */
 		run(&rig, 2);
 		assert_int_equal(rig.n_ends, 1);
@@ -122,8 +122,20 @@ static void test_no_grace(void **)
 	run(&rig, 1);
 	assert_int_equal(rig.n_presses, 0);
 	assert_int_equal(rig.n_ends, 1);
-	assert_true(control_has_asked(
-		&rig.control)); /* so a guest that resets just now does not return */
+	assert_true(control_wants_end(&rig.control));
+	fini(&rig);
+}
+
+/* By the escape key. */
+static void test_an_end_that_waits_for_nothing(void **)
+{
+	struct rig rig;
+
+	init(&rig, NEVER_MS);
+	control_demand_end(&rig.control);
+	assert_int_equal(rig.n_presses, 0);
+	assert_int_equal(rig.n_ends, 1);
+	assert_true(control_wants_end(&rig.control));
 	fini(&rig);
 }
 
@@ -136,7 +148,7 @@ static void test_interrupt_on_a_terminal(void **)
 	kill(getpid(), SIGINT);
 	run(&rig, 1);
 	assert_int_equal(rig.n_typed, 1);
-	assert_false(control_has_asked(&rig.control));
+	assert_false(control_wants_end(&rig.control));
 	fini(&rig);
 }
 
@@ -268,6 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_signal_presses_the_button),
 		cmocka_unit_test(test_no_grace),
+		cmocka_unit_test(test_an_end_that_waits_for_nothing),
 		cmocka_unit_test(test_interrupt_on_a_terminal),
 		cmocka_unit_test(test_job_control),
 		cmocka_unit_test(test_grace),

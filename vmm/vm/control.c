@@ -49,8 +49,9 @@ void control_catch_signals(void)
 			BUG_ON(sigaction(sig, &action, NULL));
 }
 
-static void end(struct control *control)
+void control_demand_end(struct control *control)
 {
+	control->deadline_ns = timeline_now();
 	loop_timer_set(control->grace.fd, 0, 0);
 	control->ops->end(control->ctx);
 }
@@ -67,7 +68,7 @@ static void grace_tick(void *ctx, uint32_t)
 	if (now >= control->deadline_ns) {
 		log_warn("the guest did not power off within %llu s; ended",
 			(unsigned long long)control->grace_ms / 1000);
-		end(control);
+		control_demand_end(control);
 		return;
 	}
 	/* The guest's driver may not have been there for the last press. */
@@ -79,11 +80,9 @@ static void grace_tick(void *ctx, uint32_t)
 
 static void request_poweroff(struct control *control)
 {
-	if (control_has_asked(control) || !control->grace_ms) {
+	if (control_wants_end(control) || !control->grace_ms) {
 		log_info("ended by a signal");
-		/* Of no use to a guest that is just being reset, but it is not to return. */
-		control->deadline_ns = timeline_now();
-		end(control);
+		control_demand_end(control);
 		return;
 	}
 	log_info("power button pressed; the guest has %llu s",

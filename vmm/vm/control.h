@@ -34,7 +34,7 @@ struct control {
 	struct loop_source grace;   /* timerfd */
 	uint64_t grace_ms;          /* from the button to the end; 0: no button is pressed */
 	uint64_t tick_ms;           /* between two presses of the button */
-	uint64_t deadline_ns;       /* CLOCK_MONOTONIC; 0: the button was not pressed */
+	uint64_t deadline_ns;       /* CLOCK_MONOTONIC; 0: nobody has asked for the end */
 };
 
 /* Once a process, on its main thread: from now on each of the signals ends it, with
@@ -57,8 +57,13 @@ void control_leave_signals(const struct control *control);
  */
 void control_drop_signals(const struct control *control);
 
-/* The guest was asked to power off. */
-static inline bool control_has_asked(const struct control *control)
+/* The loop's thread: the operator waits for no power-off. */
+void control_demand_end(struct control *control);
+
+/* The operator has asked for the end.  A guest that resets just now is not to return: it may have
+ * asked for that before, and the first who asks how a life ends is heard.
+ */
+static inline bool control_wants_end(const struct control *control)
 {
 	return control->deadline_ns;
 }

@@ -62,7 +62,7 @@ static bool vm_returns(void *ctx, enum exit_code *outcome)
 
 	if (*outcome != EXIT_REBOOT || vm->config->on_reboot != ON_REBOOT_RESTART)
 		return false;
-	if (control_has_asked(&vm->control)) {
+	if (control_wants_end(&vm->control)) {
 		*outcome = EXIT_KILLED;
 		return false;
 	}

@@ -232,8 +232,10 @@ static void console_output_room(void *ctx)
 
 static void console_escape(void *ctx)
 {
+	struct vm *vm = ctx;
+
 	log_info("the escape key ends the VM");
-	ask_end(ctx, EXIT_KILLED);
+	control_demand_end(&vm->control);
 }
 
 static const struct console_ops console_ops = {
