@@ -70,7 +70,7 @@ static int send_msi(void *ctx, uint64_t address, uint32_t data)
 	struct machine *machine = ctx;
 	bool found = false;
 
-	for (unsigned int pin = 0; pin < IOAPIC_MAX_INPUTS; pin++) {
+	for (unsigned int pin = 0; pin < PLATFORM_MAX_GSIS; pin++) {
 		uint64_t entry = machine->ioapic.redirection[pin];
 
 		found |= !(entry & 1u << 16) && (entry & 0x7ff) == data &&
@@ -182,7 +182,7 @@ static void probe(const struct machine *machine, uint64_t seen[MAX_PROBES])
 	for (unsigned int i = 0; i < machine->pio.n_ranges; i++)
 		for (uint64_t offset = 0; offset < machine->pio.range[i].size; offset++)
 			seen[n++] = bus_read(&machine->pio, machine->pio.range[i].base + offset, 1);
-	for (unsigned int i = 0; i < IOAPIC_INDEX + 2 * IOAPIC_MAX_INPUTS; i++) {
+	for (unsigned int i = 0; i < IOAPIC_INDEX + 2 * PLATFORM_MAX_GSIS; i++) {
 		seen[n++] = bus_read(&machine->mmio, PLATFORM_IOAPIC_BASE + 0x10, 4);
 		bus_write(&machine->mmio, PLATFORM_IOAPIC_BASE, 4, i + 1);
 	}
@@ -207,7 +207,7 @@ static void check_serial(const struct serial *serial)
 static void check_ioapic(const struct ioapic *ioapic)
 {
 	BUG_ON(ioapic->select > 0xff || ioapic->id & 0xf0ffffff);
-	for (unsigned int pin = 0; pin < IOAPIC_MAX_INPUTS; pin++)
+	for (unsigned int pin = 0; pin < PLATFORM_MAX_GSIS; pin++)
 		BUG_ON(ioapic->redirection[pin] & (1u << 12 | 1u << 14));
 }
 

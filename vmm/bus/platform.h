@@ -15,7 +15,8 @@
 #define PLATFORM_SERIAL_GSI 1
 #define PLATFORM_GED_GSI    3
 #define PLATFORM_N_GSIS     4
-#define PLATFORM_VIRTIO_GSI 5 /* the first slot's; slot i has this + i */
+#define PLATFORM_MAX_GSIS   24 /* of the chip of a PC, 82093AA; what is beyond has no line */
+#define PLATFORM_VIRTIO_GSI 5  /* the first slot's; slot i has this + i */
 
 /* COM1 of every PC is IRQ 4, and guests take it to be pin 4 without asking anybody.  So COM1's line
  * goes to that pin, too: it lies behind those that the I/O APIC counts, where Linux does not visit

@@ -124,7 +124,7 @@ static const struct setting settings[] = {
 	{ "debug-exit", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_exit), .words = debug_exits,
 		.help = "a port by which the guest ends with a status of its own (default: off)" },
 	{ "ioapic-inputs", 0, SETTING_NUMBER, ANYWHERE, .at = AT(ioapic_inputs), .takes = "N",
-		.min = PLATFORM_N_GSIS, .max = CONFIG_MAX_IOAPIC_INPUTS,
+		.min = PLATFORM_N_GSIS, .max = PLATFORM_MAX_GSIS,
 		.help = "inputs of the I/O APIC, 4 to 24: Nanos wants 5 (default: 4)" },
 	{ "on-reboot", 0, SETTING_WORD, ANYWHERE, .at = AT(on_reboot), .words = on_reboots,
 		.help = "when the guest resets: end, or enter the kernel anew (default: exit)" },

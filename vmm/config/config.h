@@ -20,12 +20,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_MAX_CPUS          64
-#define CONFIG_MIN_MEMORY        MIB(32)
-#define CONFIG_MAX_MEMORY        GUEST_MEM_MAX
-#define CONFIG_MAX_GRACE_S       86400
-#define CONFIG_MAX_IOAPIC_INPUTS 24     /* as many as the chip of a PC has */
-#define CONFIG_MAX_FILE          MIB(1) /* of a --config file */
+#define CONFIG_MAX_CPUS    64
+#define CONFIG_MIN_MEMORY  MIB(32)
+#define CONFIG_MAX_MEMORY  GUEST_MEM_MAX
+#define CONFIG_MAX_GRACE_S 86400
+#define CONFIG_MAX_FILE    MIB(1) /* of a --config file */
 
 enum debug_console_to { DEBUG_CONSOLE_OFF, DEBUG_CONSOLE_STDERR, DEBUG_CONSOLE_FILE };
 /* The port of QEMU's isa-debug-exit. */

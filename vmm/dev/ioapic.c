@@ -57,7 +57,7 @@ static uint32_t ioapic_read_register(const struct ioapic *ioapic)
 	case REG_ARBITRATION: return ioapic->id;
 	case REG_VERSION: return IOAPIC_VERSION | (ioapic->n_inputs - 1) << 16;
 	default:
-		if (ioapic->select < REG_REDIRECTION || pin >= IOAPIC_MAX_INPUTS)
+		if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_MAX_GSIS)
 			return 0;
 		return (uint32_t)(ioapic->redirection[pin] >> (ioapic->select & 1 ? 32 : 0));
 	}
@@ -72,7 +72,7 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		ioapic->id = value & 0x0f000000;
 		return;
 	}
-	if (ioapic->select < REG_REDIRECTION || pin >= IOAPIC_MAX_INPUTS)
+	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_MAX_GSIS)
 		return;
 	entry = &ioapic->redirection[pin];
 	if (ioapic->select & 1)
@@ -106,7 +106,7 @@ static void ioapic_reset(struct device *dev)
 
 	ioapic->select = 0;
 	ioapic->id = 0;
-	for (unsigned int pin = 0; pin < IOAPIC_MAX_INPUTS; pin++)
+	for (unsigned int pin = 0; pin < PLATFORM_MAX_GSIS; pin++)
 		ioapic->redirection[pin] = RTE_MASKED;
 }
 

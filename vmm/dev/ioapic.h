@@ -12,9 +12,6 @@
 #include "bus/platform.h"
 #include "util/log.h"
 
-/* As many as the chip of a PC has (82093AA). */
-#define IOAPIC_MAX_INPUTS 24
-
 struct ioapic {
 	struct irq_chip chip;
 	unsigned int n_inputs; /* that the version register counts */
@@ -23,11 +20,11 @@ struct ioapic {
 	void *ctx;
 	uint32_t select;
 	uint32_t id;
-	uint64_t redirection[IOAPIC_MAX_INPUTS];
+	uint64_t redirection[PLATFORM_MAX_GSIS];
 	struct log_limit limit;
 };
 
-/* n_inputs: PLATFORM_N_GSIS to IOAPIC_MAX_INPUTS; what is beyond the first has no line. */
+/* n_inputs: PLATFORM_N_GSIS to PLATFORM_MAX_GSIS. */
 void ioapic_init(struct ioapic *ioapic, unsigned int n_inputs,
 	int (*send_msi)(void *ctx, uint64_t address, uint32_t data), void *ctx);
 void ioapic_fini(struct ioapic *ioapic);
