@@ -47,6 +47,14 @@ def quit_guest(one):
     assert one.command("echo $?").strip() == "0"
 
 
+def bring_to_the_foreground(shell):
+    """A job, which then has the terminal."""
+    shell.begin("fg")
+    raw(shell)
+    key_is_the_guests(shell)
+    quit_guest(shell)
+
+
 def test_in_the_foreground(shell):
     shell.begin(run("echo"))
     shell.until("ready\n")
@@ -82,10 +90,7 @@ def test_stopped_and_continued_in_the_background(shell):
     shell.command("bg")
     vm.wait_until(lambda: vm.has_status(pronto_of(shell), "SR"), what="the job")
     assert shell.command("echo mine").strip() == "mine"  # and nobody else's
-    shell.begin("fg")
-    raw(shell)
-    key_is_the_guests(shell)
-    quit_guest(shell)
+    bring_to_the_foreground(shell)
 
 
 def test_started_in_the_background(shell):
@@ -93,10 +98,7 @@ def test_started_in_the_background(shell):
     shell.command(run("echo") + " &")
     shell.expect("ready")
     assert shell.command("echo mine").strip() == "mine"
-    shell.begin("fg")
-    raw(shell)
-    key_is_the_guests(shell)
-    quit_guest(shell)
+    bring_to_the_foreground(shell)
 
 
 def test_killed_in_the_background(shell):
@@ -134,10 +136,7 @@ def test_timeout_in_the_background(shell):
     shell.command("timeout 60 " + run("echo") + " &")
     shell.expect("ready")
     assert shell.command("echo mine").strip() == "mine"
-    shell.begin("fg")
-    raw(shell)
-    key_is_the_guests(shell)
-    quit_guest(shell)
+    bring_to_the_foreground(shell)
 
 
 @pytest.fixture

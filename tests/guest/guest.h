@@ -135,6 +135,12 @@ bool bytes_equal(const void *a, const void *b, uint32_t size);
 /* FNV-1a, 32 bits: what the host's side computes of the same bytes. */
 uint32_t checksum(const void *data, uint32_t size);
 
+/* A line of input: take in what the serial port has, at its interrupt; all is there; say what came.
+ */
+void line_receive(void);
+bool line_is_done(void);
+void line_report(void);
+
 /* What the VMM handed over. */
 const struct hvm_start_info *start_info(void);
 const char *command_line(void);

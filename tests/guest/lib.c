@@ -121,6 +121,36 @@ uint32_t checksum(const void *data, uint32_t size)
 	return sum;
 }
 
+static char line[256];
+static volatile uint32_t line_size;
+static volatile bool line_done;
+
+void line_receive(void)
+{
+	while (inb(SERIAL + 5) & 1) {
+		char c = (char)inb(SERIAL);
+
+		if (c == '\n')
+			line_done = true;
+		else if (line_size < sizeof(line))
+			line[line_size++] = c;
+	}
+}
+
+bool line_is_done(void)
+{
+	return line_done;
+}
+
+void line_report(void)
+{
+	put("# line ");
+	put_number(line_size);
+	put(" ");
+	put_hex(checksum(line, line_size));
+	put("\n");
+}
+
 /* ---- the hand-over ---- */
 
 const struct hvm_start_info *start_info(void)
