@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from . import cache
-from .program import Problem
+from .program import Problem, ask
 
 RELEASES = ('bookworm', 'trixie')
 PACKAGES = ('git', 'make', 'ca-certificates')
@@ -28,7 +28,7 @@ def as_root():
     """What a command is put behind to run as root; None if that cannot be had without a question."""
     if os.geteuid() == 0:
         return []
-    if not shutil.which('sudo') or _run(['sudo', '-n', 'true']).returncode:
+    if not shutil.which('sudo') or ask(['sudo', '-n', 'true']).returncode:
         return None
     return ['sudo', '-n', '--']
 
@@ -42,15 +42,15 @@ def why_not(release):
             return f'there is no {name} here: run scripts/setup'
     if as_root() is None:
         return 'this needs root\'s rights, and sudo is not here or wants a password'
-    if _run([*as_root(), 'unshare', '--mount', '--pid', '--uts', '--fork', 'mount', '-t', 'tmpfs', 'none', '/mnt']).returncode:
+    if ask([*as_root(), 'unshare', '--mount', '--pid', '--uts', '--fork', 'mount', '-t', 'tmpfs', 'none', '/mnt']).returncode:
         return 'root may not mount here'
-    if _run(['git', '-C', cache.TOP, 'rev-parse', 'HEAD']).returncode:
+    if ask(['git', '-C', cache.TOP, 'rev-parse', 'HEAD']).returncode:
         return 'this tree is no clone of a git repository, of which a clone could be made'
     mirror = _mirrors().get('Debian')
     if not mirror:
         return 'apt has no lists from a mirror of Debian: run `apt-get update` as root'
     with tempfile.TemporaryDirectory() as scratch:
-        probe = _run(['/usr/lib/apt/apt-helper', 'download-file', f'{mirror}/dists/{release}/InRelease', f'{scratch}/probe'])
+        probe = ask(['/usr/lib/apt/apt-helper', 'download-file', f'{mirror}/dists/{release}/InRelease', f'{scratch}/probe'])
     return f'{mirror} does not answer, or has no {release}' if probe.returncode else None
 
 
@@ -68,7 +68,7 @@ def run(release, command, with_sudo, tell):
         with _scratch(directory) as scratch:
             place, clone = os.path.join(scratch, 'root'), os.path.join(scratch, 'pronto.git')
             os.mkdir(place)
-            if _run(['git', '-C', cache.TOP, 'status', '--porcelain', '-uno']).stdout:
+            if ask(['git', '-C', cache.TOP, 'status', '--porcelain', '-uno']).stdout:
                 tell('what is not committed is not in it')
             _must(['git', 'clone', '-q', '--bare', '--depth=1', f'file://{cache.TOP}', clone])
             try:
@@ -103,14 +103,14 @@ def _archive(directory, release, packages, tell):
 
 def _mirrors():
     """The archives of Debian that apt has lists of: Debian's own name for each -> where it is."""
-    said = _run(['apt-get', 'indextargets', '--format', '$(LABEL) $(REPO_URI)', 'Created-By: Packages',
+    said = ask(['apt-get', 'indextargets', '--format', '$(LABEL) $(REPO_URI)', 'Created-By: Packages',
                  'Origin: Debian']).stdout
     return {label: uri.rstrip('/') for label, uri in re.findall(r'^(\S+) (https?://\S+)$', said, re.M)}
 
 
 def _apt_options():
     """This machine's settings of apt that are needed elsewhere, as text of an apt.conf."""
-    said = _run(['apt-config', 'dump', '--no-empty', '--format', '%F "%v";%n']).stdout
+    said = ask(['apt-config', 'dump', '--no-empty', '--format', '%F "%v";%n']).stdout
     options = [line for line in said.splitlines() if re.match(TAKEN_OVER, line)]
     options += [f'Acquire::{scheme}::Proxy "{os.environ[f"{scheme}_proxy"]}";' for scheme in ('http', 'https')
                 if os.environ.get(f'{scheme}_proxy')]
@@ -141,19 +141,11 @@ def _wait(command):
             return process.wait()
         finally:
             if process.poll() is None:
-                _run([*as_root(), 'kill', str(process.pid)])
-
-
-def _run(command):
-    try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace',
-                              check=False, env={**os.environ, 'LC_ALL': 'C.UTF-8'})
-    except FileNotFoundError as err:
-        raise Problem(f'{command[0]} is not here: this needs Debian or a relative of it') from err
+                ask([*as_root(), 'kill', str(process.pid)])
 
 
 def _must(command):
-    done = _run(command)
+    done = ask(command)
     if done.returncode:
         name = next(word for word in command if word not in ('sudo', '-n', '--'))
         raise Problem(f'{name} failed: {"; ".join(done.stderr.strip().splitlines()[-3:])}')

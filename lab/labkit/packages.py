@@ -9,11 +9,10 @@ import collections
 import glob
 import os
 import re
-import subprocess
 import tempfile
 
 from . import cache
-from .program import Problem
+from .program import Problem, ask
 
 # package: its name, or where it begins with ^ a pattern: the newest that fits.  behind: a pattern of the packages
 # to take in its place, those that it depends on (Debian's metapackages lead to a version so).  newer_than: a set
@@ -151,12 +150,7 @@ def _download(packages, directory):
 
 def _run(command, cwd=None, expected=(0,)):
     """What a command of apt's or dpkg's prints."""
-    try:
-        done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False,
-                              text=True, errors='replace', env={**os.environ, 'LC_ALL': 'C.UTF-8'})
-    except FileNotFoundError as err:
-        raise Problem(f'{command[0]} is not here: the kernels come from Debian packages, so this needs '
-                      'Debian or a relative of it') from err
+    done = ask(command, cwd)
     if done.returncode in expected:
         return done.stdout
     reason = '; '.join(done.stderr.strip().splitlines()[-2:]) or f'status {done.returncode}'

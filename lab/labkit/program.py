@@ -18,6 +18,15 @@ class Problem(Exception):
     """What is wrong and what to do about it, in one sentence for the person at the keyboard."""
 
 
+def ask(command, cwd=None):
+    """What one of Debian's programs comes to, which reads nothing: a CompletedProcess with its text, in plain words."""
+    try:
+        return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True,
+                              errors='replace', env={**os.environ, 'LC_ALL': 'C.UTF-8'})
+    except FileNotFoundError as err:
+        raise Problem(f'{command[0]} is not here: this needs Debian or a relative of it') from err
+
+
 def run(main, name, failed=1):
     """Call MAIN with the arguments, and end the process with the status it returns (None: 0), or with FAILED
     after saying what was wrong, as NAME.  A signal ends it by way of every `finally`, a reader who has left
