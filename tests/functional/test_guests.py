@@ -68,8 +68,8 @@ def test_initrd_arrives_whole(run, tmp_path, size):
     assert remarks["module"] == [[str(size), hex(vm.checksum(data))]]
 
 
-def test_initrd_read_by_several_threads(run, tmp_path):
-    """Whether it arrives whole is for tests/unit/test_readers and for Linux to say; here the threads meet."""
+def test_initrd_of_many_pieces(run, tmp_path):
+    """Whether it arrives whole is for tests/unit/test_guest_mem_file and for Linux to say."""
     (tmp_path / "initrd").write_bytes(bytes(range(256)) * (20 << 12))
     done = run("poweroff", "-c", "4", "-m", "256M", "-i", tmp_path / "initrd")
     assert (done.status, done.err) == (0, "")

@@ -105,8 +105,7 @@ def test_start_of_a_tiny_guest():
 
 @needs_strace
 def test_start_of_a_cached_kernel(tmp_path):
-    """Debian's, of 53 MB, with the tiny guest's code at its entry: neither read whole nor touched page by page.  What is
-    read by several threads is read by pieces of 2 MiB."""
+    """Debian's, of 53 MB, with the tiny guest's code at its entry: neither read whole nor touched page by page."""
     given = types.SimpleNamespace(build=str(PRONTO.parent), scratch=str(tmp_path))
     _, vmlinuz = load.make_kernels(given, "off")
     check(start(vmlinuz), calls=198, faults=95, ioctls=31)

@@ -56,9 +56,10 @@ static bool read_status(pid_t pid, bool *ignores, pid_t *parent)
 	while (fgets(line, sizeof(line), file)) {
 		if (!strncmp(line, "PPid:", 5))
 			ppid = atoi(line + 5);
-		found |= !strncmp(line, "SigIgn:", 7);
-		if (!strncmp(line, "SigIgn:", 7))
+		if (!strncmp(line, "SigIgn:", 7)) {
 			ignored = strtoull(line + 7, NULL, 16);
+			found = true;
+		}
 	}
 	fclose(file);
 	*parent = ppid;

@@ -228,7 +228,7 @@ void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, const char *name)
 	}
 }
 
-/* On the stack: the C library would make a heap of its own for each vCPU's thread. */
+/* Room for what set_topology_leaf() adds. */
 union cpuid_table {
 	struct kvm_cpuid2 cpuid;
 	uint8_t space[sizeof(struct kvm_cpuid2) +

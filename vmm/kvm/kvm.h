@@ -55,7 +55,7 @@ int kvm_init(struct kvm *kvm, const struct kvm_extras *extras, struct diag *diag
 void kvm_fini(struct kvm *kvm);
 
 /* Find out what CPUID can say here: what vcpu_set_up() and kvm_check_memory() go by.  To ask KVM
- * takes as long as to create a VM, and may be done meanwhile on another thread.  -errno and diag.
+ * takes as long as to create a VM.  -errno and diag.
  */
 int kvm_query_cpuid(struct kvm *kvm, struct diag *diag);
 

@@ -6,6 +6,7 @@
 #include "util/bits.h"
 #include "util/stream.h"
 #include "util/text.h"
+#include "util/timeline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FINISH_MS 1000
@@ -48,10 +48,7 @@ void log_set_raw(bool raw)
 
 static uint64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return timeline_now() / 1000000;
 }
 
 /* ---- what is written, and what is kept ---- */
