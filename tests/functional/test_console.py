@@ -30,6 +30,10 @@ def narrow_pipe():
     return reader, writer
 
 
+def wait_until_full(writer):
+    vm.wait_until(lambda: not select.select([], [writer], [], 0)[1], what="a full pipe")
+
+
 def flood(n):
     return "".join(LINE.format(i) for i in range(n))
 
@@ -83,16 +87,16 @@ def test_pty(start):
 def test_pty_that_nobody_opens(run):
     result = run("flood", "--console", "pty", words=["10"])
     assert result.status == vm.POWEROFF
-    assert result.seconds < 1
+    assert re.fullmatch(r"pronto: the guest's console is \S+\n", result.err)  # nobody was waited for, nothing was dropped
 
 
 def test_fifo(run, tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    reader = subprocess.Popen(["cat", tmp_path / "fifo"], stdout=subprocess.PIPE)
-    time.sleep(0.2)
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     result = run("flood", "--console", f"file:{tmp_path / 'fifo'}", words=["600"])
     assert result.status == vm.POWEROFF
-    assert reader.communicate(timeout=10)[0].decode() == flood(600)
+    with open(reader, encoding="latin-1") as fifo:
+        assert fifo.read() == flood(600)
 
 
 # ---- when it cannot go there ----
@@ -125,7 +129,7 @@ def test_reader_that_leaves(start):
 
 
 def test_reader_that_sleeps(start):
-    """It holds the guest for a while, then its output is dropped; the end is prompt."""
+    """It holds the guest for a while, then its output is dropped."""
     n = HELD // 64 + 400
     reader, writer = narrow_pipe()
     guest = start("flood", "--timeline", stdout=writer, words=[str(n)])
@@ -139,15 +143,15 @@ def test_reader_that_sleeps(start):
     assert len(kept) + dropped == n * 64
     marks = dict(line.rsplit(None, 2)[:2] for line in result.err.splitlines() if "guest's" in line)
     assert "guest's mark 9" in marks  # the vCPU went on
-    assert result.seconds * 1000 - float(marks["guest's end"]) < 2500
 
 
 def test_reader_that_wakes_up_in_time(start):
     n = HELD // 64 + 400
     reader, writer = narrow_pipe()
     guest = start("flood", stdout=writer, words=[str(n)])
+    wait_until_full(writer)
     os.close(writer)
-    time.sleep(1.2)
+    time.sleep(0.5)  # the guest fills the ring, too
     with open(reader, encoding="latin-1") as pipe:
         assert pipe.read() == flood(n)
     result = guest.wait()
@@ -157,13 +161,11 @@ def test_reader_that_wakes_up_in_time(start):
 def test_signals_work_while_nobody_reads(start):
     reader, writer = narrow_pipe()
     guest = start("flood", "--grace", 0, stdout=writer, words=["1000000"])
+    wait_until_full(writer)
     os.close(writer)
-    time.sleep(1)
     guest.signal(signal.SIGTERM)
-    result = guest.wait()
+    assert guest.wait().status == vm.KILLED
     os.close(reader)
-    assert result.status == vm.KILLED
-    assert result.seconds < 3
 
 
 def full_pipe():
@@ -179,7 +181,7 @@ def test_one_pipe_for_all_that_nobody_reads(start):
     """Output is dropped, then so are messages, and signals are heard."""
     reader, writer = narrow_pipe()
     guest = start("flood", "--grace", 0, "-v", stdout=writer, stderr=writer, words=["1000000"])
-    vm.wait_until(lambda: not select.select([], [writer], [], 0)[1], what="a full pipe")
+    wait_until_full(writer)
     guest.signal(signal.SIGTERM)
     assert guest.wait().status == vm.KILLED
     os.close(writer)
@@ -196,18 +198,13 @@ def test_crash_that_nobody_reads(start, options):
     os.close(reader)
 
 
-def is_blocked(pid, number):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16) >> (number - 1) & 1
-
-
 def test_timeline_that_nobody_reads(start):
     """What was asked for is waited for, and a signal ends that."""
     reader, writer = full_pipe()
     guest = start("poweroff", "--timeline", stderr=writer)
     os.close(writer)
     guest.expect("1..1\n")
-    vm.wait_until(lambda: not is_blocked(guest.pid, signal.SIGTERM), what="the end")
+    vm.wait_until(lambda: not vm.is_blocked(guest.pid, signal.SIGTERM), what="the end")
     guest.signal(signal.SIGTERM)
     assert guest.wait().status == vm.KILLED
     os.close(reader)
@@ -328,7 +325,8 @@ def closing(*fds):
 def test_closed_standard_files(box, start, fds):
     """Whatever we open must not be taken for them, least of all the kernel's file for the guest's input."""
     guest = start("serial_irq", "--grace", 0, preexec_fn=closing(*fds))
-    time.sleep(0.5)
+    vm.wait_until(lambda: vm.is_blocked(guest.pid, signal.SIGTERM), what="the run")
+    time.sleep(0.2)
     assert guest.process.poll() is None  # it waits for input that does not come
     held = {fd: os.readlink(f"/proc/{guest.pid}/fd/{fd}") for fd in range(3)}
     assert all(held[fd] == "/dev/null" for fd in fds), held

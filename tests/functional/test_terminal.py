@@ -3,7 +3,6 @@
 
 import os
 import signal
-import time
 
 import pytest
 
@@ -204,7 +203,7 @@ def test_another_life_on_the_terminal(terminal):
 @pytest.mark.parametrize("console", ["null", "file:/dev/null", "pty"])
 def test_terminal_is_left_alone_by_other_consoles(terminal, console):
     one = terminal("button", "--console", console, script='trap : INT; "$@"')
-    time.sleep(0.4)
+    vm.wait_until(lambda: any(vm.is_blocked(pid, signal.SIGINT) for pid in one.box_processes("pronto")), what="the run")
     assert_restored(one)
     one.type(b"\x03")  # the terminal's own: SIGINT, which presses the power button
     assert one.wait() == vm.POWEROFF
@@ -216,13 +215,14 @@ def test_bad_option_leaves_the_terminal_alone(terminal):
     assert_restored(one)
 
 
-def test_background_job_neither_stops_nor_reads(terminal):
+def test_background_job_neither_stops_nor_reads(terminal, tmp_path):
     """A shell with job control puts it in a process group of its own, not the terminal's."""
     one = terminal("button", "--grace", "30",
-                   script='set -m; "$@" & sleep 1; kill -TERM $!; wait $!')
+                   script=f'set -m; "$@" & until [ -e {tmp_path / "seen"} ]; do sleep 0.1; done; kill -TERM $!; wait $!')
     one.expect("ready")
     assert not one.is_raw()
     one.type(b"typed for the shell\n")
+    (tmp_path / "seen").touch()
     assert one.wait() == vm.POWEROFF
     assert_restored(one)
 
