@@ -27,7 +27,7 @@ struct rig {
 	struct loop loop;
 	struct control control;
 	unsigned int n_presses, n_typed, n_stops, n_returns, n_ends;
-	bool is_terminal;
+	bool is_terminal, is_waiting;
 	unsigned int stop_at; /* all of these together */
 };
 
@@ -39,9 +39,13 @@ static void count(struct rig *rig, unsigned int *n)
 		loop_stop(&rig->loop);
 }
 
-static void press(void *ctx)
+static bool press(void *ctx)
 {
-	count(ctx, &((struct rig *)ctx)->n_presses);
+	struct rig *rig = ctx;
+
+	if (!rig->is_waiting)
+		count(rig, &rig->n_presses);
+	return !rig->is_waiting;
 }
 
 static bool type(void *ctx)
@@ -152,7 +156,21 @@ static void test_interrupt_on_a_terminal(void **)
 	fini(&rig);
 }
 
-/* It is pressed again and again, and the end comes neither before its time nor much after. */
+/* Between two lives there is no guest to ask, and the next one was not asked. */
+static void test_nobody_to_ask(void **)
+{
+	struct rig rig;
+
+	init(&rig, NEVER_MS);
+	rig.is_waiting = true;
+	kill(getpid(), SIGTERM);
+	run(&rig, 1);
+	assert_int_equal(rig.n_presses, 0);
+	assert_int_equal(rig.n_ends, 1);
+	assert_true(control_wants_end(&rig.control));
+	fini(&rig);
+}
+
 /* To be stopped and continued presses no button; who is to stop does it itself. */
 static void test_job_control(void **)
 {
@@ -169,6 +187,7 @@ static void test_job_control(void **)
 	fini(&rig);
 }
 
+/* It is pressed again and again, and the end comes not before its time. */
 static void test_grace(void **)
 {
 	struct rig rig;
@@ -281,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_a_signal_presses_the_button),
 		cmocka_unit_test(test_no_grace),
 		cmocka_unit_test(test_an_end_that_waits_for_nothing),
+		cmocka_unit_test(test_nobody_to_ask),
 		cmocka_unit_test(test_interrupt_on_a_terminal),
 		cmocka_unit_test(test_job_control),
 		cmocka_unit_test(test_grace),

@@ -16,6 +16,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +25,24 @@
 #define N_LIVES 1000
 #define N_WARM  20
 
+#define NEVER_MS 3600000
+
 struct held {
 	unsigned int n_fds, n_threads, n_maps;
 	unsigned long rss_kib;
 };
 
 struct rig {
+	struct config config;
+	struct image image;
+	struct boot_spec spec;
 	struct vm vm;
-	struct life_ops ops; /* the machine's, but for the one that is asked about another life */
+	/* The machine's, but for the one that is asked about another life, and the button. */
+	struct life_ops ops;
 	const struct life_ops *machine;
+	struct control_ops control_ops;
+	const struct control_ops *machine_control;
+	bool was_pressed;
 	unsigned int n_lives;
 	struct held warm, last;
 };
@@ -89,47 +99,55 @@ static bool count_life(void *ctx, enum exit_code *outcome)
 	return false;
 }
 
-static void live(unsigned int n_cpus)
+static void init(struct rig *rig, unsigned int n_cpus,
+	bool (*returns)(void *ctx, enum exit_code *outcome))
 {
 	static char kernel[] = GUESTS_DIR "/looping.elf";
-	struct rig *rig = calloc(1, sizeof(*rig));
-	struct config config;
-	struct image image;
-	struct boot_spec spec = {
-		.image = &image,
+	struct diag diag;
+
+	memset(rig, 0, sizeof(*rig));
+	rig->spec = (struct boot_spec){
+		.image = &rig->image,
 		.initrd_fd = -1,
 		.cmdline = "",
 		.n_cpus = n_cpus,
 	};
-	struct diag diag;
-
-	assert_non_null(rig);
-	config_init(&config);
-	config.kernel = kernel;
-	config.cpus = n_cpus;
-	config.memory = MIB(32);
-	config.console = CONSOLE_NULL;
-	config.on_reboot = ON_REBOOT_RESTART;
-	assert_int_equal(image_open(&image, kernel, false, &diag), 0);
-	vm_init(&rig->vm, &config, &spec, NULL);
+	config_init(&rig->config);
+	rig->config.kernel = kernel;
+	rig->config.cpus = n_cpus;
+	rig->config.memory = MIB(32);
+	rig->config.console = CONSOLE_NULL;
+	rig->config.on_reboot = ON_REBOOT_RESTART;
+	assert_int_equal(image_open(&rig->image, kernel, false, &diag), 0);
+	vm_init(&rig->vm, &rig->config, &rig->spec, NULL);
 	assert_int_equal(vm_open(&rig->vm, &diag), 0);
 	rig->machine = rig->vm.life.ops;
 	rig->ops = *rig->machine;
-	rig->ops.returns = count_life;
+	rig->ops.returns = returns;
 	rig->vm.life.ops = &rig->ops;
-	rig->vm.life.short_ms = 0; /* no waiting */
+}
 
-	assert_int_equal(vm_live(&rig->vm), EXIT_REBOOT);
-	assert_int_equal(rig->n_lives, N_LIVES);
-	assert_int_equal(rig->last.n_fds, rig->warm.n_fds);
-	assert_int_equal(rig->last.n_threads, rig->warm.n_threads);
-	assert_true(rig->last.n_maps <= rig->warm.n_maps + 3); /* an allocator may want some */
-#ifndef __SANITIZE_ADDRESS__
-	assert_true(rig->last.rss_kib <= rig->warm.rss_kib + 256);
-#endif
+static void fini(struct rig *rig)
+{
 	vm_close(&rig->vm);
-	image_close(&image);
-	free(rig);
+	image_close(&rig->image);
+}
+
+static void live(unsigned int n_cpus)
+{
+	static struct rig rig;
+
+	init(&rig, n_cpus, count_life);
+	rig.vm.life.short_ms = 0; /* no waiting */
+	assert_int_equal(vm_live(&rig.vm), EXIT_REBOOT);
+	assert_int_equal(rig.n_lives, N_LIVES);
+	assert_int_equal(rig.last.n_fds, rig.warm.n_fds);
+	assert_int_equal(rig.last.n_threads, rig.warm.n_threads);
+	assert_true(rig.last.n_maps <= rig.warm.n_maps + 3); /* an allocator may want some */
+#ifndef __SANITIZE_ADDRESS__
+	assert_true(rig.last.rss_kib <= rig.warm.rss_kib + 256);
+#endif
+	fini(&rig);
 }
 
 static void skip_without_kvm(void)
@@ -153,11 +171,46 @@ static void test_several_cpus(void **)
 	live(3);
 }
 
+static bool signal_and_return(void *, enum exit_code *outcome)
+{
+	if (*outcome != EXIT_REBOOT)
+		return false;
+	kill(getpid(), SIGTERM);
+	return true;
+}
+
+static bool press(void *ctx)
+{
+	struct rig *rig = (struct rig *)((char *)ctx - offsetof(struct rig, vm));
+
+	rig->was_pressed = rig->machine_control->press_button(ctx);
+	return rig->was_pressed;
+}
+
+/* The next life is not begun for a guest that would not know what it was asked. */
+static void test_signal_between_two_lives(void **)
+{
+	static struct rig rig;
+
+	skip_without_kvm();
+	init(&rig, 1, signal_and_return);
+	rig.vm.life.short_ms = rig.vm.life.first_wait_ms = NEVER_MS;
+	rig.machine_control = rig.vm.control.ops;
+	rig.control_ops = *rig.machine_control;
+	rig.control_ops.press_button = press;
+	rig.vm.control.ops = &rig.control_ops;
+	rig.vm.control.grace_ms = NEVER_MS;
+	assert_int_equal(vm_live(&rig.vm), EXIT_KILLED);
+	assert_false(rig.was_pressed);
+	fini(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_cpu),
 		cmocka_unit_test(test_several_cpus),
+		cmocka_unit_test(test_signal_between_two_lives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

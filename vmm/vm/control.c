@@ -56,13 +56,21 @@ void control_demand_end(struct control *control)
 	control->ops->end(control->ctx);
 }
 
+static void set_tick(struct control *control, uint64_t left_ns)
+{
+	uint64_t left_ms = (left_ns + MS - 1) / MS;
+
+	loop_timer_set(
+		control->grace.fd, left_ms < control->tick_ms ? left_ms : control->tick_ms, 0);
+}
+
 /* By the clock and not by the number of wake-ups, as we may be stopped, or late.  CLOCK_MONOTONIC
  * stands still while the host is suspended, as the guest does.
  */
 static void grace_tick(void *ctx, uint32_t)
 {
 	struct control *control = ctx;
-	uint64_t now = timeline_now(), left_ms;
+	uint64_t now = timeline_now();
 
 	loop_counter_read(control->grace.fd);
 	if (now >= control->deadline_ns) {
@@ -73,14 +81,13 @@ static void grace_tick(void *ctx, uint32_t)
 	}
 	/* The guest's driver may not have been there for the last press. */
 	control->ops->press_button(control->ctx);
-	left_ms = (control->deadline_ns - now + MS - 1) / MS;
-	loop_timer_set(
-		control->grace.fd, left_ms < control->tick_ms ? left_ms : control->tick_ms, 0);
+	set_tick(control, control->deadline_ns - now);
 }
 
 static void request_poweroff(struct control *control)
 {
-	if (control_wants_end(control) || !control->grace_ms) {
+	if (control_wants_end(control) || !control->grace_ms ||
+		!control->ops->press_button(control->ctx)) {
 		log_info("ended by a signal");
 		control_demand_end(control);
 		return;
@@ -88,7 +95,7 @@ static void request_poweroff(struct control *control)
 	log_info("power button pressed; the guest has %llu s",
 		(unsigned long long)control->grace_ms / 1000);
 	control->deadline_ns = timeline_now() + control->grace_ms * MS;
-	grace_tick(control, 0);
+	set_tick(control, control->grace_ms * MS);
 }
 
 static void signal_ready(void *ctx, uint32_t)

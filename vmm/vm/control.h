@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* control.h - how the operator ends a VM: signals, the power button, the grace period
  *
- * SIGTERM, SIGINT, SIGHUP and SIGQUIT, as far as our parent did not have us ignore them.  While a
- * guest runs the loop takes them; at any other time there is nobody to ask, and each ends the
- * process at once, whatever it is at.  SIGTSTP and SIGCONT are taken with them, as the terminal
+ * SIGTERM, SIGINT, SIGHUP and SIGQUIT, as far as our parent did not have us ignore them.  While the
+ * loop is served it takes them, for a guest; at any other time there is nobody to ask, and each ends
+ * the process at once, whatever it is at.  SIGTSTP and SIGCONT are taken with them, as the terminal
  * changes hands.
  */
 #ifndef VM_CONTROL_H
@@ -18,7 +18,8 @@
 
 /* What a signal comes to; on the loop's thread. */
 struct control_ops {
-	void (*press_button)(void *ctx);   /* and again, while it has not been noticed */
+	/* And again, while it has not been noticed.  False: no guest runs that could. */
+	bool (*press_button)(void *ctx);
 	bool (*type_interrupt)(void *ctx); /* Ctrl-C; false: there is no terminal for it */
 	void (*stop)(void *ctx);           /* SIGTSTP: stop the process, until SIGCONT */
 	void (*go_on)(void *ctx);          /* SIGCONT: it was stopped, however */

@@ -262,13 +262,17 @@ int wire_debug_console(struct vm *vm, struct diag *diag)
 
 /* ---- the operator ---- */
 
-static void control_press_button(void *ctx)
+/* What a guest that waits for its next life has of devices, that life begins without. */
+static bool control_press_button(void *ctx)
 {
 	struct vm *vm = ctx;
 
+	if (vm->life.state != LIFE_RUNNING)
+		return false;
 	pthread_mutex_lock(&vm->power.dev.lock);
 	power_press_button(&vm->power);
 	pthread_mutex_unlock(&vm->power.dev.lock);
+	return true;
 }
 
 static bool control_type_interrupt(void *ctx)
