@@ -99,8 +99,8 @@ static bool count_life(void *ctx, enum exit_code *outcome)
 	return false;
 }
 
-static void init(struct rig *rig, unsigned int n_cpus,
-	bool (*returns)(void *ctx, enum exit_code *outcome))
+static void init(
+	struct rig *rig, unsigned int n_cpus, bool (*returns)(void *ctx, enum exit_code *outcome))
 {
 	static char kernel[] = GUESTS_DIR "/looping.elf";
 	struct diag diag;

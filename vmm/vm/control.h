@@ -2,9 +2,9 @@
 /* control.h - how the operator ends a VM: signals, the power button, the grace period
  *
  * SIGTERM, SIGINT, SIGHUP and SIGQUIT, as far as our parent did not have us ignore them.  While the
- * loop is served it takes them, for a guest; at any other time there is nobody to ask, and each ends
- * the process at once, whatever it is at.  SIGTSTP and SIGCONT are taken with them, as the terminal
- * changes hands.
+ * loop is served it takes them, for a guest; at any other time there is nobody to ask, and each
+ * ends the process at once, whatever it is at.  SIGTSTP and SIGCONT are taken with them, as the
+ * terminal changes hands.
  */
 #ifndef VM_CONTROL_H
 #define VM_CONTROL_H
