@@ -139,6 +139,22 @@ def test_timeout_in_the_background(shell):
     bring_to_the_foreground(shell)
 
 
+def test_timeout_in_a_script_in_the_background(shell, tmp_path):
+    """The shell keeps the terminal, until it brings the script back."""
+    (tmp_path / "script").write_text(f"timeout 60 {run('echo')}\nexit 7\n")
+    shell.command(f"sh {tmp_path / 'script'} &")
+    shell.expect("ready")
+    assert shell.foreground() == shell.leader.pid
+    assert shell.command("echo mine").strip() == "mine"
+    shell.begin("fg")
+    raw(shell)
+    key_is_the_guests(shell)
+    shell.type(b"q")
+    shell.until("bytes ")
+    shell.prompt()
+    assert shell.command("echo $?").strip() == "7"
+
+
 @pytest.fixture
 def script(box):
     opened = []
@@ -162,6 +178,15 @@ def test_timeout_in_a_script(script):
     assert one.wait() == vm.POWEROFF
     assert one.foreground() == one.leader.pid
     assert one.settings() == one.before
+
+
+def test_timeout_within_timeout(script):
+    one = script('timeout 60 sh -c \'timeout 60 "$@"; exit $?\' sh "$@"')
+    one.expect("ready")
+    raw(one)
+    one.type(b"q")
+    assert one.wait() == vm.POWEROFF
+    assert one.foreground() == one.leader.pid
 
 
 def test_timeout_ends_it(script):

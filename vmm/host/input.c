@@ -169,6 +169,8 @@ static int look(struct input *input)
 	enum terminal terminal = terminal_look(input->stream.fd);
 	int ret = 0;
 
+	if (terminal == TERMINAL_OTHERS && terminal_take(input->stream.fd))
+		terminal = TERMINAL_OURS;
 	input->state = INPUT_OPEN;
 	if (terminal == TERMINAL_OURS) {
 		ret = terminal_set_raw(input->stream.fd);
@@ -260,8 +262,6 @@ static int attach_terminal(struct input *input)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTTIN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (terminal_look(input->stream.fd) == TERMINAL_OTHERS)
-		terminal_take(input->stream.fd);
 	ret = look(input);
 	if (input->state == INPUT_ELSEWHERE)
 		log_info(

@@ -21,6 +21,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#define MAX_NESTED 8 /* timeouts in each other */
+
 static struct termios saved, raw;
 static volatile sig_atomic_t raw_fd = -1;
 static volatile pid_t lender; /* who had the foreground that terminal_take() took; 0: nobody */
@@ -69,15 +71,22 @@ static bool read_status(pid_t pid, bool *ignores, pid_t *parent)
 
 /* Both timeout(1) and a shell with job control ignore SIGTTOU, the one to be safe in the background
  * that it makes of itself, the other to take the terminal back.  So it is timeout's group if its
- * leader, our parent, ignores the signal, and its leader's parent does not.
+ * leader ignores the signal, and the leader's parent does not.  It counts as where that parent is:
+ * in the foreground, in the background of a shell, or in the group of one more timeout.
  */
-static bool group_is_nobodys_job(void)
+static bool group_is_nobodys_job(pid_t group, pid_t foreground)
 {
-	pid_t leader = getppid(), parent, unused;
 	bool leader_ignores, parent_ignores;
+	pid_t parent, unused;
 
-	return leader == getpgrp() && read_status(leader, &leader_ignores, &parent) &&
-	       read_status(parent, &parent_ignores, &unused) && leader_ignores && !parent_ignores;
+	for (int i = 0; group != foreground; i++) {
+		if (i == MAX_NESTED || !read_status(group, &leader_ignores, &parent) ||
+			!read_status(parent, &parent_ignores, &unused) || !leader_ignores ||
+			parent_ignores)
+			return false;
+		group = getpgid(parent);
+	}
+	return true;
 }
 
 /* From the background, too: SIGTTOU would stop us there. */
@@ -94,12 +103,16 @@ static int set_foreground(int fd, pid_t group)
 	return ret;
 }
 
-void terminal_take(int fd)
+bool terminal_take(int fd)
 {
 	pid_t foreground = tcgetpgrp(fd);
 
-	if (foreground > 0 && group_is_nobodys_job() && !set_foreground(fd, getpgrp()))
-		lender = foreground;
+	/* A shell's job leads its group itself. */
+	if (foreground <= 0 || getppid() != getpgrp() ||
+		!group_is_nobodys_job(getpgrp(), foreground) || set_foreground(fd, getpgrp()))
+		return false;
+	lender = foreground;
+	return true;
 }
 
 /* ---- raw mode ---- */

@@ -3,6 +3,8 @@
 #ifndef HOST_TERMINAL_H
 #define HOST_TERMINAL_H
 
+#include <stdbool.h>
+
 enum terminal {
 	TERMINAL_NONE, /* it is none (or the far end of one, which is like a pipe) */
 	TERMINAL_OURS, /* we are in its foreground, or it is nobody's controlling terminal for us */
@@ -14,10 +16,10 @@ enum terminal terminal_look(int fd);
 
 /* Bring our process group into the foreground, if it is a background that nobody would ever bring
  * it back from: timeout(1), run by a script, makes a group of itself and its command.  (A shell
- * with job control, which makes groups and lends them the terminal, does not count.)
- * terminal_restore() gives the foreground back.
+ * with job control, which makes groups and lends them the terminal, does not count, nor does a
+ * script in its background.)  terminal_restore() gives the foreground back.  Whether it was done.
  */
-void terminal_take(int fd);
+bool terminal_take(int fd);
 
 /* Pass every key through.  One terminal a process; may be called again, when others have had the
  * terminal meanwhile.  Undone by terminal_restore(), which exit() and fatal signals call too.
