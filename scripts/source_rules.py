@@ -145,7 +145,10 @@ def sizes(root):
         if path.endswith('.c'):
             functions = _c_functions(text)
         elif is_python(root, path):
-            functions = _python_functions(text)
+            try:
+                functions = list(_python_functions(text))
+            except (SyntaxError, ValueError) as err:  # the latter: a NUL
+                found.append(f'{path}:{getattr(err, "lineno", None) or 1}: is not Python: {getattr(err, "msg", err)}')
         found += [f'{path}:{line}: function of {n} lines, more than {MAX_FUNCTION}'
                   for line, n in functions if n > MAX_FUNCTION]
     return found

@@ -45,7 +45,7 @@ def look(root, build, file):
     """What clang-tidy says of one file, line by line; nothing if it is clean."""
     # An argument for gcc that clang 14 refuses is taken back.
     done = subprocess.run(['clang-tidy', '--quiet', '--warnings-as-errors=*', '-p', build,
-                           '--extra-arg=-ftrivial-auto-var-init=uninitialized', file], cwd=root, text=True,
+                           '--extra-arg=-ftrivial-auto-var-init=uninitialized', file], cwd=root, text=True, errors='replace',
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     return done.stdout.splitlines() or ['clang-tidy failed'] if done.returncode else []
 
@@ -71,6 +71,8 @@ def findings(root, build, every):
         files = compiled(root, build)
     except OSError as err:
         return [f'{err.filename}: {err.strerror}; build first']
+    except ValueError as err:
+        return [f'{build}/compile_commands.json: {err}; build anew']
     if not files:
         return ['nothing in the compile database belongs to this tree']
     memory = os.path.join(root, '.cache', 'lint', 'clean')

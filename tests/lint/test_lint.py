@@ -24,7 +24,7 @@ def lint(check, root, *options, env=None):
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize('check', ['format', 'tidy', 'includes', 'sizes', 'licences', 'shell'])
+@pytest.mark.parametrize('check', ['format', 'tidy', 'includes', 'sizes', 'licences', 'documents', 'shell'])
 def test_this_tree(check):
     status, output = lint(check, ROOT)
     assert (status, output) == (0, f'{check}: ok\n')
@@ -39,7 +39,7 @@ def test_this_tree_anew():
 def tree(tmp_path, path, text):
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding='utf-8', errors='surrogateescape')
     for name in ('.clang-format', '.clang-tidy'):
         shutil.copy(os.path.join(ROOT, name), tmp_path)
     return str(tmp_path)
@@ -64,6 +64,8 @@ BAD = [
     ('sizes', 'vmm/a.c', '\n' * 601, '601 lines'),
     ('sizes', 'vmm/a.c', 'int f(void)\n{\n' + '\n' * 79 + '}\n', 'vmm/a.c:2: function of 81 lines'),
     ('sizes', 'scripts/a', '#!/usr/bin/python3\ndef f():\n' + '    f()\n' * 80, 'function of 81 lines'),
+    ('sizes', 'scripts/a', '#!/usr/bin/python3\n\ndef f(:\n', 'scripts/a:3: is not Python: invalid syntax'),
+    ('sizes', 'scripts/a', '#!/usr/bin/python3\n\0', 'scripts/a:1: is not Python: '),
     ('licences', 'vmm/a.c', 'int a;\n', 'SPDX-License-Identifier: MIT'),
     ('licences', 'vmm/a.c', '/* SPDX-License-Identifier: MITX */\n', 'SPDX-License-Identifier: MIT'),
     ('licences', 'vmm/a.c', '\n\n\n' + MIT, 'SPDX-License-Identifier: MIT'),
@@ -73,6 +75,7 @@ BAD = [
     ('documents', 'docs/a.md', '\nin `vmm/gone.c`\n', 'docs/a.md:2: there is no file vmm/gone.c'),
     ('documents', 'README.md', '[it](docs/gone.md#here)\n', 'README.md:1: there is no file docs/gone.md'),
     ('shell', 'scripts/a', '#!/bin/sh\nrm $1\n', 'SC2086'),
+    ('shell', 'scripts/a', '#!/bin/sh\nrm $1 "\udcff"\n', 'SC2086'),
 ]
 
 
@@ -167,3 +170,24 @@ def test_tidy_without_build(tmp_path):
     status, output = lint('tidy', tree(tmp_path, 'vmm/a.c', MIT))
     assert status == 1
     assert 'build first' in output
+
+
+def test_tidy_after_a_build_that_was_cut_off(tmp_path):
+    root = compiled_tree(tmp_path, 'int a;\n')
+    (tmp_path / 'build' / 'compile_commands.json').write_text('[{')
+    status, output = lint('tidy', root)
+    assert status == 1
+    assert re.fullmatch(r'tidy: failed\n  build/compile_commands\.json: .*; build anew\n', output)
+
+
+def test_looks_at_its_own_tree_from_anywhere(tmp_path):
+    """And not at nothing, which would be content."""
+    bad = tree(tmp_path / 'bad', 'scripts/a', '#!/bin/sh\n')
+    shutil.copytree(os.path.join(ROOT, 'scripts'), tmp_path / 'bad' / 'scripts', dirs_exist_ok=True)
+    shutil.copytree(os.path.join(ROOT, 'lab', 'labkit'), tmp_path / 'bad' / 'lab' / 'labkit')
+    done = subprocess.run([os.path.join(bad, 'scripts', 'lint'), 'licences'], cwd=tmp_path, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 1 and 'scripts/a: ' in done.stdout
+    done = subprocess.run([os.path.join(bad, 'scripts', 'lint'), '--root', tmp_path / 'gone', 'licences'],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.endswith('gone is not a directory\n')
