@@ -28,7 +28,6 @@ SETS = {
     'grub-xen': Set('grub-xen-host'),
     'cloudhv': Set('cloudhv-efi-x86-64'),
     'busybox': Set('busybox-static'),
-    'grub-xen': Set('grub-xen-host'),
     'linux-source': Set('linux-source', r'linux-source-[\d.]+'),
     'xen': Set('xen-system-amd64', r'xen-hypervisor-[\d.]+-amd64'),
     'xen-tools': Set('xen-system-amd64', r'xen-utils-[\d.]+', libraries=True),

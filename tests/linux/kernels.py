@@ -4,6 +4,7 @@
 All is below .cache/linux: source, and a directory for each configuration, which holds objects and, when
 asked for, the whole kernel.  What did not change is not built again.
 """
+import argparse
 import importlib.machinery
 import importlib.util
 import os
@@ -18,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 # pylint: disable=wrong-import-position
-from labkit import cache, packages
+from labkit import cache, packages, program
 
 APPLY = ROOT / "guest" / "linux" / "apply"
 CONFIGS = HERE / "configs"
@@ -179,7 +180,20 @@ def bzimage(kind):
     return directory / "arch" / "x86" / "boot" / "bzImage"
 
 
-if __name__ == "__main__":
-    build, kinds = (bzimage, sys.argv[2:]) if sys.argv[1:2] == ["--bzimage"] else (vmlinux, sys.argv[1:])
-    for name in kinds or KINDS:
-        print(build(name))
+def main(argv):
+    parser = argparse.ArgumentParser(prog="kernels.py", description="Build Linux with the overlay, and print the kernel's path.")
+    parser.add_argument("--bzimage", action="store_true", help="packed, as boot loaders take it; else an ELF")
+    parser.add_argument("kind", nargs="*", help=f"some of: {', '.join(KINDS)} (default: all)")
+    args = parser.parse_args(argv)
+    unknown = set(args.kind) - set(KINDS)
+    if unknown:
+        parser.error(f"no kind {unknown.pop()}; there are {', '.join(KINDS)}")
+    for kind in args.kind or KINDS:
+        try:
+            print((bzimage if args.bzimage else vmlinux)(kind))
+        except AssertionError as err:
+            raise program.Problem(str(err)) from err
+
+
+if __name__ == '__main__':
+    program.run(main, 'kernels.py')
