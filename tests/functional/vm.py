@@ -142,6 +142,11 @@ class Vm:
         while data := os.read(pipe.fileno(), 65536):
             setattr(self, name, getattr(self, name) + data)
 
+    def collect_all(self):
+        for thread in self.threads:
+            thread.join(TIMEOUT)
+            assert not thread.is_alive(), "somebody still holds its output"
+
     @property
     def pid(self):
         return self.process.pid
@@ -178,15 +183,14 @@ class Vm:
             self.process.kill()
             raise AssertionError(f"still runs after {timeout} s: {self.said()}") from None
         seconds = time.monotonic() - self.start
-        for thread in self.threads:
-            thread.join(5)
-            assert not thread.is_alive(), "somebody still holds its output"
+        self.collect_all()
         return Result(self.process.returncode, self.out.decode("latin-1"), self.err.decode("latin-1"), seconds)
 
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self.collect_all()  # a pipe closed under its reader may be another test's by the time it is read
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()
