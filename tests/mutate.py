@@ -6,18 +6,24 @@ A mutant differs from the program in one token or one statement.  It is built in
 tests; if it survives those, to all unit tests and the seeds of the fuzzers, and then to the functional tests that need no lab.
 Whoever survives is printed: a test is missing, or the change makes no difference.
 """
+import os
+import sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), '..', 'lab'))
+# pylint: disable=wrong-import-position
+from labkit import program  # before all else
 import argparse
 import collections
-import os
+import contextlib
 import pathlib
 import random
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
+
+from labkit.program import Problem
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SECONDS = 900  # for what hangs
@@ -64,14 +70,22 @@ def run(command, directory, seconds, **env):
     """True: it ended well, and in time."""
     with subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, env={**os.environ, **env}, start_new_session=True) as process:
-        for number in signal.SIGINT, signal.SIGKILL:
-            try:
-                return process.wait(seconds) == 0
-            except subprocess.TimeoutExpired:
-                # pytest, interrupted, ends what its tests have started.
-                os.killpg(process.pid, number)
-                seconds = 30
-    return False
+        try:
+            return process.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            if process.poll() is None:
+                stop(process)
+
+
+def stop(process):
+    """By SIGINT first: pytest then ends what its tests have started."""
+    for number in signal.SIGINT, signal.SIGKILL:
+        os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+            return
 
 
 class Scratch:
@@ -144,16 +158,20 @@ class Scratch:
             file.write_text(text, encoding='utf-8')
 
 
-def main():
+def main(argv):
     parser = argparse.ArgumentParser(prog='tests/mutate.py', description=__doc__)
     parser.add_argument('--count', type=int, default=200, help='so many mutants (default: 200)')
     parser.add_argument('--seconds', type=int, default=3600, help='begin no more after so long (default: 3600)')
     parser.add_argument('--seed', type=int, default=1, help='choose others (default: 1)')
     parser.add_argument('--unit', action='store_true', help='leave the functional tests out')
     parser.add_argument('path', nargs='*', default=['vmm', 'guest'], help='what to change (default: vmm guest)')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    if args.count < 1:
+        parser.error('--count: give a number from 1 up')
 
     everyone = [mutant for path in sources(args.path) for mutant in mutants_of(path)]
+    if not everyone:
+        raise Problem(f'there is nothing to change in {" ".join(args.path)}: name C sources that git knows')
     chosen = random.Random(args.seed).sample(everyone, min(args.count, len(everyone)))
     end = time.monotonic() + args.seconds
     counts = collections.Counter()
@@ -162,7 +180,7 @@ def main():
         stages = [scratch.near, scratch.unit] + [scratch.functional] * (not args.unit)
         for tests in stages:
             if tests('') not in ('changes nothing', 'survives'):
-                sys.exit('mutate: the tests fail without any change')
+                raise Problem('the tests fail without any change')
             alive = []
             counts['survives'] = 0
             for mutant in chosen:
@@ -180,4 +198,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    program.run(main, 'mutate')

@@ -42,6 +42,7 @@ def run(main, name, failed=1):
     # A file's name may be any bytes.
     sys.stdout.reconfigure(errors='surrogateescape')
     status, words = _outcome(main, failed)
+    signal.setitimer(signal.ITIMER_REAL, 0)  # Python, as it ends, takes its handlers down
     try:
         if words:
             print(f'{name}: {words}', file=sys.stderr, flush=True)

@@ -59,7 +59,7 @@ class Session:
         self._to_send = bytearray()
         self._received = bytearray()
         # A job in the background gets no input: to ask the terminal for any would stop it.
-        self._stdin_open = not alone and (not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp())
+        self._stdin_open = not alone and not _in_background()
         self._on_terminal = os.isatty(0) and os.isatty(1) and self._stdin_open
 
     def run(self):
@@ -176,6 +176,14 @@ class Session:
             elif kind == EXIT:
                 return struct.unpack('<i', payload)[0]
         return None
+
+
+def _in_background():
+    """Whether standard input is a terminal that another job has; one that is not our controlling terminal knows no jobs."""
+    try:
+        return os.tcgetpgrp(0) != os.getpgrp()
+    except OSError:
+        return False
 
 
 def _window():

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Make kernel files, sound ones and every kind of bad one.
 

@@ -17,7 +17,7 @@ PYTHON = b"#!/usr/bin/python3\n"
 def programs():
     """Every executable of the tree that is written in Python."""
     found = []
-    for top in ("bench", "guest", "lab", "scripts"):
+    for top in ("bench", "fuzz", "guest", "lab", "scripts", "tests"):
         for path in (ROOT / top).rglob("*"):
             if path.is_file() and os.access(path, os.X_OK) and path.read_bytes().startswith(PYTHON):
                 found.append(str(path.relative_to(ROOT)))
@@ -56,7 +56,7 @@ def test_there_are_programs():
 def test_all_end_alike(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert re.search(r"^from labkit import program  # before all else$", text, re.M)
-    assert re.search(r"^if __name__ == '__main__':\n    program\.run\(main, '[\w/]+'(, failed=\w+)?\)\n\Z", text, re.M)
+    assert re.search(r"^if __name__ == '__main__':\n    program\.run\(main, '[\w/-]+'(, failed=\w+)?\)\n\Z", text, re.M)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -159,6 +159,18 @@ def test_command_that_fails():
         done = subprocess.run(["/usr/bin/python3", "-c", code, *argv, ROOT / "lab"], capture_output=True, text=True,
                               check=False, timeout=60)
         assert (done.returncode, done.stderr) == (9, f"name: {words}\n")
+
+
+def test_program_that_ends_at_the_second(tmp_path):
+    """What has a wait end once a second must not end the program."""
+    code = ("import sys, time; sys.path.insert(0, sys.argv.pop()); from labkit import program\n"
+            "class Late:\n"
+            "    def __del__(self):\n"
+            "        time.sleep(1.5)\n"
+            "sys.late = Late()\n"
+            "program.run(lambda _: 7, 'name')")
+    done = subprocess.run(["/usr/bin/python3", "-c", code, ROOT / "lab"], check=False, cwd=tmp_path, timeout=60)
+    assert done.returncode == 7
 
 
 def test_signal_just_before_a_wait():
