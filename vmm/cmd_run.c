@@ -107,10 +107,12 @@ static void run_check_cmdline(const struct run *run)
 			word);
 }
 
+/* 0, or -errno, said. */
 static int run_open_files(struct run *run)
 {
 	const struct config *config = &run->config;
 	struct stat st;
+	int ret;
 
 	run->spec = (struct boot_spec){
 		.image = &run->image,
@@ -119,12 +121,13 @@ static int run_open_files(struct run *run)
 		.map = config->map_kernel,
 		.n_cpus = config->cpus,
 	};
-	if (run_open_kernel(run)) {
+	ret = run_open_kernel(run);
+	if (ret) {
 		log_error("%s: %s%s", config->kernel, run->diag.text,
 			config->shim == SHIM_NEVER && run->image.needs_shim
 				? "; or leave out --no-shim"
 				: "");
-		return -1;
+		return ret;
 	}
 	run_say_kernel(run);
 	run_check_cmdline(run);
@@ -134,7 +137,7 @@ static int run_open_files(struct run *run)
 	if (run->spec.initrd_fd < 0) {
 		log_error("%s: %s", config->initrd, run->diag.text);
 		run_close_files(run);
-		return -1;
+		return run->spec.initrd_fd;
 	}
 	run->spec.initrd_size = (uint64_t)st.st_size;
 	run_check_initrd(run);
@@ -142,11 +145,12 @@ static int run_open_files(struct run *run)
 }
 
 /* Opened before the guest runs: what cannot be written is to be known before the boot, not after.
+ * 0, or -errno, said.
  */
 static int run_open_timeline(struct run *run)
 {
 	const char *path = run->config.timeline_path;
-	int fd;
+	int fd, err;
 
 	if (run->config.timeline == TIMELINE_TO_NOWHERE)
 		return 0;
@@ -160,10 +164,11 @@ static int run_open_timeline(struct run *run)
 	run->timeline_file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (run->timeline_file)
 		return 0;
-	log_error("--timeline: %s: cannot open: %s", path, strerror(errno));
+	err = errno;
+	log_error("--timeline: %s: cannot open: %s", path, strerror(err));
 	if (fd >= 0)
 		close(fd);
-	return -1;
+	return -err;
 }
 
 /* 0, or -1 if it could not be written whole. */
@@ -243,14 +248,17 @@ int cmd_run(int argc, char **argv)
 	if (ret < 0)
 		log_error("%s", run->diag.text);
 	if (ret) {
-		ret = ret < 0 ? EXIT_OPERATOR : EXIT_SUCCESS;
+		ret = ret < 0 ? (int)exit_code_of(-ret) : EXIT_SUCCESS;
 		goto out;
 	}
 	log_set_level(run->config.log_level);
 	if (!run->config.dry_run)
 		control_catch_signals();
-	if (run_open_timeline(run) || run_open_files(run)) {
-		ret = EXIT_OPERATOR;
+	ret = run_open_timeline(run);
+	if (!ret)
+		ret = run_open_files(run);
+	if (ret) {
+		ret = (int)exit_code_of(-ret);
 		goto out;
 	}
 	timeline_record(run_timeline(run), TIMELINE_OPENED);

@@ -3,6 +3,8 @@
 #ifndef EXIT_CODES_H
 #define EXIT_CODES_H
 
+#include <errno.h>
+
 enum exit_code {
 	EXIT_POWEROFF = 0, /* the guest switched itself off; or the command did what it was asked */
 	EXIT_HOST_ERROR = 1, /* KVM, memory or a device of the host failed */
@@ -15,5 +17,19 @@ enum exit_code {
 	 */
 	EXIT_CHOSEN = 0x100,
 };
+
+/* What it comes to that something which the operator named could not be used: `err` (an errno) may
+ * be the host's failure.
+ */
+static inline enum exit_code exit_code_of(int err)
+{
+	switch (err) {
+	case EIO:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE: return EXIT_HOST_ERROR;
+	default: return EXIT_OPERATOR;
+	}
+}
 
 #endif

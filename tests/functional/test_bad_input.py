@@ -7,6 +7,7 @@ The kernel files themselves are test_kernels.py's; here they are run, not only l
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -192,9 +193,17 @@ def test_no_address_space_for_memory(run):
         pytest.skip("AddressSanitizer wants the address space for itself")
 
     def limit():
-        import resource
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     refused(run("poweroff", "-m", "2G", preexec_fn=limit), vm.OPERATOR, "--memory")
+
+
+@pytest.mark.parametrize("options", [[], ["--timeline=/dev/null"]])
+def test_no_room_for_descriptors(run, options):
+    """The host's failure, whatever was to be opened."""
+    if b"__asan_init" in vm.PRONTO.read_bytes():
+        pytest.skip("AddressSanitizer wants descriptors, too")
+    refused(run("poweroff", *options, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))),
+            vm.HOST_ERROR, "Too many open files")
 
 
 # ---- options and files of options ----

@@ -3,6 +3,7 @@
 
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -78,6 +79,18 @@ def test_what_may_be_merged(start, tmp_path, options, ranges):
     assert sum_up((start - base, stop - start) for start, stop, merge in maps if merge) == ranges
     guest.expect(idle() if ranges else "", where="err")
     assert guest.err.decode() == (idle() if ranges else "")
+
+
+@pytest.mark.kvm
+def test_each_life_is_merged_and_one_tells(start):
+    guest = start("lives", "-m", "64M", "--merge", "all", "--on-reboot", "restart", stdin=subprocess.PIPE)
+    for n_lives in range(1, 4):
+        vm.wait_until(lambda n=n_lives: guest.out.count(b"life:") == n, what="the next life")
+        assert sum(stop - start for start, stop, merge in mappings(guest.pid) if merge) == 64 << 20
+        guest.send(b"q" if n_lives == 3 else b"a")
+    result = guest.wait()
+    assert result.status == vm.POWEROFF
+    assert [line for line in result.err.splitlines(True) if "merge" in line] == ([idle()] if idle() else [])
 
 
 @pytest.mark.kvm

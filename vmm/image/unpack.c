@@ -178,7 +178,7 @@ static int explain(int err, const struct unpack_io *io, const struct unpack_job 
 			"the %s-compressed kernel is in more than %u pieces: compress it in one",
 			name, MAX_STREAMS);
 	case ENOMEM:
-		return diag_fail(diag, ENOMEM,
+		return diag_fail(diag, E2BIG,
 			"to unpack the %s-compressed kernel takes more than %" PRIu64
 			" MiB of memory: compress it with a smaller dictionary",
 			name, CODEC_MAX_MEMORY >> 20);

@@ -14,19 +14,6 @@
 
 #define KSM_RUN "/sys/kernel/mm/ksm/run"
 
-/* The directory is there in every kernel that has KSM, however it is set. */
-static void warn_if_idle(void)
-{
-	int fd = open(KSM_RUN, O_RDONLY | O_CLOEXEC);
-	char run = '?';
-
-	if (fd < 0)
-		return;
-	if (read(fd, &run, 1) == 1 && run != '1')
-		log_warn("--merge: the host merges no pages now; echo 1 >" KSM_RUN " has it do so");
-	close(fd);
-}
-
 static int merge_all(const struct guest_mem *mem)
 {
 	int ret = 0;
@@ -54,27 +41,47 @@ static int merge_kernel(const struct vm *vm, const struct elf_image *elf)
 	return ret;
 }
 
-int vm_merge(struct vm *vm, const struct boot_spec *spec, struct diag *diag)
+static bool is_left_to_shim(const struct vm *vm)
 {
-	enum merge merge = vm->config->merge;
+	return vm->config->merge == MERGE_KERNEL && vm->spec->kernel;
+}
+
+int vm_merge(struct vm *vm, struct diag *diag)
+{
 	int ret;
 
-	if (merge == MERGE_NONE)
+	if (vm->config->merge == MERGE_NONE || is_left_to_shim(vm))
 		return 0;
-	if (merge == MERGE_KERNEL && spec->kernel) {
-		log_warn("--merge kernel: nothing will be merged, as through pvh-shim the kernel "
-			 "chooses its own place; --merge all merges all memory");
-		return 0;
-	}
-	if (merge == MERGE_ALL)
+	if (vm->config->merge == MERGE_ALL)
 		ret = merge_all(&vm->mem);
 	else
-		ret = merge_kernel(vm, &spec->image->elf);
-	if (ret)
-		return diag_fail(diag, ENOTSUP,
-			"--merge: this host's kernel cannot merge pages (CONFIG_KSM): %s; leave "
-			"the option out",
-			strerror(-ret));
-	warn_if_idle();
-	return 0;
+		ret = merge_kernel(vm, &vm->spec->image->elf);
+	if (!ret)
+		return 0;
+	return diag_fail(diag, ENOTSUP,
+		"--merge: this host's kernel cannot merge pages (CONFIG_KSM): %s; leave "
+		"the option out",
+		strerror(-ret));
+}
+
+/* The directory is there in every kernel that has KSM, however it is set. */
+static void warn_if_idle(void)
+{
+	int fd = open(KSM_RUN, O_RDONLY | O_CLOEXEC);
+	char run = '?';
+
+	if (fd < 0)
+		return;
+	if (read(fd, &run, 1) == 1 && run != '1')
+		log_warn("--merge: the host merges no pages now; echo 1 >" KSM_RUN " has it do so");
+	close(fd);
+}
+
+void vm_merge_warn(const struct vm *vm)
+{
+	if (is_left_to_shim(vm))
+		log_warn("--merge kernel: nothing will be merged, as through pvh-shim the kernel "
+			 "chooses its own place; --merge all merges all memory");
+	else if (vm->config->merge != MERGE_NONE)
+		warn_if_idle();
 }

@@ -5,10 +5,12 @@
 
 #include "vm/vm.h"
 
-/* After boot_load(), as memory that is mapped later would be left out.  Main thread.  0; -ENOTSUP
- * and diag if the host's kernel cannot.  A host that can, but does not at present, is worth a
- * warning.
+/* In each life after boot_load(), as memory that is mapped later would be left out.  Main thread.
+ * 0; -ENOTSUP and diag if the host's kernel cannot.
  */
-int vm_merge(struct vm *vm, const struct boot_spec *spec, struct diag *diag);
+int vm_merge(struct vm *vm, struct diag *diag);
+
+/* Tell, once, if nothing will come of it all the same. */
+void vm_merge_warn(const struct vm *vm);
 
 #endif

@@ -56,12 +56,6 @@ static int open_kvm(struct vm *vm, struct diag *diag)
 	return ret ? fail_by_operator(vm, ret) : 0;
 }
 
-/* Not the fault of what was named. */
-static bool is_hosts_failure(int err)
-{
-	return err == EIO || err == ENOMEM || err == EMFILE || err == ENFILE;
-}
-
 /* Everything that lies in guest RAM at entry. */
 static int load(struct vm *vm, struct diag *diag)
 {
@@ -71,11 +65,22 @@ static int load(struct vm *vm, struct diag *diag)
 	if (ret)
 		diag_fail(diag, -ret, "%s: %s", vm->config->kernel, reason.text);
 	else
-		ret = vm_merge(vm, vm->spec, diag);
-	if (ret)
-		return is_hosts_failure(-ret) ? ret : fail_by_operator(vm, ret);
+		ret = vm_merge(vm, diag);
+	if (ret) {
+		vm->blame = exit_code_of(-ret);
+		return ret;
+	}
 	timeline_record(vm->timeline, TIMELINE_LOADED);
 	return 0;
+}
+
+static int load_first(struct vm *vm, struct diag *diag)
+{
+	int ret = load(vm, diag);
+
+	if (!ret)
+		vm_merge_warn(vm);
+	return ret;
 }
 
 static struct console *open_console_kind(const struct config *config, struct diag *diag)
@@ -212,7 +217,7 @@ int start_create(struct vm *vm, struct diag *diag)
 	if (!ret)
 		ret = open_kvm(vm, diag);
 	if (!ret)
-		ret = load(vm, diag);
+		ret = load_first(vm, diag);
 	if (!ret)
 		ret = create_vm(vm, diag);
 	if (!ret)
@@ -294,7 +299,7 @@ int start_load_only(struct vm *vm, struct diag *diag)
 
 	vm->blame = EXIT_HOST_ERROR;
 	ret = reserve_memory(vm, diag);
-	return ret ? ret : load(vm, diag);
+	return ret ? ret : load_first(vm, diag);
 }
 
 void start_load_undo(struct vm *vm)
