@@ -46,7 +46,8 @@ enum tsc_verdict { TSC_UNKNOWN, TSC_RIGHT, TSC_WRONG };
  */
 enum tsc_verdict tsc_judge(int vcpu_khz, const struct tsc_rate *host);
 
-/* What KVM takes for the TSC's rate of the VM's vCPUs, in kHz, or -errno.  The vCPU's thread. */
+/* What KVM takes for the TSC's rate of the VM's vCPUs, in kHz, or -errno.  While the vCPU does not
+ * run. */
 int tsc_khz_of_vcpu(const struct kvm_vm *vm, const struct vcpu *vcpu);
 
 /* Judge that by the host's TSC as it has been since `first`; `finding` is the verdict as a
