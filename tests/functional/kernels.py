@@ -67,6 +67,8 @@ def entry_note(entry=BASE, size=8, **kwargs):
 
 
 GNU_NOTE = note(3, bytes(20), owner=b"GNU\0")
+GNU_PADDED = note(1, b"text", owner=b"GNU\0", align=8)
+DAMAGED_GNU = note(1, b"", owner=b"GNU\0", descsz=0xfffffff0)
 GNU_PROPERTY = note(5, u32(0xc0000002, 4, 3, 0), owner=b"GNU\0", align=8)
 
 
@@ -225,8 +227,18 @@ def elf_good_cases():
     good("elf-dyn", lambda: elf(header={"e_type": 3}))
     good("elf-note-after-others", lambda: elf(notes=[GNU_NOTE + note(GUEST_OS, b"linux\0") + entry_note()]))
     good("elf-note-in-second-segment", lambda: elf(notes=[GNU_NOTE, entry_note()]))
-    good("elf-note-8-aligned", lambda: elf(notes=[
-        GNU_PROPERTY + note(GUEST_OS, b"linux\0", align=8) + entry_note(size=4, align=8)]))
+    # The walk by 4 finds nothing: it goes astray, or comes out right by accident.
+    good("elf-note-8-aligned", lambda: elf(notes=[GNU_PADDED + entry_note(size=4, align=8)]))
+    good("elf-note-8-aligned-cut", lambda: elf(notes=[GNU_PADDED + entry_note(size=4)]))
+    good("elf-note-8-aligned-damaged", lambda: elf(notes=[
+        GNU_PADDED + entry_note(size=4, align=8) + DAMAGED_GNU]))
+    # It finds something: all, or what comes before it goes astray.
+    good("elf-note-8-aligned-late", lambda: elf(notes=[
+        note(GUEST_OS, b"linux\0\0\0") + GNU_PADDED + entry_note(size=4, align=8)]))
+    good("elf-note-4-aligned-damaged", lambda: elf(notes=[
+        entry_note(size=4) + note(GUEST_OS, b"linux\0") + DAMAGED_GNU + bytes(8)]))
+    good("elf-note-4-aligned-as-if-8", lambda: elf(notes=[
+        GNU_PADDED[:20] + entry_note(size=4) + DAMAGED_GNU + bytes(8)]))
     good("elf-note-8-aligned-p-align", lambda: elf(notes=[
         GNU_PROPERTY + entry_note()], note_lies={"p_align": 8}))
     good("elf-note-at-offset-0", lambda: elf(notes=[GNU_NOTE], note_lies={"p_offset": 0},
@@ -234,8 +246,7 @@ def elf_good_cases():
     good("elf-first-entry-wins", lambda: elf(notes=[entry_note(), entry_note(0xdead0000)]))
     good("elf-malformed-entry-first", lambda: elf(notes=[
         note(PHYS32_ENTRY, b"\1\2") + note(PHYS32_ENTRY, u64(BASE, 0)) + entry_note()]))
-    good("elf-damaged-note-elsewhere", lambda: elf(notes=[
-        note(1, b"", owner=b"GNU\0", descsz=0xfffffff0), entry_note()]))
+    good("elf-damaged-note-elsewhere", lambda: elf(notes=[DAMAGED_GNU, entry_note()]))
     for n in 0, 1, 2, 3:
         values = u32(0x1000, BASE, 0x3fffffff)[:4 * n]
         good(f"elf-reloc-{n}", lambda v=values: elf(notes=[entry_note() + note(PHYS32_RELOC, v)]))
@@ -311,6 +322,9 @@ def note_bad_cases():
     good("elf-no-owner", lambda: elf(notes=[GNU_NOTE + entry_note(owner=b"")]))
     bad("elf-other-owner-beside-xen", NO_PVH,
         lambda: elf(notes=[entry_note(owner=b"NuttX\0") + note(GUEST_OS, b"netbsd\0")]))
+    # Nothing counts, and one of the two walks comes out right.
+    bad("elf-other-notes-8-aligned", NO_PVH, lambda: elf(notes=[2 * GNU_PADDED]))
+    bad("elf-other-notes-4-aligned", NO_PVH, lambda: elf(notes=[GNU_PADDED[:20] + GNU_NOTE]))
     bad("elf-other-owner-damaged", NO_PVH, lambda: elf(notes=[note(PHYS32_ENTRY, b"\1\2", owner=b"NuttX\0")]))
     bad("elf-other-owner-far", "lies outside", lambda: elf(notes=[entry_note(0xdead0000, owner=b"NuttX\0")]))
     plain = pad(elf(32, notes=[]), 8) + bytes(2000)

@@ -18,9 +18,12 @@
 
 static const char *const names[] = { "elf32-entry-4", "elf64-entry-8", "elf-dyn",
 	"elf-unsorted-segments", "elf-reloc-0", "elf-reloc-1", "elf-reloc-2", "elf-reloc-3",
-	"elf-note-after-others", "elf-note-8-aligned", "elf-first-entry-wins",
-	"elf-malformed-entry-first", "elf64-no-note", "elf-damaged-note-elsewhere",
-	"elf-64-segments", "elf-empty-segment", "elf-entry-far", "elf32-section-note", NULL };
+	"elf-note-after-others", "elf-note-8-aligned", "elf-note-8-aligned-cut",
+	"elf-note-8-aligned-damaged", "elf-note-8-aligned-late", "elf-note-4-aligned-damaged",
+	"elf-note-4-aligned-as-if-8", "elf-other-notes-8-aligned", "elf-other-notes-4-aligned",
+	"elf-first-entry-wins", "elf-malformed-entry-first", "elf64-no-note",
+	"elf-damaged-note-elsewhere", "elf-64-segments", "elf-empty-segment", "elf-entry-far",
+	"elf32-section-note", NULL };
 
 static struct elf_image parse(const char *name)
 {
@@ -107,9 +110,6 @@ static void test_notes(void **state)
 	assert_int_equal(elf.note[0].type, 6);
 	assert_memory_equal(elf.note[0].desc, "linux", sizeof("linux"));
 	assert_int_equal(elf.note[1].type, 18);
-	elf = parse("elf-note-8-aligned");
-	assert_int_equal(elf.n_notes, 2);
-	assert_int_equal(elf.pvh_entry, BASE);
 	elf = parse("elf-first-entry-wins");
 	assert_int_equal(elf.n_notes, 2);
 	assert_int_equal(elf.pvh_entry, BASE);
@@ -117,6 +117,36 @@ static void test_notes(void **state)
 	elf = parse("elf-damaged-note-elsewhere");
 	assert_int_equal(elf.pvh_entry, BASE);
 	assert_non_null(elf.note_fault);
+}
+
+/* Padded to 4 or to 8 bytes: of two walks the one that finds something is taken, then the one that
+ * comes out right, then the one by 4.
+ */
+static void test_padding(void **)
+{
+	static const struct {
+		const char *name;
+		size_t n_notes;
+		bool fault;
+	} row[] = {
+		{ "elf-note-8-aligned", 1, false },
+		{ "elf-note-8-aligned-cut", 1, false },
+		{ "elf-note-8-aligned-damaged", 1, true },
+		{ "elf-note-8-aligned-late", 2, false },
+		{ "elf-note-4-aligned-damaged", 2, true },
+		{ "elf-note-4-aligned-as-if-8", 1, true },
+		{ "elf-other-notes-8-aligned", 0, false },
+		{ "elf-other-notes-4-aligned", 0, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		struct elf_image elf = parse(row[i].name);
+
+		assert_int_equal(elf.n_notes, row[i].n_notes);
+		assert_int_equal(elf.note_fault != NULL, row[i].fault);
+		assert_int_equal(elf.has_pvh_entry, row[i].n_notes > 0);
+		assert_int_equal(elf.pvh_entry, row[i].n_notes ? BASE : 0);
+	}
 }
 
 static void test_require_entry(void **state)
@@ -307,8 +337,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_class_32), cmocka_unit_test(test_class_64),
 		cmocka_unit_test(test_segments), cmocka_unit_test(test_reloc),
-		cmocka_unit_test(test_notes), cmocka_unit_test(test_require_entry),
-		cmocka_unit_test(test_code_by_sections), cmocka_unit_test(test_code_by_segments),
+		cmocka_unit_test(test_notes), cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_require_entry), cmocka_unit_test(test_code_by_sections),
+		cmocka_unit_test(test_code_by_segments),
 		cmocka_unit_test(test_code_in_many_sections), cmocka_unit_test(test_read_error),
 		cmocka_unit_test(test_cut_meanwhile), /* last: it cuts a file */
 	};

@@ -164,12 +164,20 @@ static const char *walk_extent(
 	return NULL;
 }
 
+/* How far a walk is to be believed: that it found what counts says more than that it came out
+ * right.
+ */
+static unsigned int rank_walk(unsigned int n_taken, const char *fault)
+{
+	return (n_taken ? 2u : 0) + !fault;
+}
+
 /* The ABI pads to 4 bytes whatever p_align says, and so do Xen and Linux; some linkers merge in
- * notes padded to 8.  Which it was shows in whether the walk comes out right.
+ * notes padded to 8.  Nothing says which it was but the walks.
  */
 static void scan_extent(struct walk *walk, struct extent extent)
 {
-	unsigned int n_by_4, n_by_8;
+	unsigned int n_taken, n_by_8;
 	const char *fault, *fault_by_8;
 	uint64_t align = 4;
 
@@ -177,19 +185,20 @@ static void scan_extent(struct walk *walk, struct extent extent)
 		walk->elf->note_fault = "a note segment or section lies outside the file";
 		return;
 	}
-	fault = walk_extent(walk, extent, 4, false, &n_by_4);
-	if (fault || !n_by_4) {
+	fault = walk_extent(walk, extent, 4, false, &n_taken);
+	if (fault || !n_taken) {
 		fault_by_8 = walk_extent(walk, extent, 8, false, &n_by_8);
-		if (n_by_8 && (!n_by_4 || !fault_by_8))
+		if (rank_walk(n_by_8, fault_by_8) > rank_walk(n_taken, fault)) {
 			align = 8;
-		if (align == 8 || !fault_by_8)
+			n_taken = n_by_8;
 			fault = fault_by_8;
+		}
 	}
 	if (fault)
 		walk->elf->note_fault = fault;
-	if (align == 8 ? n_by_8 : n_by_4) {
+	if (n_taken) {
 		walk->found = true;
-		walk_extent(walk, extent, align, true, &n_by_4);
+		walk_extent(walk, extent, align, true, &n_taken);
 	}
 }
 
