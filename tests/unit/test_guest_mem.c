@@ -11,11 +11,13 @@
 #include "mem/guest_mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct guest_mem make(uint64_t size)
@@ -82,6 +84,45 @@ static void test_too_large(void **state)
 
 	assert_int_equal(guest_mem_init(&mem, 1ull << 62), -ENOMEM);
 	assert_int_equal(guest_mem_init(&mem, UINT64_MAX - 4095), -ENOMEM);
+}
+
+/* Of this process's address space; to look allocates nothing. */
+static uint64_t mapped_size(void)
+{
+	char text[128] = "";
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return strtoull(text, NULL, 10) * 4096;
+}
+
+/* What guest_mem_init() does where the host allows so much more. */
+static int init_limited(struct guest_mem *mem, uint64_t size, int resource, uint64_t limit)
+{
+	struct rlimit before, less;
+	int ret;
+
+	assert_int_equal(getrlimit(resource, &before), 0);
+	less = (struct rlimit){ .rlim_cur = limit, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(resource, &less), 0);
+	ret = guest_mem_init(mem, size);
+	assert_int_equal(setrlimit(resource, &before), 0);
+	return ret;
+}
+
+/* Failing leaves nothing: no room for the second region, and no pages for a region with room. */
+static void test_failure_leaves_nothing(void **)
+{
+	struct guest_mem mem;
+	uint64_t mapped = mapped_size();
+
+	assert_int_equal(init_limited(&mem, GIB(5), RLIMIT_AS, mapped + GIB(4)), -ENOMEM);
+	assert_int_equal(mem.n_regions, 0);
+	assert_int_equal(mapped_size(), mapped);
+	assert_int_equal(init_limited(&mem, GIB(5), RLIMIT_DATA, MIB(1)), -ENOMEM);
+	assert_int_equal(mem.n_regions, 0);
+	assert_int_equal(mapped_size(), mapped);
 }
 
 static uint64_t host_pages_of(const struct guest_mem *mem)
@@ -180,7 +221,6 @@ static void test_map_file(void **state)
 	guest_mem_fini(&mem);
 }
 
-/* Copy the VmFlags line of the mapping around `at` in this process. */
 /* Fresh again, what a file was mapped over too, and at the same place. */
 static void test_reset(void **state)
 {
@@ -202,6 +242,7 @@ static void test_reset(void **state)
 	guest_mem_fini(&mem);
 }
 
+/* Copy the VmFlags line of the mapping around `at` in this process. */
 static void flags_of(const void *at, char *flags, size_t size)
 {
 	FILE *maps = fopen("/proc/self/smaps", "r");
@@ -279,6 +320,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_failure_leaves_nothing),
 		cmocka_unit_test(test_untouched),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_does_not_wrap),
