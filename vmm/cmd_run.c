@@ -102,8 +102,9 @@ static void run_check_cmdline(const struct run *run)
 
 	if (word && (run->spec.kernel || image_is_linux(&run->image)))
 		log_warn(
-			"the command line says %s: Linux will hang as it boots or soon after, for want of "
-			"interrupts, which come by ACPI and the APICs alone; leave it out",
+			"the command line says %s: Linux will hang, or hear nothing of its devices (so "
+			"that programs print nothing), for want of interrupts, which come by ACPI and "
+			"the APICs alone; leave it out",
 			word);
 }
 

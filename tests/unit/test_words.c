@@ -15,6 +15,8 @@ static void test_found(void **)
 	assert_string_equal(words_find_fatal("acpi=off"), "acpi=off");
 	assert_string_equal(words_find_fatal("console=ttyS0 nolapic\tquiet"), "nolapic");
 	assert_string_equal(words_find_fatal("  \n noapic\n"), "noapic");
+	assert_string_equal(words_find_fatal("maxcpus=0"), "maxcpus=0");
+	assert_string_equal(words_find_fatal("nosmp"), "nosmp");
 	assert_string_equal(words_find_fatal("a nolapic acpi=off -- x"), "nolapic");
 }
 
@@ -22,7 +24,8 @@ static void test_found(void **)
 static void test_not_found(void **)
 {
 	static const char *const fine[] = { "", " ", "acpi=offline", "xacpi=off", "acpi=of",
-		"nolapic_timer", "apic", "lapic=acpi=off", "-- acpi=off", "a=1 -- nolapic" };
+		"nolapic_timer", "maxcpus=01", "apic", "lapic=acpi=off", "-- acpi=off",
+		"a=1 -- nolapic" };
 
 	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
 		assert_null(words_find_fatal(fine[i]));

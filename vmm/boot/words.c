@@ -8,9 +8,10 @@
 #include <string.h>
 
 /* ACPI alone tells Linux of its CPUs and interrupts, and these come through the APICs alone: there
- * are no 8259s.  Without them it hangs on its way up, or when a program first waits for one.
+ * are no 8259s.  Without them it hangs on its way up, or runs and hears nothing of its devices.
+ * Linux turns the I/O APIC off, too, where it is told to have no other CPUs.
  */
-static const char *const fatal[] = { "acpi=off", "noapic", "nolapic" };
+static const char *const fatal[] = { "acpi=off", "maxcpus=0", "noapic", "nolapic", "nosmp" };
 
 #define BLANKS " \t\n"
 
