@@ -24,6 +24,8 @@ def lint(check, root, *options, env=None):
     return done.returncode, done.stdout
 
 
+# The first time, or after a change of a header that all include, clang-tidy has much to read.
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize('check', ['format', 'tidy', 'includes', 'sizes', 'licences', 'documents', 'shell'])
 def test_this_tree(check):
     status, output = lint(check, ROOT)
@@ -31,6 +33,7 @@ def test_this_tree(check):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_this_tree_anew():
     """What was found clean once is found clean again."""
     assert lint('tidy', ROOT, '--every') == (0, 'tidy: ok\n')
