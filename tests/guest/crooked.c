@@ -161,7 +161,7 @@ static void lie_reserved(void)
 
 static void lie_pointer_4g(void)
 {
-	info.cmdline_paddr = 5ull << 30;
+	info.cmdline_paddr = 4ull << 30;
 }
 
 static void lie_map_1g(void)
@@ -272,9 +272,12 @@ static void lie_no_map(void)
 	info.memmap_entries = 0;
 }
 
+/* What lies at 0 would do for a map: 4 GiB of RAM. */
 static void lie_map_pointer(void)
 {
 	info.memmap_paddr = 0;
+	write32(12, 1); /* the upper half of the size */
+	write32(16, PVH_MEMMAP_RAM);
 }
 
 static void lie_map_count(void)
@@ -342,7 +345,7 @@ static void lie_map_no_low(void)
 
 static void lie_bios_area(void)
 {
-	*(volatile uint16_t *)0x413 = 512;
+	*(volatile uint16_t *)0x413 = 636;
 }
 
 static void lie_ram_low(void)
@@ -372,6 +375,12 @@ static void lie_rsdp_sum(void)
 	((uint8_t *)(uint32_t)info.rsdp_paddr)[9] ^= 1;
 }
 
+/* The first 20 bytes are good. */
+static void lie_rsdp_sum_2(void)
+{
+	((uint8_t *)(uint32_t)info.rsdp_paddr)[33] ^= 1;
+}
+
 static void lie_rsdp_nowhere(void)
 {
 	info.rsdp_paddr = 0xd8000000;
@@ -380,6 +389,17 @@ static void lie_rsdp_nowhere(void)
 static void spoil(const void *table, uint32_t at, uint8_t by)
 {
 	((uint8_t *)(uint32_t)table)[at] = (uint8_t)(((const uint8_t *)table)[at] + by);
+}
+
+/* Make the sum good. */
+static void mend(void *table)
+{
+	uint8_t *bytes = table;
+	uint32_t size = *(const uint32_t *)(bytes + 4), sum = 0;
+
+	for (uint32_t i = 0; i < size; i++)
+		sum += bytes[i];
+	bytes[9] = (uint8_t)(bytes[9] - sum);
 }
 
 static const uint8_t *xsdt(void)
@@ -396,6 +416,20 @@ static void lie_xsdt_name(void)
 {
 	spoil(xsdt(), 0, 1);
 	spoil(xsdt(), 9, 0xff);
+}
+
+/* Larger than 1 MiB. */
+static void lie_xsdt_size(void)
+{
+	spoil(xsdt(), 7, 1);
+}
+
+static void lie_xsdt_empty(void)
+{
+	uint8_t *list = (uint8_t *)(uint32_t)xsdt();
+
+	list[4] = 36;
+	mend(list);
 }
 
 static void lie_table_sum(void)
@@ -417,6 +451,36 @@ static void lie_tables_in_ram(void)
 static void lie_dsdt(void)
 {
 	spoil(*(const void *const *)((const uint8_t *)acpi_table("FACP") + 140), 9, 1);
+}
+
+static uint8_t *fadt(void)
+{
+	return (uint8_t *)(uint32_t)acpi_table("FACP");
+}
+
+static void lie_no_fadt(void)
+{
+	uint8_t *table = fadt();
+
+	table[0]++;
+	mend(table);
+}
+
+/* None at all, on a machine that is not hardware-reduced. */
+static void lie_no_facs(void)
+{
+	uint8_t *table = fadt();
+
+	table[114] &= 0xef;
+	mend(table);
+}
+
+static void lie_facs(void)
+{
+	uint8_t *table = fadt();
+
+	*(uint32_t *)(table + 36) = (uint32_t)table;
+	mend(table);
 }
 
 static void lie_no_madt(void)
@@ -442,8 +506,26 @@ static void lie_madt_id(void)
 	spoil(acpi_table("APIC"), 9, (uint8_t)-7);
 }
 
+/* ---- what is unusual, and no lie ---- */
+
 static void lie_none(void)
 {
+}
+
+/* An RSDP of ACPI 1: the RSDT counts. */
+static void lie_acpi_1(void)
+{
+	uint8_t *rsdp = (uint8_t *)(uint32_t)info.rsdp_paddr;
+
+	rsdp[8] = (uint8_t)(rsdp[8] + rsdp[15]);
+	rsdp[15] = 0;
+}
+
+/* At the first address that is not too low. */
+static void lie_not_low(void)
+{
+	*(struct hvm_start_info *)0x7c00 = info;
+	state.ebx = 0x7c00;
 }
 
 #define LIE(name)                 \
@@ -464,9 +546,11 @@ static const struct {
 	LIE(module_byte), LIE(no_map), LIE(map_pointer), LIE(map_count), LIE(map_reserved),
 	LIE(map_type), LIE(map_wraps), LIE(map_no_ram), LIE(map_image), LIE(map_unsorted),
 	LIE(map_overlap), LIE(map_long), LIE(map_page_1), LIE(map_no_low), LIE(bios_area),
-	LIE(ram_low), LIE(ram_high), LIE(ram_beyond), LIE(no_rsdp), LIE(rsdp_sum),
-	LIE(rsdp_nowhere), LIE(xsdt_sum), LIE(xsdt_name), LIE(table_sum), LIE(table_size),
-	LIE(tables_in_ram), LIE(dsdt), LIE(no_madt), LIE(madt_loop), LIE(madt_id), LIE(none) };
+	LIE(ram_low), LIE(ram_high), LIE(ram_beyond), LIE(no_rsdp), LIE(rsdp_sum), LIE(rsdp_sum_2),
+	LIE(rsdp_nowhere), LIE(xsdt_sum), LIE(xsdt_name), LIE(xsdt_size), LIE(xsdt_empty),
+	LIE(table_sum), LIE(table_size), LIE(tables_in_ram), LIE(dsdt), LIE(no_fadt), LIE(no_facs),
+	LIE(facs), LIE(no_madt), LIE(madt_loop), LIE(madt_id), LIE(none), LIE(acpi_1),
+	LIE(not_low) };
 
 /* ---- the way in ---- */
 
