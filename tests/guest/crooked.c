@@ -6,6 +6,7 @@
  * memory, or in that of the VMM's own tables, which are spoilt where they are.
  */
 
+#include "crooked.h"
 #include "guest.h"
 
 /* lib.c's */
@@ -15,7 +16,7 @@ void *memset(void *to, int byte, size_t size);
 #define N_ENTRIES 160
 
 /* What pvh-check finds. */
-static struct hvm_start_info info;
+struct hvm_start_info info;
 static struct hvm_modlist_entry modules[2];
 static struct hvm_memmap_table_entry map[N_ENTRIES];
 static char text[4096];
@@ -363,162 +364,15 @@ static void lie_ram_beyond(void)
 	add_entry(1ull << 60, 0x1000, PVH_MEMMAP_RAM);
 }
 
-/* ---- ACPI ---- */
-
-static void lie_no_rsdp(void)
-{
-	info.rsdp_paddr = 0;
-}
-
-static void lie_rsdp_sum(void)
-{
-	((uint8_t *)(uint32_t)info.rsdp_paddr)[9] ^= 1;
-}
-
-/* The first 20 bytes are good. */
-static void lie_rsdp_sum_2(void)
-{
-	((uint8_t *)(uint32_t)info.rsdp_paddr)[33] ^= 1;
-}
-
-static void lie_rsdp_nowhere(void)
-{
-	info.rsdp_paddr = 0xd8000000;
-}
-
-static void spoil(const void *table, uint32_t at, uint8_t by)
-{
-	((uint8_t *)(uint32_t)table)[at] = (uint8_t)(((const uint8_t *)table)[at] + by);
-}
-
-/* Make the sum good. */
-static void mend(void *table)
-{
-	uint8_t *bytes = table;
-	uint32_t size = *(const uint32_t *)(bytes + 4), sum = 0;
-
-	for (uint32_t i = 0; i < size; i++)
-		sum += bytes[i];
-	bytes[9] = (uint8_t)(bytes[9] - sum);
-}
-
-static const uint8_t *xsdt(void)
-{
-	return *(const uint8_t *const *)((const uint8_t *)(uint32_t)info.rsdp_paddr + 24);
-}
-
-static void lie_xsdt_sum(void)
-{
-	spoil(xsdt(), 9, 1);
-}
-
-static void lie_xsdt_name(void)
-{
-	spoil(xsdt(), 0, 1);
-	spoil(xsdt(), 9, 0xff);
-}
-
-/* Larger than 1 MiB. */
-static void lie_xsdt_size(void)
-{
-	spoil(xsdt(), 7, 1);
-}
-
-static void lie_xsdt_empty(void)
-{
-	uint8_t *list = (uint8_t *)(uint32_t)xsdt();
-
-	list[4] = 36;
-	mend(list);
-}
-
-static void lie_table_sum(void)
-{
-	spoil(acpi_table("SPCR"), 9, 1);
-}
-
-/* Larger than 1 MiB. */
-static void lie_table_size(void)
-{
-	spoil(acpi_table("SPCR"), 7, 1);
-}
-
 static void lie_tables_in_ram(void)
 {
 	map[1].type = PVH_MEMMAP_RAM;
-}
-
-static void lie_dsdt(void)
-{
-	spoil(*(const void *const *)((const uint8_t *)acpi_table("FACP") + 140), 9, 1);
-}
-
-static uint8_t *fadt(void)
-{
-	return (uint8_t *)(uint32_t)acpi_table("FACP");
-}
-
-static void lie_no_fadt(void)
-{
-	uint8_t *table = fadt();
-
-	table[0]++;
-	mend(table);
-}
-
-/* None at all, on a machine that is not hardware-reduced. */
-static void lie_no_facs(void)
-{
-	uint8_t *table = fadt();
-
-	table[114] &= 0xef;
-	mend(table);
-}
-
-static void lie_facs(void)
-{
-	uint8_t *table = fadt();
-
-	*(uint32_t *)(table + 36) = (uint32_t)table;
-	mend(table);
-}
-
-static void lie_no_madt(void)
-{
-	uint8_t *madt = (uint8_t *)(uint32_t)acpi_table("APIC");
-
-	madt[0]++;
-	madt[9]--;
-}
-
-/* The first entry's length, and the sum made good. */
-static void lie_madt_loop(void)
-{
-	uint8_t *madt = (uint8_t *)(uint32_t)acpi_table("APIC");
-
-	madt[9] = (uint8_t)(madt[9] + madt[45]);
-	madt[45] = 0;
-}
-
-static void lie_madt_id(void)
-{
-	spoil(acpi_table("APIC"), 44 + 3, 7);
-	spoil(acpi_table("APIC"), 9, (uint8_t)-7);
 }
 
 /* ---- what is unusual, and no lie ---- */
 
 static void lie_none(void)
 {
-}
-
-/* An RSDP of ACPI 1: the RSDT counts. */
-static void lie_acpi_1(void)
-{
-	uint8_t *rsdp = (uint8_t *)(uint32_t)info.rsdp_paddr;
-
-	rsdp[8] = (uint8_t)(rsdp[8] + rsdp[15]);
-	rsdp[15] = 0;
 }
 
 /* At the first address that is not too low. */
@@ -528,29 +382,18 @@ static void lie_not_low(void)
 	state.ebx = 0x7c00;
 }
 
-#define LIE(name)                 \
-	{                         \
-#name, lie_##name \
-	}
-
-static const struct {
-	const char *name;
-	void (*tell)(void);
-} lies[] = { LIE(cr0), LIE(cr4), LIE(if), LIE(ds_limit), LIE(ds_base), LIE(es_limit), LIE(es_base),
-	LIE(es_read_only), LIE(ss_limit), LIE(ss_16), LIE(tss), LIE(efer), LIE(mtrr), LIE(apic_off),
-	LIE(apic_pending), LIE(bss), LIE(magic), LIE(ebx_zero), LIE(ebx_nowhere), LIE(ebx_top),
-	LIE(version), LIE(reserved), LIE(pointer_4g), LIE(map_1g), LIE(cmdline_1g), LIE(overlap),
-	LIE(over_image), LIE(not_ram), LIE(low), LIE(cmdline_end), LIE(cmdline_ascii),
-	LIE(cmdline_cut), LIE(cmdline_byte), LIE(no_list), LIE(no_module), LIE(list_without),
-	LIE(many_modules), LIE(module_reserved), LIE(module_wraps), LIE(module_text),
-	LIE(module_byte), LIE(no_map), LIE(map_pointer), LIE(map_count), LIE(map_reserved),
-	LIE(map_type), LIE(map_wraps), LIE(map_no_ram), LIE(map_image), LIE(map_unsorted),
-	LIE(map_overlap), LIE(map_long), LIE(map_page_1), LIE(map_no_low), LIE(bios_area),
-	LIE(ram_low), LIE(ram_high), LIE(ram_beyond), LIE(no_rsdp), LIE(rsdp_sum), LIE(rsdp_sum_2),
-	LIE(rsdp_nowhere), LIE(xsdt_sum), LIE(xsdt_name), LIE(xsdt_size), LIE(xsdt_empty),
-	LIE(table_sum), LIE(table_size), LIE(tables_in_ram), LIE(dsdt), LIE(no_fadt), LIE(no_facs),
-	LIE(facs), LIE(no_madt), LIE(madt_loop), LIE(madt_id), LIE(none), LIE(acpi_1),
-	LIE(not_low) };
+static const struct lie lies[] = { LIE(cr0), LIE(cr4), LIE(if), LIE(ds_limit), LIE(ds_base),
+	LIE(es_limit), LIE(es_base), LIE(es_read_only), LIE(ss_limit), LIE(ss_16), LIE(tss),
+	LIE(efer), LIE(mtrr), LIE(apic_off), LIE(apic_pending), LIE(bss), LIE(magic), LIE(ebx_zero),
+	LIE(ebx_nowhere), LIE(ebx_top), LIE(version), LIE(reserved), LIE(pointer_4g), LIE(map_1g),
+	LIE(cmdline_1g), LIE(overlap), LIE(over_image), LIE(not_ram), LIE(low), LIE(cmdline_end),
+	LIE(cmdline_ascii), LIE(cmdline_cut), LIE(cmdline_byte), LIE(no_list), LIE(no_module),
+	LIE(list_without), LIE(many_modules), LIE(module_reserved), LIE(module_wraps),
+	LIE(module_text), LIE(module_byte), LIE(no_map), LIE(map_pointer), LIE(map_count),
+	LIE(map_reserved), LIE(map_type), LIE(map_wraps), LIE(map_no_ram), LIE(map_image),
+	LIE(map_unsorted), LIE(map_overlap), LIE(map_long), LIE(map_page_1), LIE(map_no_low),
+	LIE(bios_area), LIE(ram_low), LIE(ram_high), LIE(ram_beyond), LIE(tables_in_ram), LIE(none),
+	LIE(not_low), { 0 } };
 
 /* ---- the way in ---- */
 
@@ -623,25 +466,37 @@ static void copy_handover(void)
 	info.cmdline_paddr = (uint32_t)text;
 }
 
-void guest_main(void)
+/* NULL: there is none of this name, which ends at a blank. */
+static const struct lie *find(const struct lie *lie, const char *name)
 {
-	const char *name = command_line() + 4; /* behind lie= */
 	uint32_t size = 0;
 
 	while (name[size] && name[size] != ' ')
 		size++;
-	copy_handover();
-	for (uint32_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		const uint8_t *elf = (const uint8_t *)(uint32_t)modules[0].paddr;
+	for (; lie->name; lie++)
+		if (string_size(lie->name) == size && bytes_equal(lie->name, name, size))
+			return lie;
+	return NULL;
+}
 
-		if (string_size(lies[i].name) != size || !bytes_equal(lies[i].name, name, size))
-			continue;
-		/* Loaded before the lie is told, which may spoil the module; the tail after it. */
-		load(elf);
-		lies[i].tell();
-		if (image_tail)
-			load(elf);
-		enter(elf_entry(elf));
+void guest_main(void)
+{
+	const char *name = command_line() + 4; /* behind lie= */
+	const struct lie *lie = find(lies, name);
+	const uint8_t *elf;
+
+	if (!lie)
+		lie = find(acpi_lies, name);
+	if (!lie) {
+		put("no such lie\n");
+		return;
 	}
-	put("no such lie\n");
+	copy_handover();
+	elf = (const uint8_t *)(uint32_t)modules[0].paddr;
+	/* Loaded before the lie is told, which may spoil the module; the tail after it. */
+	load(elf);
+	lie->tell();
+	if (image_tail)
+		load(elf);
+	enter(elf_entry(elf));
 }

@@ -98,7 +98,8 @@ static uint64_t mapped_size(void)
 }
 
 /* What guest_mem_init() does where the host allows so much more. */
-static int init_limited(struct guest_mem *mem, uint64_t size, int resource, uint64_t limit)
+static int init_limited(
+	struct guest_mem *mem, uint64_t size, __rlimit_resource_t resource, uint64_t limit)
 {
 	struct rlimit before, less;
 	int ret;
