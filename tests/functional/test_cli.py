@@ -41,6 +41,7 @@ def test_help(argv):
     done = pronto(*argv)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: pronto")
+    assert all(line.isprintable() for line in done.stdout.splitlines())
 
 
 def test_help_of_a_command():

@@ -362,6 +362,8 @@ static void test_bad_usage(void **state)
 	expect_refusal("k -x", "unknown option -x; see `pronto run --help`");
 	expect_refusal("k -xm", "unknown option -x; see `pronto run --help`");
 	expect_refusal("k --memroy=1G", "unknown option --memroy; did you mean --memory?");
+	expect_refusal("k --mmoy=1G", "unknown option --mmoy; did you mean --memory?");
+	expect_refusal("k --memmorry=1G", "unknown option --memmorry; did you mean --memory?");
 	/* A name is cut, but never all of it away. */
 	expect_refusal("-----------------------------------------------------------",
 		"unknown or ambiguous option -----------------------------------------; see `pronto run --help`");

@@ -395,6 +395,23 @@ static void test_pty(void **state)
 	close(saved);
 }
 
+/* What nobody reads is waited for, and much less long than for a slow reader. */
+static void test_pty_that_nobody_reads(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t start;
+
+	rig->console = console_open_pty(&rig->diag);
+	assert_non_null(rig->console);
+	attach(rig);
+	rig->console->out.stall_ms = 100;
+	for (int i = 0; i < 2 * OUTPUT_RING_SIZE; i++) /* more than the terminal takes */
+		send_byte(rig, 'o');
+	start = timeline_now();
+	close_console(rig);
+	assert_in_range(timeline_now() - start, 100 * MS, OUTPUT_FINISH_MS / 2 * MS);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -412,6 +429,7 @@ int main(void)
 		TEST(test_far_end_of_a_terminal),
 		TEST(test_interrupt),
 		TEST(test_pty),
+		TEST(test_pty_that_nobody_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "image/image.h"
+#include "image/window.h"
 #include "kernels.h"
+#include "pvh/elfnote.h"
 
 #include <elf.h>
 #include <sys/mman.h>
@@ -165,6 +167,23 @@ static void test_require_entry(void **state)
 	assert_int_equal(elf_require_pvh_entry(&elf, &diag), 0);
 }
 
+/* One that is damaged, or may be behind what is damaged, is no reason to go by the shim. */
+static void test_lacks_entry(void **state)
+{
+	struct elf_image elf = { .has_pvh_entry = false };
+
+	assert_true(elf_lacks_pvh_entry(&elf));
+	elf.note_fault = "a fault";
+	assert_false(elf_lacks_pvh_entry(&elf));
+	elf.note_fault = NULL;
+	elf.n_notes = 1;
+	assert_true(elf_lacks_pvh_entry(&elf));
+	elf.note[0].type = PVH_ELFNOTE_PHYS32_ENTRY;
+	assert_false(elf_lacks_pvh_entry(&elf));
+	elf.has_pvh_entry = true;
+	assert_false(elf_lacks_pvh_entry(&elf));
+}
+
 /* The file is shorter than it was when its size was asked for. */
 static void test_cut_meanwhile(void **state)
 {
@@ -183,11 +202,16 @@ static void test_cut_meanwhile(void **state)
 
 static void test_read_error(void **state)
 {
+	struct file_window window;
 	struct elf_image elf;
 	struct diag diag = { "" };
 	int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	assert_int_equal(image_read_elf(&elf, fd, 4096, &diag), -EISDIR);
+	file_window_init(&window, fd, 4096);
+	for (int i = 0; i < 2; i++) /* not a byte was read, however often it is asked for */
+		assert_null(file_window_at(&window, 0, 1));
+	assert_int_equal(window.err, -EISDIR);
 	close(fd);
 }
 
@@ -339,7 +363,7 @@ int main(void)
 		cmocka_unit_test(test_segments), cmocka_unit_test(test_reloc),
 		cmocka_unit_test(test_notes), cmocka_unit_test(test_padding),
 		cmocka_unit_test(test_require_entry), cmocka_unit_test(test_code_by_sections),
-		cmocka_unit_test(test_code_by_segments),
+		cmocka_unit_test(test_lacks_entry), cmocka_unit_test(test_code_by_segments),
 		cmocka_unit_test(test_code_in_many_sections), cmocka_unit_test(test_read_error),
 		cmocka_unit_test(test_cut_meanwhile), /* last: it cuts a file */
 	};

@@ -11,6 +11,7 @@
 #include "boot/layout.h"
 #include "boot/place.h"
 #include "image/image.h"
+#include "image/shim.h"
 #include "kernels.h"
 #include "util/bits.h"
 
@@ -288,11 +289,15 @@ static void test_shim_itself(void **state)
 {
 	struct diag diag = { "" };
 	struct image image;
+	uint64_t start, end;
 
 	assert_int_equal(image_open_shim(&image, &diag), 0);
 	assert_int_equal(image_require_pvh_entry(&image, &diag), 0);
 	assert_true(image.elf.is_64);
 	assert_int_equal(image.elf.start, MIB(1));
+	shim_range(&start, &end);
+	assert_int_equal(start, image.elf.start);
+	assert_int_equal(end, image.elf.end);
 	image_close(&image);
 }
 

@@ -106,8 +106,10 @@ static void test_failures(void **state)
 		assert_int_equal(count_names(), 1);
 	}
 	assert_int_equal(unlinkat(dir_fd, "dir", AT_REMOVEDIR), 0);
-	assert_int_equal(newfile_create(&file, -1, 0600, false), -EBADF);
-	assert_int_equal(file.fd, -1);
+	for (int always_name = 0; always_name < 2; always_name++) {
+		assert_int_equal(newfile_create(&file, -1, 0600, always_name), -EBADF);
+		assert_int_equal(file.fd, -1);
+	}
 }
 
 /* A process that had this one's number left its own behind. */

@@ -21,12 +21,10 @@ struct blocks {
 /* The next block's size, or a magic number, which is no size; 0 at the end. */
 static int next_size(struct unpack_io *io, uint32_t *size)
 {
-	int64_t left = unpack_io_peek(io, sizeof(*size));
-
 	*size = 0;
-	/* Nothing, or the appended size, which the caller checks. */
-	if (left <= (int64_t)sizeof(*size))
-		return left < 0 ? (int)left : 0;
+	/* Nothing, or the appended size, or an error: the caller looks, too. */
+	if (unpack_io_peek(io, sizeof(*size)) <= (int64_t)sizeof(*size))
+		return 0;
 	unpack_io_read(io, size, sizeof(*size));
 	*size = le32toh(*size);
 	return *size ? 0 : -EBADMSG;
