@@ -121,15 +121,15 @@ static void leave_terminal(struct console *console, int hurry_fd)
 }
 
 /* What a pty's reader has not yet read is lost when we leave: give it the time it uses. */
-static void drain_pty(int fd, int hurry_fd)
+static void drain_pty(const struct console *console, int hurry_fd)
 {
-	uint64_t end_ns = timeline_now() + OUTPUT_FINISH_MS * MS_NS;
+	uint64_t end_ns = timeline_now() + console->out.finish_ms * MS_NS;
 	struct pollfd hurry = { .fd = hurry_fd, .events = POLLIN };
 	unsigned int n_idle = 0;
 	int left, last = -1;
 
 	do {
-		if (poll(&hurry, 1, PTY_PAUSE_MS) || ioctl(fd, FIONREAD, &left))
+		if (poll(&hurry, 1, PTY_PAUSE_MS) || ioctl(console->extra_fd, FIONREAD, &left))
 			return;
 		n_idle = left == last ? n_idle + 1 : 0;
 		last = left;
@@ -163,7 +163,7 @@ void console_destroy(struct console *console, int hurry_fd)
 {
 	output_fini(&console->out, hurry_fd);
 	if (console->extra_fd >= 0) {
-		drain_pty(console->extra_fd, hurry_fd);
+		drain_pty(console, hurry_fd);
 		close(console->extra_fd);
 	}
 	input_fini(&console->in);
