@@ -17,6 +17,8 @@
 #define MSR_APIC_BASE     0x1bu
 #define MSR_TSC           0x10u
 #define MSR_PAT           0x277u
+#define MSR_MTRR_FIRST    0x200u /* of eight pairs */
+#define MSR_MTRR_16K      0x259u /* from 640 KiB on */
 #define MSR_MTRR_DEF_TYPE 0x2ffu
 #define MSR_KVM_CLOCK     0x4b564d01u
 #define KVM_CLOCK_PAGE    0x1f00000u
@@ -73,6 +75,8 @@ static void say_cpu(void)
 	say("base", read_msr(MSR_APIC_BASE));
 	say("pat", read_msr(MSR_PAT));
 	say("mtrr", read_msr(MSR_MTRR_DEF_TYPE));
+	say("mtrr_16k", read_msr(MSR_MTRR_16K));
+	say("mtrr_first", read_msr(MSR_MTRR_FIRST));
 	say("young", read_msr(MSR_TSC) >> 48 == 0);
 	if (has_kvm_clock())
 		say("clock", read_msr(MSR_KVM_CLOCK));
@@ -123,6 +127,8 @@ static void change_cpu(void)
 	__asm__ volatile("movl %0, %%cr4" : : "r"(cr4 | 8)); /* debugging extensions */
 	write_msr(MSR_PAT, 0x0606060606060606);
 	write_msr(MSR_MTRR_DEF_TYPE, 0);
+	write_msr(MSR_MTRR_16K, 0x0606060606060606);
+	write_msr(MSR_MTRR_FIRST, 0xc0000006);
 	write_msr(MSR_TSC, 1ull << 50);
 	if (has_kvm_clock())
 		write_msr(MSR_KVM_CLOCK, KVM_CLOCK_PAGE | 1);
