@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: MIT
 """What all suites share."""
 
+import signal
+
 import pytest
 
 import machines
+
+
+def pytest_configure():
+    # Whoever runs us (nohup, a shell's background) may have us ignore them; the programs under test would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in signal.SIGHUP, signal.SIGQUIT:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):

@@ -11,6 +11,8 @@ set -eu
 archive=$1 root=$2 debs=$3 clone=$4 user=$5
 shift 5
 
+# A root is a mount wherever it is met; some of what a command may call (unshare, for one) takes it for granted.
+mount --bind "$root" "$root"
 tar -xf "$archive" -C "$root"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 hostname fresh

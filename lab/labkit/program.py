@@ -35,14 +35,9 @@ def run(main, name, failed=1):
     for number in ENDINGS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end_by)
-    # Python looks for signals between its instructions.  One that comes after that look and before a system call which
-    # waits would itself wait for as long: no call waits for more than a second without another look.
-    signal.signal(signal.SIGALRM, lambda *_: None)
-    signal.setitimer(signal.ITIMER_REAL, 1, 1)
     # A file's name may be any bytes.
     sys.stdout.reconfigure(errors='surrogateescape')
     status, words = _outcome(main, failed)
-    signal.setitimer(signal.ITIMER_REAL, 0)  # Python, as it ends, takes its handlers down
     try:
         if words:
             print(f'{name}: {words}', file=sys.stderr, flush=True)

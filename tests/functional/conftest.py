@@ -5,18 +5,10 @@ PRONTO names the binary (default: build/pronto); the guest programs are found be
 """
 
 import os
-import signal
 
 import pytest
 
 import vm
-
-
-def pytest_configure():
-    # Whoever runs us (nohup, a shell's background) may have us ignore them; the programs under test would, too.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in signal.SIGHUP, signal.SIGQUIT:
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)

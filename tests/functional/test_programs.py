@@ -161,36 +161,6 @@ def test_command_that_fails():
         assert (done.returncode, done.stderr) == (9, f"name: {words}\n")
 
 
-def test_program_that_ends_at_the_second(tmp_path):
-    """What has a wait end once a second must not end the program."""
-    code = ("import sys, time; sys.path.insert(0, sys.argv.pop()); from labkit import program\n"
-            "class Late:\n"
-            "    def __del__(self):\n"
-            "        time.sleep(1.5)\n"
-            "sys.late = Late()\n"
-            "program.run(lambda _: 7, 'name')")
-    done = subprocess.run(["/usr/bin/python3", "-c", code, ROOT / "lab"], check=False, cwd=tmp_path, timeout=60)
-    assert done.returncode == 7
-
-
-def test_signal_just_before_a_wait():
-    """It interrupts nothing: here, since another thread takes it."""
-    code = ("import signal, sys, threading; sys.path.insert(0, sys.argv.pop()); from labkit import program\n"
-            "def main(_):\n"
-            "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
-            "    def take():\n"
-            "        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])\n"
-            "        print('ready', flush=True)\n"
-            "        threading.Event().wait(50)\n"
-            "    threading.Thread(target=take, daemon=True).start()\n"
-            "    sys.stdin.read()\n"
-            "program.run(main, 'name')")
-    with subprocess.Popen(["/usr/bin/python3", "-c", code, ROOT / "lab"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"ready\n"
-        process.terminate()
-        assert process.wait(30) == 128 + signal.SIGTERM
-
-
 def test_setup_on_a_minimal_debian(tmp_path):
     """dpkg-query answers 1 for what it has never heard of: that is no failure.  What is missing is named."""
     for name, script in {
