@@ -25,15 +25,14 @@ static void lie_rsdp_nowhere(void)
 	info.rsdp_paddr = 0xd8000000;
 }
 
-static void spoil(const void *table, uint32_t at, uint8_t by)
+static uint8_t *table(const char *name)
 {
-	((uint8_t *)(uint32_t)table)[at] = (uint8_t)(((const uint8_t *)table)[at] + by);
+	return (uint8_t *)(uint32_t)acpi_table(name);
 }
 
 /* Make the sum good. */
-static void mend(void *table)
+static void mend(uint8_t *bytes)
 {
-	uint8_t *bytes = table;
 	uint32_t size = *(const uint32_t *)(bytes + 4), sum = 0;
 
 	for (uint32_t i = 0; i < size; i++)
@@ -41,103 +40,98 @@ static void mend(void *table)
 	bytes[9] = (uint8_t)(bytes[9] - sum);
 }
 
-static const uint8_t *xsdt(void)
+/* No longer called what it was, and its sum good. */
+static void rename(uint8_t *bytes)
 {
-	return *(const uint8_t *const *)((const uint8_t *)(uint32_t)info.rsdp_paddr + 24);
+	bytes[0]++;
+	mend(bytes);
+}
+
+static uint8_t *xsdt(void)
+{
+	return *(uint8_t *const *)((const uint8_t *)(uint32_t)info.rsdp_paddr + 24);
 }
 
 static void lie_xsdt_sum(void)
 {
-	spoil(xsdt(), 9, 1);
+	xsdt()[9]++;
 }
 
 static void lie_xsdt_name(void)
 {
-	spoil(xsdt(), 0, 1);
-	spoil(xsdt(), 9, 0xff);
+	rename(xsdt());
 }
 
 /* Larger than 1 MiB. */
 static void lie_xsdt_size(void)
 {
-	spoil(xsdt(), 7, 1);
+	xsdt()[7]++;
 }
 
 static void lie_xsdt_empty(void)
 {
-	uint8_t *list = (uint8_t *)(uint32_t)xsdt();
-
-	list[4] = 36;
-	mend(list);
+	xsdt()[4] = 36;
+	mend(xsdt());
 }
 
 static void lie_table_sum(void)
 {
-	spoil(acpi_table("SPCR"), 9, 1);
+	table("SPCR")[9]++;
 }
 
 /* Larger than 1 MiB. */
 static void lie_table_size(void)
 {
-	spoil(acpi_table("SPCR"), 7, 1);
+	table("SPCR")[7]++;
 }
 
 static void lie_dsdt(void)
 {
-	spoil(*(const void *const *)((const uint8_t *)acpi_table("FACP") + 140), 9, 1);
-}
-
-static uint8_t *fadt(void)
-{
-	return (uint8_t *)(uint32_t)acpi_table("FACP");
+	(*(uint8_t *const *)(table("FACP") + 140))[9]++;
 }
 
 static void lie_no_fadt(void)
 {
-	uint8_t *table = fadt();
-
-	table[0]++;
-	mend(table);
+	rename(table("FACP"));
 }
 
 /* None at all, on a machine that is not hardware-reduced. */
 static void lie_no_facs(void)
 {
-	uint8_t *table = fadt();
+	uint8_t *fadt = table("FACP");
 
-	table[114] &= 0xef;
-	mend(table);
+	fadt[114] &= 0xef;
+	mend(fadt);
 }
 
 static void lie_facs(void)
 {
-	uint8_t *table = fadt();
+	uint8_t *fadt = table("FACP");
 
-	*(uint32_t *)(table + 36) = (uint32_t)table;
-	mend(table);
+	*(uint32_t *)(fadt + 36) = (uint32_t)fadt;
+	mend(fadt);
 }
 
 static void lie_no_madt(void)
 {
-	uint8_t *madt = (uint8_t *)(uint32_t)acpi_table("APIC");
-
-	madt[0]++;
-	madt[9]--;
+	rename(table("APIC"));
 }
 
-/* The first entry's length, and the sum made good. */
+/* The first entry's length. */
 static void lie_madt_loop(void)
 {
-	uint8_t *madt = (uint8_t *)(uint32_t)acpi_table("APIC");
+	uint8_t *madt = table("APIC");
 
-	madt[9] = (uint8_t)(madt[9] + madt[45]);
 	madt[45] = 0;
+	mend(madt);
 }
 
 static void lie_madt_id(void)
 {
-	spoil(acpi_table("APIC"), 44 + 3, 7);
-	spoil(acpi_table("APIC"), 9, (uint8_t)-7);
+	uint8_t *madt = table("APIC");
+
+	madt[44 + 3] += 7;
+	mend(madt);
 }
 
 /* No lie: an RSDP of ACPI 1.  The RSDT counts. */

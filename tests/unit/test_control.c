@@ -117,6 +117,13 @@ static void test_a_signal_presses_the_button(void **)
 	}
 }
 
+static void expect_end_without_a_press(struct rig *rig)
+{
+	assert_int_equal(rig->n_presses, 0);
+	assert_int_equal(rig->n_ends, 1);
+	assert_true(control_wants_end(&rig->control));
+}
+
 static void test_no_grace(void **)
 {
 	struct rig rig;
@@ -124,9 +131,7 @@ static void test_no_grace(void **)
 	init(&rig, 0);
 	kill(getpid(), SIGTERM);
 	run(&rig, 1);
-	assert_int_equal(rig.n_presses, 0);
-	assert_int_equal(rig.n_ends, 1);
-	assert_true(control_wants_end(&rig.control));
+	expect_end_without_a_press(&rig);
 	fini(&rig);
 }
 
@@ -137,9 +142,7 @@ static void test_an_end_that_waits_for_nothing(void **)
 
 	init(&rig, NEVER_MS);
 	control_demand_end(&rig.control);
-	assert_int_equal(rig.n_presses, 0);
-	assert_int_equal(rig.n_ends, 1);
-	assert_true(control_wants_end(&rig.control));
+	expect_end_without_a_press(&rig);
 	fini(&rig);
 }
 
@@ -165,9 +168,7 @@ static void test_nobody_to_ask(void **)
 	rig.is_waiting = true;
 	kill(getpid(), SIGTERM);
 	run(&rig, 1);
-	assert_int_equal(rig.n_presses, 0);
-	assert_int_equal(rig.n_ends, 1);
-	assert_true(control_wants_end(&rig.control));
+	expect_end_without_a_press(&rig);
 	fini(&rig);
 }
 
