@@ -204,7 +204,7 @@ def test_timeline_that_nobody_reads(start):
     guest = start("poweroff", "--timeline", stderr=writer)
     os.close(writer)
     guest.expect("1..1\n")
-    vm.wait_until(lambda: not vm.is_blocked(guest.pid, signal.SIGTERM), what="the end")
+    vm.wait_until(lambda: not vm.takes_signals(guest.pid), what="the end")
     guest.signal(signal.SIGTERM)
     assert guest.wait().status == vm.KILLED
     os.close(reader)
@@ -325,7 +325,7 @@ def closing(*fds):
 def test_closed_standard_files(box, start, fds):
     """Whatever we open must not be taken for them, least of all the kernel's file for the guest's input."""
     guest = start("serial_irq", "--grace", 0, preexec_fn=closing(*fds))
-    vm.wait_until(lambda: vm.is_blocked(guest.pid, signal.SIGTERM), what="the run")
+    vm.wait_until(lambda: vm.takes_signals(guest.pid), what="the run")
     time.sleep(0.2)
     assert guest.process.poll() is None  # it waits for input that does not come
     held = {fd: os.readlink(f"/proc/{guest.pid}/fd/{fd}") for fd in range(3)}

@@ -203,7 +203,7 @@ def test_another_life_on_the_terminal(terminal):
 @pytest.mark.parametrize("console", ["null", "file:/dev/null", "pty"])
 def test_terminal_is_left_alone_by_other_consoles(terminal, console):
     one = terminal("button", "--console", console, script='trap : INT; "$@"')
-    vm.wait_until(lambda: any(vm.is_blocked(pid, signal.SIGINT) for pid in one.box_processes("pronto")), what="the run")
+    vm.wait_until(lambda: any(map(vm.takes_signals, one.box_processes("pronto"))), what="the run")
     assert_restored(one)
     one.type(b"\x03")  # the terminal's own: SIGINT, which presses the power button
     assert one.wait() == vm.POWEROFF
