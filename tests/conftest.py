@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What all suites share."""
 
+import os
 import signal
 
 import pytest
@@ -13,6 +14,9 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in signal.SIGHUP, signal.SIGQUIT:
         signal.signal(number, signal.SIG_DFL)
+    # Nor do a shell's settings of Python (PYTHONUNBUFFERED, for one) decide how the programs under test behave.
+    for name in [name for name in os.environ if name.startswith("PYTHON")]:
+        del os.environ[name]
 
 
 def pytest_collection_modifyitems(items):

@@ -43,7 +43,7 @@ def run(main, name, failed=1):
             print(f'{name}: {words}', file=sys.stderr, flush=True)
         sys.stdout.flush()
     except OSError as err:
-        status, words = _judge(err, failed)
+        status, _ = _judge(err, failed)
     _forget_unwritten()
     sys.exit(status)
 
@@ -51,11 +51,13 @@ def run(main, name, failed=1):
 def _outcome(main, failed):
     """The status to end with, and what is to be said."""
     try:
-        status = main(sys.argv[1:]) or 0
+        try:
+            end = main(sys.argv[1:]) or 0
+        except SystemExit as ended:
+            end = ended.code or 0
+        # What is printed waits in a buffer: that it cannot be written is known only now.
         sys.stdout.flush()
-        return status, None
-    except SystemExit as end:
-        return (end.code, None) if isinstance(end.code, int) else (failed if end.code else 0, end.code)
+        return (end, None) if isinstance(end, int) else (failed, end)
     except (Problem, OSError, subprocess.SubprocessError, MemoryError) as err:
         return _judge(err, failed)
 
