@@ -123,7 +123,8 @@ def test_a_kvm_that_is_wrong_is_told():
     assert done.returncode == 0, done
     *lines, times = done.stdout.splitlines()
     before, after = map(float, times.split())
-    if lines == ["ok       TSC's rate                     1000000 kHz"] and after - before < before:
+    right = re.fullmatch(r"ok       TSC's rate                     (\d+) kHz", "\n".join(lines))
+    if right and abs(int(right[1]) - 1000000) < 250 and after - before < before:
         pytest.skip("this lab's kernel corrects the rate before the first module is loaded")
     told = re.fullmatch(r"lab: KVM takes the TSC's rate for 997000 kHz, and the kernel for (\d+)", lines[0])
     assert abs(int(told[1]) - 1000000) < 250

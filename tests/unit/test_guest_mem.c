@@ -118,6 +118,9 @@ static void test_failure_leaves_nothing(void **)
 	struct guest_mem mem;
 	uint64_t mapped = mapped_size();
 
+#ifdef WITH_ASAN
+	skip(); /* what is unmapped, its runtime shadows by mappings of its own; refused one, it ends the process */
+#endif
 	assert_int_equal(init_limited(&mem, GIB(5), RLIMIT_AS, mapped + GIB(4)), -ENOMEM);
 	assert_int_equal(mem.n_regions, 0);
 	assert_int_equal(mapped_size(), mapped);
