@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from . import cache
+from . import cache, packages
 from .program import Problem, ask
 
 RELEASES = ('bookworm', 'trixie')
@@ -46,7 +46,7 @@ def why_not(release):
         return 'root may not mount here'
     if ask(['git', '-C', cache.TOP, 'rev-parse', 'HEAD']).returncode:
         return 'this tree is no clone of a git repository, of which a clone could be made'
-    mirror = _mirrors().get('Debian')
+    mirror = packages.mirrors().get('Debian')
     if not mirror:
         return 'apt has no lists from a mirror of Debian: run `apt-get update` as root'
     with tempfile.TemporaryDirectory() as scratch:
@@ -78,13 +78,13 @@ def run(release, command, with_sudo, tell):
                 _must([*root, 'chown', '-R', f'{os.getuid()}:{os.getgid()}', debs])
 
 
-def _archive(directory, release, packages, tell):
-    """The path of the archive of a root with these packages, made if there is none of late."""
-    mirrors, options = _mirrors(), _apt_options()
-    lines = [f'deb {mirrors["Debian"]} {suite} main' for suite in (release, f'{release}-updates')]
-    if 'Debian-Security' in mirrors:
-        lines.append(f'deb {mirrors["Debian-Security"]} {release}-security main')
-    result = os.path.join(directory, f'{cache.digest(*packages, *lines, options)}.tar')
+def _archive(directory, release, names, tell):
+    """The path of the archive of a root with the packages of these names, made if there is none of late."""
+    mirror, options = packages.mirrors(), _apt_options()
+    lines = [f'deb {mirror["Debian"]} {suite} main' for suite in (release, f'{release}-updates')]
+    if 'Debian-Security' in mirror:
+        lines.append(f'deb {mirror["Debian-Security"]} {release}-security main')
+    result = os.path.join(directory, f'{cache.digest(*names, *lines, options)}.tar')
     if os.path.exists(result) and time.time() - os.stat(result).st_mtime < MAX_DAYS * 86400:
         return result
     tell(f'making a minimal {release}')
@@ -92,20 +92,13 @@ def _archive(directory, release, packages, tell):
         made, settings = os.path.join(scratch, 'root.tar'), os.path.join(scratch, 'apt.conf')
         with open(settings, 'w', encoding='utf-8') as file:
             file.write(options)
-        _must([*as_root(), 'mmdebstrap', '--quiet', '--variant=minbase', f'--include={",".join(packages)}',
+        _must([*as_root(), 'mmdebstrap', '--quiet', '--variant=minbase', f'--include={",".join(names)}',
                f'--aptopt={settings}', release, made, *lines])
         os.rename(made, result)
     for old in os.scandir(directory):
         if old.name.endswith('.tar') and time.time() - old.stat().st_mtime >= MAX_DAYS * 86400:
             os.unlink(old)
     return result
-
-
-def _mirrors():
-    """The archives of Debian that apt has lists of: Debian's own name for each -> where it is."""
-    said = ask(['apt-get', 'indextargets', '--format', '$(LABEL) $(REPO_URI)', 'Created-By: Packages',
-                 'Origin: Debian']).stdout
-    return {label: uri.rstrip('/') for label, uri in re.findall(r'^(\S+) (https?://\S+)$', said, re.M)}
 
 
 def _apt_options():

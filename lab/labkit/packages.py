@@ -10,14 +10,15 @@ import glob
 import os
 import re
 import tempfile
+import time
 
 from . import cache
 from .program import Problem, ask
 
 # package: its name, or where it begins with ^ a pattern: the newest that fits.  behind: a pattern of the packages
 # to take in its place, those that it depends on (Debian's metapackages lead to a version so).  newer_than: a set
-# that it is to be newer than.  libraries: with all that it is linked to.
-Set = collections.namedtuple('Set', 'package behind newer_than libraries', defaults=(None, None, False))
+# that it is to be newer than.  libraries: with all that it is linked to.  release: of Debian, if not this one.
+Set = collections.namedtuple('Set', 'package behind newer_than libraries release', defaults=(None, None, False, None))
 
 KERNEL = r'linux-image-\S+'
 SETS = {
@@ -26,13 +27,14 @@ SETS = {
     'generic': Set('linux-image-amd64', KERNEL),
     'rt': Set('linux-image-rt-amd64', KERNEL),
     'grub-xen': Set('grub-xen-host'),
-    'cloudhv': Set('cloudhv-efi-x86-64'),
+    'cloudhv': Set('cloudhv-efi-x86-64', release='forky'),
     'busybox': Set('busybox-static'),
     'linux-source': Set('linux-source', r'linux-source-[\d.]+'),
     'xen': Set('xen-system-amd64', r'xen-hypervisor-[\d.]+-amd64'),
     'xen-tools': Set('xen-system-amd64', r'xen-utils-[\d.]+', libraries=True),
 }
 KERNELS = [name for name, wanted in SETS.items() if wanted.behind == KERNEL]
+MAX_DAYS = 30  # another release's lists move on
 
 
 class Missing(Problem):
@@ -47,12 +49,12 @@ def get(name):
     with cache.lock('packages'):
         if not os.path.isdir(link):
             cache.sweep(os.path.dirname(link))
-            _fetch(_find(name), link)
+            _fetch(_apt(SETS[name].release), _find(name), link)
     return os.path.realpath(link)
 
 
 def why_not(name):
-    """Why this Debian cannot have the set NAME, or None; nothing is fetched."""
+    """Why this Debian cannot have the set NAME, or None; no package is fetched."""
     try:
         if not os.path.isdir(cache.path('packages', name)):
             _find(name)
@@ -69,10 +71,50 @@ def within(tree, pattern):
     return found[0]
 
 
+def mirrors():
+    """The archives of Debian that apt has lists of: Debian's own name for each -> where it is."""
+    said = ask(['apt-get', 'indextargets', '--format', '$(LABEL) $(REPO_URI)', 'Created-By: Packages',
+                 'Origin: Debian']).stdout
+    return {label: uri.rstrip('/') for label, uri in re.findall(r'^(\S+) (https?://\S+)$', said, re.M)}
+
+
+def _apt(release):
+    """Options that have apt look at RELEASE of Debian alone, on this machine's mirror and in lists of its own; none
+    for what this machine has."""
+    if not release:
+        return []
+    sources, lists = cache.path('apt', f'{release}.list'), cache.path('apt', release)
+    settings = {'Dir::Etc::SourceList': sources, 'Dir::Etc::SourceParts': '-', 'Dir::State::Lists': lists,
+                'Dir::Cache::PkgCache': '', 'Dir::Cache::SrcPkgCache': '', **_as_user()}
+    apt = _options(settings)
+    with cache.lock('apt'):
+        if not os.path.isdir(lists) or time.time() - os.stat(lists).st_mtime > MAX_DAYS * 86400:
+            mirror = mirrors().get('Debian')
+            if not mirror:
+                raise Missing('apt has no lists from a mirror of Debian: run `apt-get update` as root')
+            cache.write_file(sources, f'deb {mirror} {release} main\n'.encode())
+            try:
+                with cache.new_dir(lists) as new:
+                    _run(['apt-get', *apt, '-o', f'Dir::State::Lists={new}', '-q', '--error-on=any', 'update'])
+            except Problem as problem:
+                raise Missing(f'the mirror has no {release}, or does not answer: {problem}') from problem
+    return apt
+
+
+def _options(settings):
+    return [word for name, value in settings.items() for word in ('-o', f'{name}={value}')]
+
+
+def _as_user():
+    # apt's own unprivileged user could not write to the cache; root has to say that this is meant.
+    return {'APT::Sandbox::User': 'root'} if os.geteuid() == 0 else {}
+
+
 def _find(name):
     """The packages of a set, each with its version: the one that it is named after first."""
     wanted = SETS[name]
-    found = _newest(wanted.package) if wanted.package.startswith('^') else _show([wanted.package]).get(wanted.package)
+    apt = _apt(wanted.release)
+    found = _newest(wanted.package) if wanted.package.startswith('^') else _show([wanted.package], apt).get(wanted.package)
     if found and wanted.behind:
         found = next((package for package in _depends(found) if re.fullmatch(wanted.behind, package)), None)
         found = _show([found]).get(found) if found else None
@@ -103,12 +145,12 @@ def _age(version):
     return [int(part) for part in re.findall(r'\d+', version)]
 
 
-def _show(packages):
+def _show(packages, apt=()):
     """What apt says of each package that it knows: name -> fields."""
     if not packages:
         return {}
     # It fails if it does not know one of them, but says what it knows of the others.
-    text = _run(['apt-cache', 'show', '--no-all-versions', *packages], expected=(0, 100))
+    text = _run(['apt-cache', *apt, 'show', '--no-all-versions', *packages], expected=(0, 100))
     stanzas = (dict(re.findall(r'^(\S+): (.*)$', stanza, re.M)) for stanza in text.split('\n\n'))
     return {fields['Package']: fields for fields in stanzas if 'Package' in fields}
 
@@ -123,12 +165,12 @@ def _libraries(fields):
     return [package for package in _depends(fields) if package.startswith(('lib', 'zlib'))]
 
 
-def _fetch(packages, link):
+def _fetch(apt, packages, link):
     package, version = packages[0]
     final = os.path.join(os.path.dirname(link), f'{package}_{version.replace(":", "%3a")}')
     if not os.path.isdir(final):
         with tempfile.TemporaryDirectory(prefix='.new-', dir=os.path.dirname(link)) as tmp:
-            debs = _download(packages, tmp)
+            debs = _download(apt, packages, tmp)
             with cache.new_dir(final) as tree:
                 for deb in debs:
                     _run(['dpkg-deb', '-x', deb, tree])
@@ -139,11 +181,9 @@ def _fetch(packages, link):
     os.rename(tmp, link)
 
 
-def _download(packages, directory):
-    # apt's own unprivileged user could not write here; root has to say that this is meant.
-    options = ['-o', 'APT::Sandbox::User=root'] if os.geteuid() == 0 else []
+def _download(apt, packages, directory):
     wanted = [f'{package}={version}' for package, version in packages]
-    _run(['apt-get', *options, '-q', 'download', *wanted], cwd=directory)
+    _run(['apt-get', *apt, *_options(_as_user()), '-q', 'download', *wanted], cwd=directory)
     return sorted(glob.glob(os.path.join(directory, '*.deb')))
 
 
