@@ -119,7 +119,8 @@ static void test_failure_leaves_nothing(void **)
 	uint64_t mapped = mapped_size();
 
 #ifdef WITH_ASAN
-	skip(); /* what is unmapped, its runtime shadows by mappings of its own; refused one, it ends the process */
+	/* For what is unmapped its runtime makes a mapping; if it may not, it ends the process. */
+	skip();
 #endif
 	assert_int_equal(init_limited(&mem, GIB(5), RLIMIT_AS, mapped + GIB(4)), -ENOMEM);
 	assert_int_equal(mem.n_regions, 0);
