@@ -86,7 +86,9 @@ def test_cloudhv():
 
 
 def cargo(*arguments, cwd):
+    # Who is offline is to know soon.
     return subprocess.run(["cargo", *arguments], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**os.environ, "CARGO_NET_RETRY": "0", "CARGO_HTTP_TIMEOUT": "20"},
                           timeout=4 * LIMIT, check=False)
 
 
