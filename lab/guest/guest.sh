@@ -150,7 +150,7 @@ do_shell()
 {
 	device=$(button)
 	if [ -n "$device" ]; then
-		(await_button "$device" && poweroff -f) &
+		(await_button "$device" && do_poweroff) &
 	fi
 	echo 'A shell; leave it (exit, or Ctrl-D) and the guest powers off.'
 	PS1='guest# ' setsid cttyhack sh
@@ -158,17 +158,20 @@ do_shell()
 
 do_poweroff()
 {
+	/init drain
 	poweroff -f
 }
 
 do_reboot()
 {
+	/init drain
 	reboot -f
 }
 
 # The kernel panics when pid 1 ends.
 do_panic()
 {
+	/init drain
 	exit 1
 }
 
@@ -197,4 +200,4 @@ esac
 for action in $(echo "$actions" | tr ',-' ' _'); do
 	"do_$action"
 done
-poweroff -f
+do_poweroff

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* init.c - pid 1 of a guest: say that user space is reached, load modules, hand over to the script
  *
- * As `/init mark N` it marks another moment on the monitor's timeline.
+ * As `/init mark N` it marks another moment on the monitor's timeline; as `/init drain` it waits
+ * until the console has sent what was printed, which the kernel's end does not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <sys/io.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define MARK_PORT       0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
@@ -58,6 +60,8 @@ int main(int argc, char *argv[])
 		mark((unsigned char)atoi(argv[2]));
 		return 0;
 	}
+	if (argc == 2 && strcmp(argv[1], "drain") == 0)
+		return tcdrain(STDOUT_FILENO) ? 1 : 0;
 	if (argc == 2 && strcmp(argv[1], "modules") == 0) {
 		load_modules();
 		return 0;
