@@ -10,11 +10,13 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 
 from .program import Problem
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ROOT = os.path.join(TOP, '.cache')
+MAX_DAYS = 30  # of what comes from an archive that moves on, and whose keys expire
 
 
 def path(*parts):
@@ -26,6 +28,11 @@ def path(*parts):
         raise Problem(f'cannot make {err.filename}: {err.strerror}; '
                       'the source tree must be writable for its cache') from err
     return result
+
+
+def is_recent(entry):
+    """Whether an entry is there, and young enough to stand for what its archive has today."""
+    return os.path.exists(entry) and time.time() - os.stat(entry).st_mtime < MAX_DAYS * 86400
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 
 from . import cache, packages
 from .program import Problem, ask
@@ -19,7 +18,6 @@ RELEASES = ('bookworm', 'trixie')
 PACKAGES = ('git', 'make', 'ca-certificates')
 USER = 'newcomer'
 RUN = os.path.join(cache.TOP, 'lab', 'fresh-root', 'run.sh')
-MAX_DAYS = 30  # the archive moves on, and keys expire
 # How apt reaches its sources, and what it asks of them.
 TAKEN_OVER = r'Acquire::(https?|ftp|ForceIPv[46]|Retries|Check-\S+)\b(?!.*Auto-Detect)'
 
@@ -48,7 +46,7 @@ def why_not(release):
         return 'this tree is no clone of a git repository, of which a clone could be made'
     mirror = packages.mirrors().get('Debian')
     if not mirror:
-        return 'apt has no lists from a mirror of Debian: run `apt-get update` as root'
+        return packages.NO_MIRROR
     with tempfile.TemporaryDirectory() as scratch:
         probe = ask(['/usr/lib/apt/apt-helper', 'download-file', f'{mirror}/dists/{release}/InRelease', f'{scratch}/probe'])
     return f'{mirror} does not answer, or has no {release}' if probe.returncode else None
@@ -80,12 +78,12 @@ def run(release, command, with_sudo, tell):
 
 def _archive(directory, release, names, tell):
     """The path of the archive of a root with the packages of these names, made if there is none of late."""
-    mirror, options = packages.mirrors(), _apt_options()
-    lines = [f'deb {mirror["Debian"]} {suite} main' for suite in (release, f'{release}-updates')]
-    if 'Debian-Security' in mirror:
-        lines.append(f'deb {mirror["Debian-Security"]} {release}-security main')
+    mirrors, options = packages.mirrors(), _apt_options()
+    lines = [f'deb {mirrors["Debian"]} {suite} main' for suite in (release, f'{release}-updates')]
+    if 'Debian-Security' in mirrors:
+        lines.append(f'deb {mirrors["Debian-Security"]} {release}-security main')
     result = os.path.join(directory, f'{cache.digest(*names, *lines, options)}.tar')
-    if os.path.exists(result) and time.time() - os.stat(result).st_mtime < MAX_DAYS * 86400:
+    if cache.is_recent(result):
         return result
     tell(f'making a minimal {release}')
     with _scratch(directory) as scratch:
@@ -96,7 +94,7 @@ def _archive(directory, release, names, tell):
                f'--aptopt={settings}', release, made, *lines])
         os.rename(made, result)
     for old in os.scandir(directory):
-        if old.name.endswith('.tar') and time.time() - old.stat().st_mtime >= MAX_DAYS * 86400:
+        if old.name.endswith('.tar') and not cache.is_recent(old.path):
             os.unlink(old)
     return result
 

@@ -10,7 +10,6 @@ import glob
 import os
 import re
 import tempfile
-import time
 
 from . import cache
 from .program import Problem, ask
@@ -34,7 +33,7 @@ SETS = {
     'xen-tools': Set('xen-system-amd64', r'xen-utils-[\d.]+', libraries=True),
 }
 KERNELS = [name for name, wanted in SETS.items() if wanted.behind == KERNEL]
-MAX_DAYS = 30  # another release's lists move on
+NO_MIRROR = 'apt has no lists from a mirror of Debian: run `apt-get update` as root'
 
 
 class Missing(Problem):
@@ -49,7 +48,8 @@ def get(name):
     with cache.lock('packages'):
         if not os.path.isdir(link):
             cache.sweep(os.path.dirname(link))
-            _fetch(_apt(SETS[name].release), _find(name), link)
+            apt = _apt(SETS[name].release)
+            _fetch(apt, _find(name, apt), link)
     return os.path.realpath(link)
 
 
@@ -57,7 +57,7 @@ def why_not(name):
     """Why this Debian cannot have the set NAME, or None; no package is fetched."""
     try:
         if not os.path.isdir(cache.path('packages', name)):
-            _find(name)
+            _find(name, _apt(SETS[name].release))
     except Missing as missing:
         return str(missing)
     return None
@@ -79,46 +79,45 @@ def mirrors():
 
 
 def _apt(release):
-    """Options that have apt look at RELEASE of Debian alone, on this machine's mirror and in lists of its own; none
-    for what this machine has."""
-    if not release:
-        return []
-    sources, lists = cache.path('apt', f'{release}.list'), cache.path('apt', release)
-    settings = {'Dir::Etc::SourceList': sources, 'Dir::Etc::SourceParts': '-', 'Dir::State::Lists': lists,
-                'Dir::Cache::PkgCache': '', 'Dir::Cache::SrcPkgCache': '', **_as_user()}
-    apt = _options(settings)
-    with cache.lock('apt'):
-        if not os.path.isdir(lists) or time.time() - os.stat(lists).st_mtime > MAX_DAYS * 86400:
-            mirror = mirrors().get('Debian')
-            if not mirror:
-                raise Missing('apt has no lists from a mirror of Debian: run `apt-get update` as root')
-            cache.write_file(sources, f'deb {mirror} {release} main\n'.encode())
-            try:
-                with cache.new_dir(lists) as new:
-                    _run(['apt-get', *apt, '-o', f'Dir::State::Lists={new}', '-q', '--error-on=any', 'update'])
-            except Problem as problem:
-                raise Missing(f'the mirror has no {release}, or does not answer: {problem}') from problem
+    """Options for apt, with which it looks at RELEASE of Debian, on this machine's mirror and in lists of its own, or
+    if that is None at what this machine has."""
+    # apt's own unprivileged user could not write to the cache; root has to say that this is meant.
+    settings = {'APT::Sandbox::User': 'root'} if os.geteuid() == 0 else {}
+    if release:
+        settings.update({'Dir::Etc::SourceList': cache.path('apt', f'{release}.list'), 'Dir::Etc::SourceParts': '-',
+                         'Dir::State::Lists': cache.path('apt', release),
+                         'Dir::Cache::PkgCache': '', 'Dir::Cache::SrcPkgCache': ''})
+    apt = [word for name, value in settings.items() for word in ('-o', f'{name}={value}')]
+    if release:
+        _update(apt, release, settings['Dir::Etc::SourceList'], settings['Dir::State::Lists'])
     return apt
 
 
-def _options(settings):
-    return [word for name, value in settings.items() for word in ('-o', f'{name}={value}')]
+def _update(apt, release, sources, lists):
+    """Have apt's lists of RELEASE at hand, fetched if there are none of late."""
+    with cache.lock('apt'):
+        if cache.is_recent(lists):
+            return
+        cache.sweep(os.path.dirname(lists))
+        mirror = mirrors().get('Debian')
+        if not mirror:
+            raise Missing(NO_MIRROR)
+        cache.write_file(sources, f'deb {mirror} {release} main\n'.encode())
+        try:
+            with cache.new_dir(lists) as new:
+                _run(['apt-get', *apt, '-o', f'Dir::State::Lists={new}', '-q', '--error-on=any', 'update'])
+        except Problem as problem:
+            raise Missing(f'the mirror has no {release}, or does not answer: {problem}') from problem
 
 
-def _as_user():
-    # apt's own unprivileged user could not write to the cache; root has to say that this is meant.
-    return {'APT::Sandbox::User': 'root'} if os.geteuid() == 0 else {}
-
-
-def _find(name):
+def _find(name, apt):
     """The packages of a set, each with its version: the one that it is named after first."""
     wanted = SETS[name]
-    apt = _apt(wanted.release)
-    found = _newest(wanted.package) if wanted.package.startswith('^') else _show([wanted.package], apt).get(wanted.package)
+    found = (_newest if wanted.package.startswith('^') else _named)(wanted.package, apt)
     if found and wanted.behind:
         found = next((package for package in _depends(found) if re.fullmatch(wanted.behind, package)), None)
-        found = _show([found]).get(found) if found else None
-    if found and wanted.newer_than and _age(found['Version']) <= _age(_find(wanted.newer_than)[0][1]):
+        found = _named(found, apt) if found else None
+    if found and wanted.newer_than and _age(found['Version']) <= _age(_find(wanted.newer_than, apt)[0][1]):
         found = None
     if not found:
         raise Missing(f'apt knows no package for {name} ({wanted.package.strip("^$")}): run `apt-get update` as root; '
@@ -127,16 +126,21 @@ def _find(name):
     packages = {found['Package']: found}
     more = _libraries(found) if wanted.libraries else []
     while more:
-        more = {package: fields for package, fields in _show(more).items() if package not in packages}
+        more = {package: fields for package, fields in _show(more, apt).items() if package not in packages}
         packages.update(more)
         more = [library for fields in more.values() for library in _libraries(fields)]
     return [(package, fields['Version']) for package, fields in packages.items()]
 
 
-def _newest(pattern):
+def _named(package, apt):
+    """The fields of PACKAGE; None if there is none."""
+    return _show([package], apt).get(package)
+
+
+def _newest(pattern, apt):
     """The fields of the newest package whose name fits PATTERN; None if there is none."""
-    names = _run(['apt-cache', 'pkgnames']).split()
-    found = _show([name for name in names if re.match(pattern, name)]).values()
+    names = _run(['apt-cache', *apt, 'pkgnames']).split()
+    found = _show([name for name in names if re.match(pattern, name)], apt).values()
     return max(found, key=lambda fields: _age(fields['Version']), default=None)
 
 
@@ -145,7 +149,7 @@ def _age(version):
     return [int(part) for part in re.findall(r'\d+', version)]
 
 
-def _show(packages, apt=()):
+def _show(packages, apt):
     """What apt says of each package that it knows: name -> fields."""
     if not packages:
         return {}
@@ -183,7 +187,7 @@ def _fetch(apt, packages, link):
 
 def _download(apt, packages, directory):
     wanted = [f'{package}={version}' for package, version in packages]
-    _run(['apt-get', *apt, *_options(_as_user()), '-q', 'download', *wanted], cwd=directory)
+    _run(['apt-get', *apt, '-q', 'download', *wanted], cwd=directory)
     return sorted(glob.glob(os.path.join(directory, '*.deb')))
 
 
