@@ -123,8 +123,10 @@ def test_a_kvm_that_is_wrong_is_told():
     assert done.returncode == 0, done
     *lines, times = done.stdout.splitlines()
     before, after = map(float, times.split())
+    # The lab's own clock was 0.3 % ahead until the rate was corrected, and is read in hundredths.
+    as_long_as_up = after - before > 0.99 * before - 0.02
     right = re.fullmatch(r"ok       TSC's rate                     (\d+) kHz", "\n".join(lines))
-    if right and abs(int(right[1]) - 1000000) < 250 and after - before < before:
+    if right and abs(int(right[1]) - 1000000) < 250 and not as_long_as_up:
         pytest.skip("this lab's kernel corrects the rate before the first module is loaded")
     told = re.fullmatch(r"lab: KVM takes the TSC's rate for 997000 kHz, and the kernel for (\d+)", lines[0])
     assert abs(int(told[1]) - 1000000) < 250
@@ -134,7 +136,7 @@ def test_a_kvm_that_is_wrong_is_told():
         f"WRONG    TSC's rate                     {said}",
         "usable, but guests' timers may come late: KVM has the rate of this processor's TSC wrong",
         f"pronto: warn: the TSC's rate: {said}"]
-    assert after - before > before
+    assert as_long_as_up, times
 
 
 RATES = """
