@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "cache_rig.h"
+#include "skip.h"
 #include "util/bits.h"
 
 #include <sched.h>
@@ -89,7 +90,7 @@ static void test_disk_full(void **state)
 		_exit(on_small_disk());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip();
+		skip_because("nobody may mount here, not even in a namespace of its own");
 	assert_int_equal(status, 0);
 }
 
@@ -102,7 +103,7 @@ static void test_not_a_directory(void **state)
 static void test_others_directory(void **state)
 {
 	if (geteuid())
-		skip();
+		skip_because("only root gives files away");
 	assert_false(open_kernel("bzimage-xz"));
 	assert_int_equal(chown(cache_dir(), 65534, 65534), 0);
 	/* A hit would be there: it is not looked for. */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "mem/guest_mem.h"
+#include "skip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,7 @@ static void test_failure_leaves_nothing(void **)
 
 #ifdef WITH_ASAN
 	/* For what is unmapped its runtime makes a mapping; if it may not, it ends the process. */
-	skip();
+	skip_because("AddressSanitizer ends a process that may not map more");
 #endif
 	assert_int_equal(init_limited(&mem, GIB(5), RLIMIT_AS, mapped + GIB(4)), -ENOMEM);
 	assert_int_equal(mem.n_regions, 0);
@@ -305,7 +306,7 @@ static void test_merge(void **state)
 	if (access("/sys/kernel/mm/ksm", F_OK)) {
 		assert_int_equal(guest_mem_merge(&mem, GIB(4), GIB(1)), -EINVAL);
 		guest_mem_fini(&mem);
-		skip();
+		skip_because("this kernel merges no pages: CONFIG_KSM");
 	}
 	assert_int_equal(guest_mem_merge(&mem, MIB(8) + 1, KIB(16) - 2), 0);
 	assert_int_equal(guest_mem_merge(&mem, MIB(16) + 1, KIB(8) - 2), 0);

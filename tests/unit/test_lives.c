@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "image/image.h"
+#include "skip.h"
 #include "vm/vm.h"
 
 #include <dirent.h>
@@ -155,7 +156,7 @@ static void skip_without_kvm(void)
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
-		skip();
+		skip_because("/dev/kvm cannot be opened");
 	close(fd);
 }
 
