@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* Skip the test that calls this. tap.sh makes WHY the test's reason, which scripts/check shows like pytest's. */
+/* Skip the test that calls this. tap.sh makes WHY the test's reason, which scripts/check shows like
+ * pytest's. */
 static inline void skip_because(const char *why)
 {
 	printf("# because %s\n", why);
