@@ -51,10 +51,27 @@ def test_no_success(tmp_path, monkeypatch, capsys, script, counts, said):
     assert said in capsys.readouterr().out
 
 
-def test_reasons_are_told(tmp_path, monkeypatch, capsys):
-    report = REPORT.format(more=SKIP).replace('"', '\\"')
+@pytest.mark.parametrize('skip,reason', [
+    (SKIP, 'no KVM'),
+    # As meson has it.
+    ('<testcase name="c"><skipped/><system-out>no KVM</system-out></testcase>', 'no KVM'),
+    ('<testcase name="c"><skipped/><system-out> </system-out></testcase>', 'no reason given'),
+    ('<testcase name="c"><skipped/></testcase>', 'no reason given'),
+])
+def test_reasons_are_told(tmp_path, monkeypatch, capsys, skip, reason):
+    report = REPORT.format(more=skip).replace('"', '\\"')
     run_suite(tmp_path, monkeypatch, f'echo "{report}" > {{junit}}')
-    assert 'skipped: no KVM' in capsys.readouterr().out
+    assert f'skipped: {reason}\n' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('wrong', ['', 'not '], ids=['1.1.7', '1.1.5'])
+def test_unit_tests_report_their_skips(wrong):
+    """As each cmocka prints them; the status is the test's."""
+    printed = f'1..3\n# because no KVM\n{wrong}ok 1 # SKIP test_a\n{wrong}ok 2 # SKIP test_b\nnot ok 3 - test_c\n'
+    done = subprocess.run([os.path.join(ROOT, 'tests', 'unit', 'tap.sh'), 'sh', '-c', 'printf %s "$1"; exit 1', 'sh', printed],
+                          capture_output=True, text=True, check=False)
+    assert done.stdout == '1..3\nok 1 # SKIP no KVM\nok 2 # SKIP \nnot ok 3 - test_c\n'
+    assert done.returncode == 1
 
 
 def test_old_reports_do_not_count(tmp_path, monkeypatch):
