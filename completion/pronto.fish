@@ -6,15 +6,6 @@ function __pronto_typed
     string replace -r -- '^--[a-z-]+=' '' (commandline -ct)
 end
 
-# All pairs of a=b|c,d=e|f, behind those that are there.
-function __pronto_pairs
-    set -l before (string match -r -- '^.*,' (__pronto_typed))
-    for member in (string split , $argv[1])
-        set -l key (string split -m 1 = $member)
-        printf "$before$key[1]=%s\n" (string split '|' $key[2])
-    end
-end
-
 # The words of a|b|file:PATH, and the files behind file: if that is there.
 function __pronto_words
     set -l typed (__pronto_typed)
@@ -30,13 +21,34 @@ function __pronto_words
     end
 end
 
-# What `complete` is to know of an argument: FILE, a|b|file:PATH, a=b|c,d=e|f, or something free.
+# All that an object can say which is written a=b|c,d=e|f or PATH[,a][,b=TEXT], behind what is there.
+function __pronto_members
+    set -l members (string split , (string replace -ra '[][]' '' $argv[1]))
+    set -l before (string match -r -- '^.*,' (__pronto_typed))
+    if not string match -q '*=*' $members[1]
+        if test -z "$before"
+            test $members[1] = PATH; and __fish_complete_path (__pronto_typed); or __pronto_words $members[1]
+            return
+        end
+        set -e members[1]
+    end
+    for member in $members
+        set -l key (string split -m 1 = $member)
+        if set -q key[2]
+            printf '%s\n' "$before$key[1]="(string replace -r '[A-Z].*' '' (string split '|' $key[2]))
+        else
+            echo "$before$member"
+        end
+    end
+end
+
+# What `complete` is to know of an argument: FILE, a|b|file:PATH, an object, or something free.
 function __pronto_argument
     switch $argv[1]
         case FILE
             printf '%s\n' -r -F
-        case '*=*'
-            printf '%s\n' -x -a "(__pronto_pairs '$argv[1]')"
+        case '*=*' '*,*'
+            printf '%s\n' -x -a "(__pronto_members '$argv[1]')"
         case '*|*'
             printf '%s\n' -x -a "(__pronto_words '$argv[1]')"
         case '*'
@@ -48,7 +60,7 @@ end
 function __pronto_learn
     set -l lines (pronto $argv[2..] --help 2>/dev/null)
     for i in (seq (count $lines))
-        set -l parts (string match -r -- '^ +(|-[A-Za-z], )--([a-z-]+)(|\[=| (?! ))([^][ ]*)\]?(|  .*)$' $lines[$i])
+        set -l parts (string match -r -- '^ +(|-[A-Za-z], )--([a-z-]+)(\[=| (?! )|)([^ ]*?)\]?(|  .*)$' $lines[$i])
         or continue
         set -l short (string sub -s 2 -l 1 -- $parts[2])
         set -l takes $parts[5]

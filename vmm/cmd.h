@@ -11,5 +11,9 @@ int cmd_run(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_pack(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_api(int argc, char **argv);
+int cmd_ctl(int argc, char **argv);
+/* What a program called firecracker is asked. */
+int cmd_firecracker(int argc, char **argv);
 
 #endif

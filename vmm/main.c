@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "run", cmd_run, "boot a kernel in a virtual machine" },
+	{ "api", cmd_api, "start and drive a virtual machine by HTTP on a unix socket" },
+	{ "ctl", cmd_ctl, "ask something of a machine that was started so" },
 	{ "inspect", cmd_inspect, "say what a kernel file is and whether it boots here" },
 	{ "pack", cmd_pack, "pack a kernel, initrd and command line into one PVH ELF" },
 	{ "doctor", cmd_doctor, "say whether this host can run virtual machines, and how fast" },
@@ -40,10 +43,19 @@ static void print_help(FILE *out)
 		out);
 }
 
+static bool is_called(const char *argv0, const char *name)
+{
+	const char *slash = strrchr(argv0, '/');
+
+	return !strcmp(slash ? slash + 1 : argv0, name);
+}
+
 static int dispatch(int argc, char **argv)
 {
 	static char help[] = "--help";
 
+	if (argc && is_called(argv[0], "firecracker"))
+		return cmd_firecracker(argc, argv);
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_OPERATOR;

@@ -167,6 +167,16 @@ static gpa_t build_spcr(struct builder *b)
 	return builder_finish(b, &spcr->header, "SPCR", 2, sizeof(*spcr));
 }
 
+static gpa_t build_mcfg(struct builder *b)
+{
+	struct acpi_mcfg *mcfg = builder_alloc(b, sizeof(*mcfg));
+
+	if (!mcfg)
+		return 0;
+	mcfg->base = PLATFORM_ECAM_BASE;
+	return builder_finish(b, &mcfg->header, "MCFG", 1, sizeof(*mcfg));
+}
+
 /* All tables but the DSDT, which the FADT points at; and once more by addresses of 32 bits, for
  * guests of ACPI 1.0 (NuttX).  Who reads revision 2 of the RSDP takes the XSDT.
  */
@@ -217,7 +227,8 @@ int acpi_build(
 		.tables = tables,
 	};
 	struct acpi_rsdp *rsdp;
-	gpa_t dsdt, root[3], rsdt, xsdt;
+	gpa_t dsdt, root[4], rsdt, xsdt;
+	size_t n = 0;
 
 	BUG_ON(config->n_virtio_slots > PLATFORM_VIRTIO_SLOTS);
 	memset(tables, 0, sizeof(*tables));
@@ -225,11 +236,13 @@ int acpi_build(
 		return -ENOSPC;
 	rsdp = builder_alloc(&b, sizeof(*rsdp));
 	dsdt = build_dsdt(&b, config);
-	root[0] = build_fadt(&b, dsdt);
-	root[1] = build_madt(&b, config->n_cpus);
-	root[2] = build_spcr(&b);
-	rsdt = build_rsdt(&b, root, ARRAY_SIZE(root));
-	xsdt = build_xsdt(&b, root, ARRAY_SIZE(root));
+	root[n++] = build_fadt(&b, dsdt);
+	root[n++] = build_madt(&b, config->n_cpus);
+	root[n++] = build_spcr(&b);
+	if (config->has_pci)
+		root[n++] = build_mcfg(&b);
+	rsdt = build_rsdt(&b, root, n);
+	xsdt = build_xsdt(&b, root, n);
 	if (b.overflow)
 		return -ENOSPC;
 	finish_rsdp(rsdp, rsdt, xsdt);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* acpi.h - the ACPI tables: hardware-reduced ACPI 6.4
  *
- * RSDP, RSDT, XSDT, FADT, DSDT, MADT, SPCR, built at LAYOUT_ACPI.  Pure function on guest RAM.
+ * RSDP, RSDT, XSDT, FADT, DSDT, MADT, SPCR, with PCI the MCFG, built at LAYOUT_ACPI.  Pure function
+ * on guest RAM.
  */
 #ifndef BOOT_ACPI_H
 #define BOOT_ACPI_H
@@ -16,6 +17,7 @@
 struct acpi_config {
 	uint32_t n_cpus;         /* APIC ids 0 .. n_cpus - 1 */
 	uint32_t n_virtio_slots; /* announced in the DSDT: LNRO0005, see bus/platform.h */
+	bool has_pci;            /* a root bridge, and configuration space by ECAM (MCFG) */
 };
 
 struct acpi_table_ref {

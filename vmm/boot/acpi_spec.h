@@ -79,6 +79,16 @@ struct ACPI_PACKED acpi_fadt {
 #define FADT_FLAG_RESET_REG  (1u << 10)
 #define FADT_FLAG_HW_REDUCED (1u << 20)
 
+/* PCI Firmware 3.3, 4.1.2: one allocation of configuration space. */
+struct ACPI_PACKED acpi_mcfg {
+	struct acpi_header header;
+	uint64_t reserved0;
+	uint64_t base;
+	uint16_t segment;
+	uint8_t first_bus, last_bus;
+	uint32_t reserved1;
+};
+
 struct ACPI_PACKED acpi_madt {
 	struct acpi_header header;
 	uint32_t lapic;

@@ -26,9 +26,11 @@ enum {
 	EXT_REGION = 0x80,
 	EXT_FIELD = 0x81,
 	EXT_DEVICE = 0x82,
+	OP_ARG0 = 0x68,
 	OP_AND = 0x7b,
 	OP_NOTIFY = 0x86,
 	OP_IF = 0xa0,
+	OP_RETURN = 0xa4,
 };
 
 #define SEGMENT_SIZE     4
@@ -264,6 +266,13 @@ void aml_notify(struct aml *aml, const char *path, uint8_t value)
 	aml_integer(aml, value);
 }
 
+void aml_return_arg(struct aml *aml, uint8_t index)
+{
+	BUG_ON(index > 6);
+	aml_byte(aml, OP_RETURN);
+	aml_byte(aml, (uint8_t)(OP_ARG0 + index));
+}
+
 aml_mark aml_open_resources(struct aml *aml)
 {
 	aml_byte(aml, OP_BUFFER);
@@ -304,6 +313,38 @@ void aml_resource_memory32(struct aml *aml, uint32_t base, uint32_t size)
 	aml_number(aml, 9, 2);
 	aml_byte(aml, 1); /* writable */
 	aml_number(aml, base, 4);
+	aml_number(aml, size, 4);
+}
+
+#define RANGE_MEMORY   0
+#define RANGE_BUSES    2
+#define RANGE_PRODUCER 0x0c /* decodes positively; neither end moves */
+
+void aml_resource_buses(struct aml *aml, uint16_t first, uint16_t last)
+{
+	aml_byte(aml, 0x88);
+	aml_number(aml, 13, 2);
+	aml_byte(aml, RANGE_BUSES);
+	aml_byte(aml, RANGE_PRODUCER);
+	aml_byte(aml, 0);
+	aml_number(aml, 0, 2); /* granularity */
+	aml_number(aml, first, 2);
+	aml_number(aml, last, 2);
+	aml_number(aml, 0, 2); /* translation */
+	aml_number(aml, (uint64_t)last - first + 1, 2);
+}
+
+void aml_resource_window32(struct aml *aml, uint32_t base, uint32_t size)
+{
+	aml_byte(aml, 0x87);
+	aml_number(aml, 23, 2);
+	aml_byte(aml, RANGE_MEMORY);
+	aml_byte(aml, RANGE_PRODUCER);
+	aml_byte(aml, 1);      /* read-write, not cached */
+	aml_number(aml, 0, 4); /* granularity */
+	aml_number(aml, base, 4);
+	aml_number(aml, (uint64_t)base + size - 1, 4);
+	aml_number(aml, 0, 4); /* translation */
 	aml_number(aml, size, 4);
 }
 

@@ -53,12 +53,16 @@ void aml_io_byte_field(struct aml *aml, const char *region, const char *field, u
 
 void aml_and(struct aml *aml, const char *path, uint64_t mask); /* And (path, mask), a condition */
 void aml_notify(struct aml *aml, const char *path, uint8_t value);
+void aml_return_arg(struct aml *aml, uint8_t index); /* Return (ArgN) */
 
 /* ResourceTemplate () { ... } */
 aml_mark aml_open_resources(struct aml *aml);
 void aml_close_resources(struct aml *aml, aml_mark mark);
 void aml_resource_io(struct aml *aml, uint16_t port, uint8_t size);
 void aml_resource_memory32(struct aml *aml, uint32_t base, uint32_t size); /* fixed, read-write */
+/* What a bridge hands down: bus numbers, and addresses (not cached, read-write). */
+void aml_resource_buses(struct aml *aml, uint16_t first, uint16_t last);
+void aml_resource_window32(struct aml *aml, uint32_t base, uint32_t size);
 void aml_resource_interrupt(struct aml *aml, uint32_t gsi); /* edge, active high, exclusive */
 
 #endif

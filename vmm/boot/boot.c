@@ -41,7 +41,7 @@ static int check_cmdline(const struct boot_spec *spec, struct diag *diag)
 	return 0;
 }
 
-static int load_kernel(const struct guest_mem *mem, const struct boot_spec *spec,
+static int load_kernel(struct guest_mem *mem, const struct boot_spec *spec,
 	struct handover *handover, struct diag *diag)
 {
 	const struct elf_image *elf = &spec->image->elf;
@@ -145,19 +145,16 @@ static void write_reset_vector(const struct guest_mem *mem, const struct place_t
 		put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
 }
 
-/* Linux reads the MADT; of an MP table it would only say that it found one, which costs a boot that
- * is not quiet a line.  So the table is for all that do not say they are Linux.
- */
-static bool wants_mptable(const struct boot_spec *spec)
+bool boot_is_linux(const struct boot_spec *spec)
 {
 	const struct elf_image *elf = &spec->image->elf;
 
 	if (spec->kernel || spec->image->kind.container == IMAGE_BZIMAGE)
-		return false;
+		return true;
 	for (size_t i = 0; i < elf->n_notes; i++)
 		if (elf->note[i].type == PVH_ELFNOTE_GUEST_OS)
-			return strncmp((const char *)elf->note[i].desc, "linux", sizeof("linux"));
-	return true;
+			return !strncmp((const char *)elf->note[i].desc, "linux", sizeof("linux"));
+	return false;
 }
 
 /* One behind the other: what lies in the first MiB beside them is left to the guest. */
@@ -167,12 +164,16 @@ static int write_tables(const struct guest_mem *mem, const struct boot_spec *spe
 	const struct acpi_config acpi = {
 		.n_cpus = spec->n_cpus,
 		.n_virtio_slots = spec->n_virtio_slots,
+		.has_pci = spec->has_pci,
 	};
 	int ret = acpi_build(mem, &acpi, &handover->acpi);
 	gpa_t at = ALIGN_UP(handover->acpi.end, 16);
 
 	*end = handover->acpi.end;
-	if (ret || !wants_mptable(spec))
+	/* Linux reads the MADT; of an MP table it would only say that it found one, which costs a
+	 * boot that is not quiet a line.
+	 */
+	if (ret || boot_is_linux(spec))
 		return ret;
 	ret = mptable_build(mem, at, LAYOUT_ACPI + LAYOUT_ACPI_SIZE - at, spec->n_cpus);
 	*end = at + (gpa_t)ret;
@@ -195,7 +196,7 @@ static void write_gdt(const struct guest_mem *mem, struct handover *handover)
 	put(mem, LAYOUT_GDT, gdt, sizeof(gdt));
 }
 
-int boot_load(const struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover,
+int boot_load(struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag)
 {
 	gpa_t tables_end;

@@ -17,9 +17,9 @@
 #include <stdio.h>
 
 /* What a kernel is told unless the operator says otherwise; docs/boot.md has the reasons. */
-#define BOOT_DEFAULT_CMDLINE                                         \
-	"console=ttyS0 reboot=a panic=-1 cryptomgr.notests pci=off " \
-	"8250.nr_uarts=1"
+#define BOOT_CMDLINE(pci)    "console=ttyS0 reboot=a panic=-1 cryptomgr.notests " pci "8250.nr_uarts=1"
+#define BOOT_DEFAULT_CMDLINE BOOT_CMDLINE("pci=off ")
+#define BOOT_PCI_CMDLINE     BOOT_CMDLINE("") /* where there is PCI */
 
 /* Bytes without the NUL that Linux takes: its COMMAND_LINE_SIZE on x86, less one. */
 #define BOOT_LINUX_CMDLINE_MAX 2047u
@@ -33,6 +33,7 @@ struct boot_spec {
 	enum load_map map;
 	uint32_t n_cpus;
 	uint32_t n_virtio_slots;
+	bool has_pci;
 };
 
 /* The segments of the entry, in the order of their selectors: 0, 0x8 code, 0x10 data, 0x18 TSS. */
@@ -52,12 +53,17 @@ struct handover {
 	struct acpi_tables acpi;
 };
 
+/* Whether what is entered, or what pvh-shim is to boot, says that it is Linux: a bzImage, or by the
+ * note GUEST_OS.
+ */
+bool boot_is_linux(const struct boot_spec *spec);
+
 /* Load and describe everything.  0, or -errno and the reason in diag: -E2BIG command line over the
  * limit (2047 bytes for Linux), -ENOSPC initrd or kernel do not fit RAM, -ENOEXEC no PVH entry or a
  * place that no memory gives, read errors.  Guest memory is fresh and zero on entry; on failure its
  * contents are undefined.
  */
-int boot_load(const struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover,
+int boot_load(struct guest_mem *mem, const struct boot_spec *spec, struct handover *handover,
 	struct diag *diag);
 
 /* Print exactly what boot_load() put there, read back from guest RAM: load ranges, entry, memory

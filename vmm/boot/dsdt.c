@@ -2,7 +2,7 @@
 /* dsdt.c - the devices of the machine, in AML
  *
  * The guest interprets this on its way up, so nothing is said twice: no _STA (absent means present
- * and enabled), no _CRS where there are no resources, one method in all.
+ * and enabled), no _CRS where there are no resources, as few methods as can be.
  */
 
 #include "boot/dsdt.h"
@@ -98,6 +98,33 @@ static void dsdt_virtio_slot(struct aml *aml, uint32_t slot)
 	aml_close(aml, device);
 }
 
+/* The root of the one bus, whose numbers and those of the MCFG agree: else all 256 are scanned.
+ * _OSC (6.2.11) grants what is asked for: nothing is kept back, for there is nothing behind it.
+ */
+static void dsdt_pci(struct aml *aml)
+{
+	aml_mark device = open_device(aml, "PCI0", "PNP0A08", 0), crs, method;
+
+	aml_name(aml, "_CID");
+	aml_eisa_id(aml, "PNP0A03");
+	crs = open_crs(aml);
+	aml_resource_buses(aml, 0, 0);
+	aml_resource_io(aml, PLATFORM_PCI_PORT, PLATFORM_PCI_PORT_SIZE);
+	aml_resource_window32(aml, PLATFORM_PCI_BASE, PLATFORM_PCI_SIZE);
+	aml_close_resources(aml, crs);
+	method = aml_open_method(aml, "_OSC", 4);
+	aml_return_arg(aml, 3);
+	aml_close(aml, method);
+	aml_close(aml, device);
+
+	/* PCI Firmware 3.3, 4.1.2: what the MCFG names is a motherboard's resource. */
+	device = open_device(aml, "ECAM", "PNP0C02", 0);
+	crs = open_crs(aml);
+	aml_resource_memory32(aml, PLATFORM_ECAM_BASE, PLATFORM_ECAM_SIZE);
+	aml_close_resources(aml, crs);
+	aml_close(aml, device);
+}
+
 /* Only the first element counts on hardware-reduced machines; some interpreters insist on two. */
 static void dsdt_soft_off(struct aml *aml)
 {
@@ -122,5 +149,7 @@ void dsdt_build(struct aml *aml, const struct acpi_config *config)
 	dsdt_power_button(aml);
 	for (uint32_t i = 0; i < config->n_virtio_slots; i++)
 		dsdt_virtio_slot(aml, i);
+	if (config->has_pci)
+		dsdt_pci(aml);
 	aml_close(aml, scope);
 }

@@ -52,7 +52,7 @@ struct load_piece load_next(const struct image *image, const struct elf_segment 
 	return (struct load_piece){ at - done < left ? at - done : left, mapped };
 }
 
-int load_segment(const struct guest_mem *mem, const struct image *image,
+int load_segment(struct guest_mem *mem, const struct image *image,
 	const struct elf_segment *segment, enum load_map map, gpa_t gpa)
 {
 	struct load_piece piece;

@@ -26,7 +26,7 @@ struct load_piece load_next(const struct image *image, const struct elf_segment 
 /* Do it all.  What follows the file's bytes up to mem_size is left as it is: zero, in fresh RAM.
  * Errors as those of guest_mem_read_file().
  */
-int load_segment(const struct guest_mem *mem, const struct image *image,
+int load_segment(struct guest_mem *mem, const struct image *image,
 	const struct elf_segment *segment, enum load_map map, gpa_t gpa);
 
 #endif

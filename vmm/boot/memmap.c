@@ -41,6 +41,18 @@ void memmap_build(struct memmap *map, uint64_t memory, gpa_t tables_end)
 	memmap_add(map, GUEST_MEM_HIGH_BASE, high, PVH_MEMMAP_RAM);
 }
 
+void memmap_reserve(struct memmap *map, gpa_t start, uint64_t size)
+{
+	uint32_t i = map->n_entries;
+	struct hvm_memmap_table_entry last;
+
+	memmap_add(map, start, start + size, PVH_MEMMAP_RESERVED);
+	last = map->entry[i];
+	for (; i > 0 && map->entry[i - 1].addr > start; i--)
+		map->entry[i] = map->entry[i - 1];
+	map->entry[i] = last;
+}
+
 bool memmap_is_ram(const struct memmap *map, gpa_t gpa, uint64_t size)
 {
 	for (uint32_t i = 0; i < map->n_entries; i++) {

@@ -23,6 +23,9 @@ struct memmap {
  */
 void memmap_build(struct memmap *map, uint64_t memory, gpa_t tables_end);
 
+/* Say that [start, start + size), of which nothing is said yet, is reserved. */
+void memmap_reserve(struct memmap *map, gpa_t start, uint64_t size);
+
 /* All of [gpa, gpa + size) is inside one RAM entry; size > 0. */
 bool memmap_is_ram(const struct memmap *map, gpa_t gpa, uint64_t size);
 

@@ -2,6 +2,7 @@
 /* plan.c - where everything that is loaded goes */
 
 #include "boot/plan.h"
+#include "bus/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,6 +63,9 @@ static int place_all(struct handover *handover, const struct boot_spec *spec, ui
 	int ret;
 
 	memmap_build(&handover->memmap, memory, tables_end);
+	/* Linux looks here before it reads the DSDT, and uses no ECAM that it does not find. */
+	if (spec->has_pci)
+		memmap_reserve(&handover->memmap, PLATFORM_ECAM_BASE, PLATFORM_ECAM_SIZE);
 	ret = place_kernel(&handover->memmap, elf, &handover->load_offset, diag);
 	if (ret < 0)
 		return ret;

@@ -33,7 +33,17 @@ void bus_add(struct bus *bus, uint64_t base, uint64_t size, struct device *dev)
 	bus->n_ranges++;
 }
 
-static const struct bus_range *bus_find(const struct bus *bus, uint64_t addr, unsigned int size)
+void bus_ask(struct bus *bus,
+	struct device *(*find)(void *ctx, uint64_t addr, unsigned int size, uint64_t *offset),
+	void *ctx)
+{
+	BUG_ON(bus->find);
+	bus->find = find;
+	bus->find_ctx = ctx;
+}
+
+/* The range that `addr` is in. */
+static const struct bus_range *range_at(const struct bus *bus, uint64_t addr)
 {
 	unsigned int low = 0, high = bus->n_ranges;
 
@@ -46,33 +56,45 @@ static const struct bus_range *bus_find(const struct bus *bus, uint64_t addr, un
 		else if (addr - range->base >= range->size)
 			low = mid + 1;
 		else
-			return range_within(addr, size, range->base, range->size) ? range : NULL;
+			return range;
 	}
 	return NULL;
 }
 
-uint64_t bus_read(const struct bus *bus, uint64_t addr, unsigned int size)
+static struct device *bus_find(
+	const struct bus *bus, uint64_t addr, unsigned int size, uint64_t *offset)
 {
-	const struct bus_range *range = bus_find(bus, addr, size);
-	uint64_t value;
+	const struct bus_range *range = range_at(bus, addr);
 
 	if (!range)
+		return bus->find ? bus->find(bus->find_ctx, addr, size, offset) : NULL;
+	*offset = addr - range->base;
+	return range_within(addr, size, range->base, range->size) ? range->dev : NULL;
+}
+
+uint64_t bus_read(const struct bus *bus, uint64_t addr, unsigned int size)
+{
+	uint64_t offset, value;
+	struct device *dev = bus_find(bus, addr, size, &offset);
+
+	if (!dev)
 		return UINT64_MAX;
-	pthread_mutex_lock(&range->dev->lock);
-	value = range->dev->ops->read(range->dev, addr - range->base, size);
-	pthread_mutex_unlock(&range->dev->lock);
+	pthread_mutex_lock(&dev->lock);
+	value = dev->ops->read(dev, offset, size);
+	pthread_mutex_unlock(&dev->lock);
 	return value;
 }
 
 void bus_write(const struct bus *bus, uint64_t addr, unsigned int size, uint64_t value)
 {
-	const struct bus_range *range = bus_find(bus, addr, size);
+	uint64_t offset;
+	struct device *dev = bus_find(bus, addr, size, &offset);
 
-	if (!range)
+	if (!dev)
 		return;
-	pthread_mutex_lock(&range->dev->lock);
-	range->dev->ops->write(range->dev, addr - range->base, size, value);
-	pthread_mutex_unlock(&range->dev->lock);
+	pthread_mutex_lock(&dev->lock);
+	dev->ops->write(dev, offset, size, value);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 void bus_reset(const struct bus *bus)

@@ -8,10 +8,17 @@
 #define BUS_IRQ_H
 
 #include "bus/bus.h"
+#include "bus/irqfd.h"
 
 struct irq_chip {
 	struct device dev;
-	void (*raise)(struct irq_chip *chip, unsigned int gsi); /* called with dev.lock held */
+	/* Called with dev.lock held, both. */
+	void (*raise)(struct irq_chip *chip, unsigned int gsi);
+	/* The kernel is to raise it for those of the list that are wanted, as `ops` have it; they
+	 * stay the chip's, which follows what the guest says of the pin.  NULL: it cannot.
+	 */
+	void (*connect)(struct irq_chip *chip, unsigned int gsi, struct irqfd *list,
+		const struct irqfd_ops *ops, void *ctx);
 };
 
 struct irq_line {

@@ -148,7 +148,7 @@ static void meet_option(struct pass *pass, struct config *config, const struct s
 {
 	bool *seen = &pass->seen[s - config_schema.settings];
 
-	if (s->kind == SETTING_LIST && !*seen)
+	if ((s->kind == SETTING_LIST || s->kind == SETTING_OBJECTS) && !*seen)
 		setting_clear(s, config);
 	*seen = true;
 }
@@ -215,5 +215,5 @@ int config_parse_args(struct config *config, int argc, char **argv, struct diag 
 		return ret;
 	if (!config->kernel)
 		return diag_fail(diag, EINVAL, "no kernel given; " SEE_HELP);
-	return 0;
+	return config_complete(config, diag);
 }

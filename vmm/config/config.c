@@ -5,14 +5,17 @@
 #include "bus/platform.h"
 #include "config/table.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define AT(member) offsetof(struct config, member)
 
 static const struct word consoles[] = {
+	{ "auto", CONSOLE_AUTO },
 	{ "stdio", CONSOLE_STDIO },
 	{ "file:", CONSOLE_FILE },
 	{ "pty", CONSOLE_PTY },
+	{ "socket:", CONSOLE_SOCKET },
 	{ "null", CONSOLE_NULL },
 	{ NULL, 0 },
 };
@@ -28,6 +31,12 @@ static const struct word debug_exits[] = {
 	{ "off", DEBUG_EXIT_OFF },
 	{ "0xf4", DEBUG_EXIT_AT_A },
 	{ "0x501", DEBUG_EXIT_AT_B },
+	{ NULL, 0 },
+};
+
+static const struct word transports[] = {
+	{ "mmio", TRANSPORT_MMIO },
+	{ "pci", TRANSPORT_PCI },
 	{ NULL, 0 },
 };
 
@@ -65,6 +74,12 @@ static const struct word merges[] = {
 	{ NULL, 0 },
 };
 
+static const struct word announces[] = {
+	{ "acpi", ANNOUNCE_ACPI },
+	{ "cmdline", ANNOUNCE_CMDLINE },
+	{ NULL, 0 },
+};
+
 static const struct word timelines[] = {
 	{ "off", TIMELINE_TO_NOWHERE },
 	{ "on", TIMELINE_TO_STDERR },
@@ -85,20 +100,27 @@ static const struct setting cpu_members[] = {
 	{ "pmu", 0, SETTING_FLAG, ANYWHERE, .at = offsetof(struct cpu_config, pmu) },
 };
 
-static const struct schema cpu_schema = { cpu_members, ARRAY_SIZE(cpu_members) };
+static const struct schema cpu_schema = { .settings = cpu_members, .n = ARRAY_SIZE(cpu_members) };
 
-static int add_verbosity(struct config *config, const char *, struct diag *)
+static int add_verbosity(void *base, const char *, struct diag *)
 {
+	struct config *config = base;
+
 	if (config->log_level < LOG_LEVEL_DEBUG)
 		config->log_level++;
 	return 0;
 }
 
-static int print_help(struct config *, const char *, struct diag *)
+static int print_help(void *, const char *, struct diag *)
 {
 	config_print_help(stdout);
 	return 1;
 }
+
+#define DEVICE_ROW(option, class, usage, text)                                              \
+	{ #option, 0, SETTING_OBJECTS, ANYWHERE, .at = AT(devices[DEVICE_##option]),        \
+		.members = &class##_schema, .max = PLATFORM_VIRTIO_SLOTS, .takes = (usage), \
+		.help = (text) },
 
 static const struct setting settings[] = {
 	{ "kernel", 0, SETTING_PATH, FROM_JSON, .at = AT(kernel) },
@@ -106,6 +128,12 @@ static const struct setting settings[] = {
 		.help = "initial RAM disk for the guest (default: none)" },
 	{ "cmdline", 0, SETTING_LIST, ANYWHERE, .at = AT(cmdline), .takes = "STRING",
 		.help = "the kernel's whole command line, as words after -- would be" },
+	{ "root", 0, SETTING_OBJECT, ANYWHERE, .at = AT(root), .members = &config_root_schema,
+		.takes = "PATH[,ro][,rw][,init=PROGRAM][,modules=PATH]",
+		.help = "a directory of the host as root file system; what is written goes with the VM" },
+	{ "exec", 0, SETTING_TEXT, ANYWHERE, .at = AT(exec), .takes = "COMMAND",
+		.max = CONFIG_MAX_EXEC,
+		.help = "with --root: what the shell there runs, whose status is ours" },
 	{ "memory", 'm', SETTING_SIZE, ANYWHERE, .at = AT(memory), .takes = "SIZE",
 		.min = CONFIG_MIN_MEMORY, .max = CONFIG_MAX_MEMORY, .step = KIB(4),
 		.help = "guest RAM, such as 512M or 1.5G, at least 32M (default: 256M)" },
@@ -113,9 +141,16 @@ static const struct setting settings[] = {
 		.max = CONFIG_MAX_CPUS, .help = "number of vCPUs, 1 to 64 (default: 1)" },
 	{ "cpu", 0, SETTING_OBJECT, ANYWHERE, .at = AT(cpu), .members = &cpu_schema,
 		.help = "what each vCPU has beyond the usual (default: all off)" },
+	/* clang-format off */
+	DEVICE_TABLE(DEVICE_ROW)
+	/* clang-format on */
+	{ "transport", 0, SETTING_WORD, ANYWHERE, .at = AT(transport), .words = transports,
+		.help = "how the guest reaches those devices: virtio-mmio, or PCI (default: mmio)" },
+	{ "announce", 0, SETTING_WORD, ANYWHERE, .at = AT(announce), .words = announces,
+		.help = "how the guest hears of its virtio-mmio devices (default: acpi)" },
 	{ "console", 0, SETTING_WORD, ANYWHERE, .at = AT(console), .words = consoles,
 		.path_at = AT(console_path),
-		.help = "where the serial console goes (default: stdio)" },
+		.help = "where the serial console goes (default: stdio, unless that is taken)" },
 	{ "escape-key", 0, SETTING_KEY, ANYWHERE, .at = AT(escape_key), .takes = "^KEY|none",
 		.help = "on a terminal, the key after which x ends the VM (default: ^A)" },
 	{ "debug-console", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_console),
@@ -160,14 +195,14 @@ static const struct setting settings[] = {
 		.help = "print this help and end" },
 };
 
-const struct schema config_schema = { settings, ARRAY_SIZE(settings) };
+const struct schema config_schema = { .settings = settings, .n = ARRAY_SIZE(settings) };
 
 void config_init(struct config *config)
 {
 	*config = (struct config){
 		.memory = MIB(256),
 		.cpus = 1,
-		.console = CONSOLE_STDIO,
+		.console = CONSOLE_AUTO,
 		.escape_key = 'A' - '@',
 		.on_reboot = ON_REBOOT_EXIT,
 		.ioapic_inputs = PLATFORM_N_GSIS,
@@ -182,12 +217,76 @@ void config_fini(struct config *config)
 		setting_clear(&config_schema.settings[i], config);
 }
 
+unsigned int config_n_devices(const struct config *config)
+{
+	size_t n = 0;
+
+	for (unsigned int kind = 0; kind < N_DEVICE_KINDS; kind++)
+		n += config->devices[kind].n;
+	return (unsigned int)n;
+}
+
+bool config_has_pci(const struct config *config)
+{
+	return config->transport == TRANSPORT_PCI && config_n_devices(config);
+}
+
+/* A source of random bytes, where there are other devices: alone it would be all that a guest has
+ * to look for.
+ */
+static int add_rng(struct config *config, struct diag *diag)
+{
+	const struct setting *row = schema_find(&config_schema, "rng", FROM_JSON);
+	const struct setting_list *rng = &config->devices[DEVICE_rng];
+	unsigned int n = config_n_devices(config);
+
+	if (!n || n == PLATFORM_VIRTIO_SLOTS || rng->n || rng->off)
+		return 0;
+	return setting_add_item(row, config, diag) ? 0 : -EINVAL;
+}
+
+int config_complete(struct config *config, struct diag *diag)
+{
+	unsigned int n;
+	int ret;
+
+	if (!config->kernel)
+		return diag_fail(diag, EINVAL, "no kernel is given");
+	ret = config_add_root(config, diag);
+	if (ret)
+		return ret;
+	n = config_n_devices(config);
+	if (n > PLATFORM_VIRTIO_SLOTS)
+		return diag_fail(diag, EINVAL,
+			"there are %u devices, and a machine has %u slots: leave some out", n,
+			PLATFORM_VIRTIO_SLOTS);
+	ret = blk_check_serials(&config->devices[DEVICE_disk], diag);
+	if (!ret)
+		ret = config_check_consoles(config, diag);
+	return ret ? ret : add_rng(config, diag);
+}
+
+bool config_shares_memory(const struct config *config)
+{
+	for (unsigned int kind = 0; kind < N_DEVICE_KINDS; kind++) {
+		const struct virtio_class *class = device_class[kind];
+		const struct setting_list *list = &config->devices[kind];
+
+		for (size_t i = 0; class->shares_memory && i < list->n; i++)
+			if (class->shares_memory(
+				    (const char *)list->items + i * class->options->size))
+				return true;
+	}
+	return false;
+}
+
 void config_print_help(FILE *out)
 {
 	fputs("usage: pronto run [options] KERNEL [-- KERNEL-CMDLINE...]\n\n"
 	      "Boot KERNEL (a vmlinux, a bzImage or another ELF with a PVH entry) in a virtual\n"
 	      "machine.  Words after -- wholly replace the default command line, which is\n"
-	      "  " BOOT_DEFAULT_CMDLINE "\n\n"
+	      "  " BOOT_DEFAULT_CMDLINE "\n"
+	      "with devices on PCI without pci=off, and with --root with loglevel=3 at its end.\n\n"
 	      "Options:\n",
 		out);
 	for (size_t i = 0; i < config_schema.n; i++) {
@@ -201,7 +300,8 @@ void config_print_help(FILE *out)
 		width = s->letter ? fprintf(out, "  -%c, ", s->letter) : fprintf(out, "      ");
 		width += fprintf(
 			out, "--%s%s%s", s->name, *usage && *usage != '[' ? " " : "", usage);
-		if (width > 26)
+		if (width >
+			25) /* two blanks before the help, by which completion tells them apart */
 			width = fprintf(out, "\n") - 1;
 		fprintf(out, "%*s%s\n", 27 - width, "", s->help);
 	}

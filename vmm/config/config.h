@@ -11,6 +11,7 @@
 
 #include "boot/load.h"
 #include "bus/platform.h"
+#include "dev/table.h"
 #include "util/bits.h"
 #include "util/diag.h"
 #include "util/log.h"
@@ -24,6 +25,7 @@
 #define CONFIG_MIN_MEMORY  MIB(32)
 #define CONFIG_MAX_MEMORY  GUEST_MEM_MAX
 #define CONFIG_MAX_GRACE_S 86400
+#define CONFIG_MAX_EXEC    32768  /* bytes of a command */
 #define CONFIG_MAX_FILE    MIB(1) /* of a --config file */
 
 enum debug_console_to { DEBUG_CONSOLE_OFF, DEBUG_CONSOLE_STDERR, DEBUG_CONSOLE_FILE };
@@ -34,11 +36,14 @@ enum debug_exit_at {
 	DEBUG_EXIT_AT_B = PLATFORM_DEBUG_EXIT_PORT_B,
 };
 
-enum console_kind { CONSOLE_STDIO, CONSOLE_FILE, CONSOLE_PTY, CONSOLE_NULL };
+enum transport { TRANSPORT_MMIO, TRANSPORT_PCI };
 enum shim_use { SHIM_AUTO, SHIM_ALWAYS, SHIM_NEVER };
 enum merge { MERGE_NONE, MERGE_KERNEL, MERGE_ALL };
 enum on_reboot { ON_REBOOT_EXIT, ON_REBOOT_RESTART };
 enum on_triple_fault { ON_TRIPLE_FAULT_CRASH, ON_TRIPLE_FAULT_RESET, ON_TRIPLE_FAULT_POWEROFF };
+
+/* How a guest hears of virtio-mmio devices. */
+enum announce { ANNOUNCE_ACPI, ANNOUNCE_CMDLINE };
 
 enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
 
@@ -48,19 +53,34 @@ struct cpu_config {
 	bool pmu;    /* performance counters */
 };
 
+/* A directory of the host as the guest's root file system: a share, and what mounts it. */
+#define CONFIG_ROOT_TAG "root"
+struct root_config {
+	char *dir;     /* NULL: there is none */
+	char *init;    /* what pid 1 becomes; NULL: it has a shell run */
+	char *modules; /* where lib/modules of the guest's kernel is; NULL: in dir */
+	bool overlay;  /* what the guest writes goes with it; so it does if nothing is said */
+	bool read_only, writable;
+};
+
 struct config {
 	char *kernel;    /* path; owned, as all strings here */
 	char *initrd;    /* path, or NULL */
-	char *cmdline;   /* NULL: BOOT_DEFAULT_CMDLINE */
+	char *cmdline;   /* NULL: BOOT_DEFAULT_CMDLINE, or BOOT_PCI_CMDLINE */
 	uint64_t memory; /* bytes, a multiple of 4096, CONFIG_MIN_MEMORY..CONFIG_MAX_MEMORY */
 	uint32_t cpus;
 	struct cpu_config cpu;
-	enum console_kind console;
-	char *console_path; /* CONSOLE_FILE; else NULL */
-	int escape_key;     /* its code; -1: none */
+	struct root_config root;
+	char *exec;                /* what the shell there is to run, or NULL: the operator's */
+	enum console_kind console; /* the serial line's, or CONSOLE_AUTO */
+	char *console_path;        /* CONSOLE_FILE, CONSOLE_SOCKET; else NULL */
+	int escape_key;            /* its code; -1: none */
 	enum debug_console_to debug_console;
 	char *debug_console_path; /* DEBUG_CONSOLE_FILE; else NULL */
 	enum debug_exit_at debug_exit;
+	struct setting_list devices[N_DEVICE_KINDS]; /* virtio: of each kind its options */
+	enum announce announce;
+	enum transport transport; /* how the guest reaches them */
 	enum on_reboot on_reboot;
 	enum on_triple_fault on_triple_fault;
 	enum shim_use shim;
@@ -75,7 +95,7 @@ struct config {
 	enum log_level log_level;
 };
 
-/* Defaults: 256M, 1 CPU, stdio, exit on reboot, constants mapped, nothing merged, 10 s of grace,
+/* Defaults: 256M, 1 CPU, exit on reboot, constants mapped, nothing merged, 10 s of grace,
  * warnings.
  */
 void config_init(struct config *config);
@@ -91,6 +111,38 @@ int config_parse_args(struct config *config, int argc, char **argv, struct diag 
 /* Apply the settings of one JSON text; `name` stands for it in messages.  Errors as above. */
 int config_parse_json(
 	struct config *config, const char *name, const char *text, size_t size, struct diag *diag);
+
+/* All of a JSON file, at most CONFIG_MAX_FILE bytes: the caller's, without a NUL.  NULL, and diag
+ * as above.
+ */
+char *config_read_file(const char *path, size_t *size, struct diag *diag);
+
+/* All settings have been made: see that there is a kernel and that they go together, and add what
+ * is there by itself.  -EINVAL, and diag as above.
+ */
+int config_complete(struct config *config, struct diag *diag);
+
+/* The virtio devices of all kinds. */
+unsigned int config_n_devices(const struct config *config);
+
+/* There is PCI where devices are on it, and only there. */
+bool config_has_pci(const struct config *config);
+
+/* Where the serial console goes: of CONSOLE_AUTO, standard input and output if no other console has
+ * these, else nowhere.
+ */
+enum console_kind config_serial_console(const struct config *config);
+
+/* The default command line: with hvc0 as a console, if that is at standard input and output; quiet
+ * where a shell's output follows.  A static string.
+ */
+const char *config_default_cmdline(const struct config *config);
+
+/* The port by which a guest ends with a status of its own, or DEBUG_EXIT_OFF. */
+enum debug_exit_at config_exit_port(const struct config *config);
+
+/* Whether one of them has guest RAM served by another process. */
+bool config_shares_memory(const struct config *config);
 
 /* `pronto run --help`. */
 void config_print_help(FILE *out);

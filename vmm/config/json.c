@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* json.c - settings from a JSON text or file */
+/* json.c - settings of any schema from a JSON text */
 
 #include "config/table.h"
-#include "util/file.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BOM "\xef\xbb\xbf"
 
@@ -32,6 +30,8 @@ static const char *find_key(const char *text, const char *end, const char *key)
 		const char *name = c + 1;
 
 		depth += (*c == '{' || *c == '[') - (*c == '}' || *c == ']');
+		if (depth <= 0 && *c == '}')
+			return NULL;
 		if (*c != '"')
 			continue;
 		for (c++; *c != '"'; c++)
@@ -39,6 +39,22 @@ static const char *find_key(const char *text, const char *end, const char *key)
 		if (depth == 1 && (size_t)(c - name) == len && !memcmp(name, key, len) &&
 			*skip_blanks(c + 1, end) == ':')
 			return c;
+	}
+	return NULL;
+}
+
+/* Where item `i` of the array begins that follows `text`, which is JSON. */
+static const char *find_item(const char *text, const char *end, size_t i)
+{
+	int depth = 0;
+
+	for (const char *c = text; c < end; c++) {
+		depth += (*c == '{' || *c == '[') - (*c == '}' || *c == ']');
+		if (depth == 1 && (*c == '[' || *c == ',') && i-- == 0)
+			return skip_blanks(c + 1, end);
+		if (*c == '"')
+			for (c++; *c != '"'; c++)
+				c += *c == '\\';
 	}
 	return NULL;
 }
@@ -132,6 +148,62 @@ struct place {
 };
 
 static int apply_object(const struct schema *schema, void *base, const json_t *object,
+	const char *text, struct place *place, struct diag *diag);
+
+static int apply_item(const struct setting *s, void *base, const json_t *value, const char *text,
+	struct place *place, struct diag *diag)
+{
+	void *item;
+	int ret;
+
+	if (json_is_string(value))
+		return setting_set(s, base, json_string_value(value), diag);
+	if (!json_is_object(value))
+		return diag_fail(diag, EINVAL, "the value is not an object, {...}, or a string");
+	item = setting_add_item(s, base, diag);
+	if (!item)
+		return -EINVAL;
+	ret = apply_object(s->members, item, value, text, place, diag);
+	if (ret)
+		setting_drop_item(s, base);
+	return ret;
+}
+
+static int apply_items(const struct setting *s, void *base, const json_t *array, const char *text,
+	struct place *place, struct diag *diag)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *at = text ? find_item(text, place->end, i) : NULL;
+		struct diag why;
+		int ret = apply_item(s, base, json_array_get(array, i), at, place, &why);
+
+		if (!ret)
+			continue;
+		if (!place->wrong)
+			place->wrong = at;
+		return diag_fail(diag, -ret, "item %zu: %s", i + 1, why.text);
+	}
+	return 0;
+}
+
+/* Of a setting that may hold others; `text` is what follows its key, or NULL. */
+static int apply_value(const struct setting *s, void *base, const json_t *value, const char *text,
+	struct place *place, struct diag *diag)
+{
+	if (s->kind == SETTING_OBJECT && json_is_object(value))
+		return apply_object(s->members, (char *)base + s->at, value, text, place, diag);
+	if (s->kind == SETTING_LIST && json_is_array(value))
+		return apply_array(s, base, value, diag);
+	if (s->kind != SETTING_OBJECTS)
+		return apply_scalar(s, base, value, diag);
+	setting_clear(s, base);
+	if (json_is_boolean(value))
+		return setting_set(s, base, json_is_true(value) ? "on" : "off", diag);
+	return json_is_array(value) ? apply_items(s, base, value, text, place, diag)
+	                            : apply_item(s, base, value, text, place, diag);
+}
+
+static int apply_object(const struct schema *schema, void *base, const json_t *object,
 	const char *text, struct place *place, struct diag *diag)
 {
 	const json_t *value;
@@ -144,26 +216,19 @@ static int apply_object(const struct schema *schema, void *base, const json_t *o
 		struct diag why;
 		int ret;
 
-		if (!s)
-			ret = refuse_key(schema, key, &why);
-		else if (s->kind == SETTING_OBJECT && json_is_object(value))
-			ret = apply_object(s->members, (char *)base + s->at, value,
-				at ? at + 1 : NULL, place, &why);
-		else if (s->kind == SETTING_LIST && json_is_array(value))
-			ret = apply_array(s, base, value, &why);
-		else
-			ret = apply_scalar(s, base, value, &why);
+		ret = s ? apply_value(s, base, value, at ? at + 1 : NULL, place, &why)
+		        : refuse_key(schema, key, &why);
 		if (!ret)
 			continue;
 		if (!place->wrong)
 			place->wrong = at;
 		return diag_fail(diag, -ret, "\"%.40s\": %s", key, why.text);
 	}
-	return 0;
+	return schema_check(schema, base, diag);
 }
 
-static int apply_root(struct config *config, const char *name, const json_t *root, const char *text,
-	const char *end, struct diag *diag)
+static int apply_root(const struct schema *schema, void *base, const char *name, const json_t *root,
+	const char *text, const char *end, struct diag *diag)
 {
 	struct place place = { .end = end };
 	struct diag why;
@@ -173,7 +238,7 @@ static int apply_root(struct config *config, const char *name, const json_t *roo
 	if (!json_is_object(root))
 		return diag_fail(
 			diag, EINVAL, "%.300s: the file must hold one JSON object, {...}", name);
-	ret = apply_object(&config_schema, config, root, text, &place, &why);
+	ret = apply_object(schema, base, root, text, &place, &why);
 	if (!ret)
 		return 0;
 	if (!place.wrong)
@@ -183,8 +248,8 @@ static int apply_root(struct config *config, const char *name, const json_t *roo
 	return diag_fail(diag, -ret, "%.300s: line %u: %s", name, line, why.text);
 }
 
-int config_parse_json(
-	struct config *config, const char *name, const char *text, size_t size, struct diag *diag)
+int config_apply_json(const struct schema *schema, void *base, const char *name, const char *text,
+	size_t size, struct diag *diag)
 {
 	json_error_t error;
 	json_t *root;
@@ -198,57 +263,7 @@ int config_parse_json(
 	if (!root)
 		return diag_fail(diag, EINVAL, "%.300s: line %d, column %d: not JSON: %s", name,
 			error.line, error.column, error.text);
-	ret = apply_root(config, name, root, text, text + size, diag);
+	ret = apply_root(schema, base, name, root, text, text + size, diag);
 	json_decref(root);
-	return ret;
-}
-
-/* All of fd, at most `size` bytes; NULL and the reason in diag. */
-static char *read_text(int fd, size_t size, size_t *n_read, struct diag *diag)
-{
-	char *text = malloc(size);
-	ssize_t n;
-
-	if (!text) {
-		diag_fail(diag, ENOMEM, "out of memory");
-		return NULL;
-	}
-	for (*n_read = 0; *n_read < size; *n_read += (size_t)n) {
-		n = read(fd, text + *n_read, size - *n_read);
-		if (n == 0)
-			break;
-		if (n < 0) {
-			diag_fail(diag, errno, "cannot read: %s", strerror(errno));
-			free(text);
-			return NULL;
-		}
-	}
-	return text;
-}
-
-int config_load_file(struct config *config, const char *path, struct diag *diag)
-{
-	struct stat st;
-	struct diag why;
-	size_t size;
-	char *text;
-	int fd, ret = -EINVAL;
-
-	fd = file_open_regular(path, &st, &why);
-	if (fd < 0)
-		return diag_fail(diag, EINVAL, "configuration '%.300s': %s", path, why.text);
-	if (st.st_size > (off_t)CONFIG_MAX_FILE) {
-		diag_fail(diag, EINVAL, "configuration '%.300s': is larger than 1 MiB", path);
-		goto out;
-	}
-	text = read_text(fd, (size_t)st.st_size, &size, &why);
-	if (!text) {
-		diag_fail(diag, EINVAL, "configuration '%.300s': %s", path, why.text);
-		goto out;
-	}
-	ret = config_parse_json(config, path, text, size, diag);
-	free(text);
-out:
-	close(fd);
 	return ret;
 }

@@ -4,7 +4,7 @@
 #define CONFIG_TABLE_H
 
 #include "config/config.h"
-#include "config/schema.h"
+#include "util/schema.h"
 
 extern const struct schema config_schema;
 
@@ -18,7 +18,23 @@ const char *config_hint(
 /* Whether it is a setting from there, or what another program calls one. */
 bool config_is_known(const char *name, enum source from);
 
-/* Apply the JSON file at `path`.  Errors as config_parse_json(). */
-int config_load_file(struct config *config, const char *path, struct diag *diag);
+/* Apply the members of the JSON object `text` to the struct at `base`, whose schema it is.  `name`
+ * and errors as with config_parse_json().
+ */
+int config_apply_json(const struct schema *schema, void *base, const char *name, const char *text,
+	size_t size, struct diag *diag);
+
+/* Whether no two consoles are at standard input and output: 0, or -EINVAL and diag. */
+int config_check_consoles(const struct config *config, struct diag *diag);
+
+/* Apply the JSON file at `path` to a struct config, as an action does.  Errors as
+ * config_parse_json().
+ */
+int config_load_file(void *config, const char *path, struct diag *diag);
+
+extern const struct schema config_root_schema; /* of a struct root_config */
+
+/* Add the share that --root is, and see that it goes together with the rest.  -EINVAL, diag. */
+int config_add_root(struct config *config, struct diag *diag);
 
 #endif

@@ -12,7 +12,7 @@ static void debug_exit_write(struct device *dev, uint64_t, unsigned int, uint64_
 {
 	struct debug_exit *debug_exit = (struct debug_exit *)dev;
 
-	debug_exit->end(debug_exit->ctx, (uint8_t)(value << 1 | 1));
+	debug_exit->end(debug_exit->ctx, (uint8_t)(debug_exit->is_plain ? value : value << 1 | 1));
 }
 
 static const struct device_ops debug_exit_ops = {
@@ -20,10 +20,10 @@ static const struct device_ops debug_exit_ops = {
 	.write = debug_exit_write,
 };
 
-void debug_exit_init(
-	struct debug_exit *debug_exit, void (*end)(void *ctx, uint8_t status), void *ctx)
+void debug_exit_init(struct debug_exit *debug_exit, bool is_plain,
+	void (*end)(void *ctx, uint8_t status), void *ctx)
 {
-	*debug_exit = (struct debug_exit){ .end = end, .ctx = ctx };
+	*debug_exit = (struct debug_exit){ .is_plain = is_plain, .end = end, .ctx = ctx };
 	device_init(&debug_exit->dev, "debug exit", &debug_exit_ops);
 }
 

@@ -20,20 +20,31 @@
 #define RTE_DELIVERY_MODE (7ull << 8)
 #define RTE_LOGICAL       (1ull << 11)
 #define RTE_READ_ONLY     (1ull << 12 | 1ull << 14) /* delivery status, remote IRR */
+#define RTE_LEVEL         (1ull << 15)
 #define RTE_MASKED        (1ull << 16)
 
 /* A message is the entry in other clothes (Intel SDM vol. 3, 11.11 "message signalled interrupts").
  */
+static struct message message_of(uint64_t entry)
+{
+	return (struct message){
+		.address = PLATFORM_LAPIC_BASE | (entry >> 56) << 12 |
+		           (entry & RTE_LOGICAL ? 1u << 2 : 0),
+		.data = (uint32_t)(entry & (RTE_VECTOR | RTE_DELIVERY_MODE)),
+	};
+}
+
 static void raise_pin(struct ioapic *ioapic, unsigned int pin)
 {
-	uint64_t entry = ioapic->redirection[pin], address;
-	uint32_t data;
+	uint64_t entry = ioapic->redirection[pin];
+	struct message message = message_of(entry);
 
-	if (entry & RTE_MASKED)
+	if (entry & RTE_MASKED) {
+		ioapic->missed |= 1u << pin;
 		return;
-	address = PLATFORM_LAPIC_BASE | (entry >> 56) << 12 | (entry & RTE_LOGICAL ? 1u << 2 : 0);
-	data = (uint32_t)(entry & (RTE_VECTOR | RTE_DELIVERY_MODE));
-	if (ioapic->send_msi(ioapic->ctx, address, data) < 0 && log_limit_ok(&ioapic->limit))
+	}
+	if (ioapic->send_msi(ioapic->ctx, message.address, message.data) < 0 &&
+		log_limit_ok(&ioapic->limit))
 		log_debug("ioapic: pin %u names no CPU that takes it", pin);
 }
 
@@ -41,11 +52,57 @@ static void ioapic_raise(struct irq_chip *chip, unsigned int gsi)
 {
 	struct ioapic *ioapic = (struct ioapic *)chip;
 
-	if (gsi >= PLATFORM_N_GSIS)
+	/* No line is that pin's own: it is the serial port's second. */
+	if (gsi >= PLATFORM_MAX_GSIS || gsi == PLATFORM_SERIAL_ISA_IRQ)
 		return;
 	raise_pin(ioapic, gsi);
 	if (gsi == PLATFORM_SERIAL_GSI)
 		raise_pin(ioapic, PLATFORM_SERIAL_ISA_IRQ);
+}
+
+/* What raises a pin without us. */
+static void update_irqfds(const struct ioapic *ioapic, unsigned int pin)
+{
+	uint64_t entry = ioapic->redirection[pin];
+	struct irqfd_change change[IRQFD_MAX];
+	unsigned int n = 0;
+
+	for (struct irqfd *irqfd = ioapic->irqfd[pin]; irqfd; irqfd = irqfd->next)
+		change[n++] = (struct irqfd_change){
+			.irqfd = irqfd,
+			.on = irqfd->is_wanted && !(entry & RTE_MASKED),
+			.message = message_of(entry),
+		};
+	if (n)
+		irqfd_change(ioapic->irqfd_ops, ioapic->irqfd_ctx, change, n);
+}
+
+static void ioapic_connect(struct irq_chip *chip, unsigned int gsi, struct irqfd *list,
+	const struct irqfd_ops *ops, void *ctx)
+{
+	struct ioapic *ioapic = (struct ioapic *)chip;
+
+	ioapic->irqfd[gsi] = list;
+	ioapic->irqfd_ops = ops;
+	ioapic->irqfd_ctx = ctx;
+	update_irqfds(ioapic, gsi);
+}
+
+/* While a pin is masked an edge is lost, but a level is still there when it no longer is (82093AA
+ * data sheet, 3.2.4), and guests that take our edges for a level count on that: NetBSD masks a pin
+ * until it comes to serve it.  The line may have gone down meanwhile, which nobody tells; then the
+ * interrupt is one that finds nothing to do.
+ */
+static void pin_changed(struct ioapic *ioapic, unsigned int pin)
+{
+	bool missed = ioapic->missed >> pin & 1;
+
+	update_irqfds(ioapic, pin);
+	if (ioapic->redirection[pin] & RTE_MASKED)
+		return;
+	ioapic->missed &= ~(1u << pin);
+	if (missed && ioapic->redirection[pin] & RTE_LEVEL)
+		raise_pin(ioapic, pin);
 }
 
 static uint32_t ioapic_read_register(const struct ioapic *ioapic)
@@ -79,6 +136,7 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 		*entry = (*entry & UINT32_MAX) | (uint64_t)value << 32;
 	else
 		*entry = (*entry & ~(uint64_t)UINT32_MAX) | (value & ~RTE_READ_ONLY);
+	pin_changed(ioapic, pin);
 }
 
 static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned int)
@@ -106,8 +164,11 @@ static void ioapic_reset(struct device *dev)
 
 	ioapic->select = 0;
 	ioapic->id = 0;
-	for (unsigned int pin = 0; pin < PLATFORM_MAX_GSIS; pin++)
+	ioapic->missed = 0;
+	for (unsigned int pin = 0; pin < PLATFORM_MAX_GSIS; pin++) {
 		ioapic->redirection[pin] = RTE_MASKED;
+		update_irqfds(ioapic, pin);
+	}
 }
 
 static const struct device_ops ioapic_ops = {
@@ -122,6 +183,7 @@ void ioapic_init(struct ioapic *ioapic, unsigned int n_inputs,
 	*ioapic = (struct ioapic){ .n_inputs = n_inputs, .send_msi = send_msi, .ctx = ctx };
 	device_init(&ioapic->chip.dev, "ioapic", &ioapic_ops);
 	ioapic->chip.raise = ioapic_raise;
+	ioapic->chip.connect = ioapic_connect;
 	ioapic_reset(&ioapic->chip.dev);
 }
 

@@ -21,6 +21,10 @@ struct ioapic {
 	uint32_t select;
 	uint32_t id;
 	uint64_t redirection[PLATFORM_MAX_GSIS];
+	uint32_t missed;                        /* pins that were raised while they were masked */
+	struct irqfd *irqfd[PLATFORM_MAX_GSIS]; /* of a pin that the kernel may raise; a list */
+	const struct irqfd_ops *irqfd_ops;
+	void *irqfd_ctx;
 	struct log_limit limit;
 };
 

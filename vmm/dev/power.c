@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* power.c - sleep, reset, power button, marks */
+/* power.c - sleep, reset, power button, timer, marks */
 
 #include "dev/power.h"
 
@@ -11,7 +11,16 @@
 /* Sleep status register: table 4.21 */
 #define WAKE_STATUS 0x80u
 
+#define TIMER_HZ 3579545u /* 4.8.2.1 */
+
 #define REG(port) ((port)-PLATFORM_PM_PORT)
+
+static uint32_t read_timer(const struct power *power)
+{
+	uint64_t ns = power->ops->now(power->ctx), second = 1000000000u;
+
+	return (uint32_t)(ns / second * TIMER_HZ + ns % second * TIMER_HZ / second);
+}
 
 static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int)
 {
@@ -21,6 +30,7 @@ static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int)
 	switch (offset) {
 	case REG(PLATFORM_PM_SLEEP_STATUS): return power->sleep_status;
 	case REG(PLATFORM_PM_EVENTS): power->events = 0; return events;
+	case REG(PLATFORM_PM_TIMER): return read_timer(power);
 	default: return 0;
 	}
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* power.h - sleep, reset, the power button, and the guest's marks on the timeline
+/* power.h - sleep, reset, the power button, the timer, and the guest's marks on the timeline
  *
- * The register block at PLATFORM_PM_PORT.  Source: ACPI 6.4, 4.8.3.6 (reset), 4.8.3.7 (sleep
- * control and status), 5.6.9 (generic event device).
+ * The register block at PLATFORM_PM_PORT.  Source: ACPI 6.4, 4.8.3.3 (timer), 4.8.3.6 (reset),
+ * 4.8.3.7 (sleep control and status), 5.6.9 (generic event device).  ACPI tells of no timer: it is
+ * for firmware, which knows it by its place.
  */
 #ifndef DEV_POWER_H
 #define DEV_POWER_H
@@ -14,6 +15,7 @@ struct power_ops {
 	void (*poweroff)(void *ctx);
 	void (*reset)(void *ctx);
 	void (*mark)(void *ctx, uint8_t mark);
+	uint64_t (*now)(void *ctx); /* nanoseconds of a clock that never goes back */
 };
 
 struct power {

@@ -258,7 +258,7 @@ void serial_fini(struct serial *serial)
 
 size_t serial_receive_room(const struct serial *serial)
 {
-	if (!is_listening(serial) || serial->mcr & UART_MCR_LOOP)
+	if (!is_listening(serial) || serial->mcr & UART_MCR_LOOP || serial->is_quiet)
 		return 0;
 	return rx_capacity(serial) - serial->rx_count;
 }
@@ -272,9 +272,22 @@ void serial_receive(struct serial *serial, const uint8_t *data, size_t size)
 
 void serial_send_ready(struct serial *serial)
 {
-	if (!serial->tx_busy)
+	if (!serial->tx_busy || serial->is_quiet)
 		return;
 	serial->tx_busy = false;
 	serial->tx_empty_pending = true;
 	update_line(serial);
+}
+
+void serial_quiesce(struct serial *serial)
+{
+	serial->is_quiet = true;
+}
+
+void serial_resume(struct serial *serial)
+{
+	serial->is_quiet = false;
+	if (serial->tx_busy && serial->ops->can_send(serial->ctx))
+		serial_send_ready(serial);
+	want_input(serial);
 }

@@ -32,6 +32,7 @@ struct serial {
 	void *ctx;
 	struct irq_line line;
 	bool line_high;
+	bool is_quiet;         /* the machine is paused */
 	bool tx_busy;          /* the host's side is full */
 	bool tx_empty_pending; /* "transmitter empty" has not been acknowledged */
 	bool rx_overrun;
@@ -48,12 +49,18 @@ void serial_fini(struct serial *serial);
 
 /* The loop's side, with the device's lock held. */
 
-/* Bytes that serial_receive() would take now; 0 unless the guest is known to take input, and in
- * loopback.
+/* Bytes that serial_receive() would take now; 0 unless the guest is known to take input, in
+ * loopback, and while it is quiet.
  */
 size_t serial_receive_room(const struct serial *serial);
 void serial_receive(struct serial *serial, const uint8_t *data, size_t size);
 /* The host's side has room again. */
 void serial_send_ready(struct serial *serial);
+
+/* The machine is paused, and goes on: no input is taken and no interrupt raised meanwhile; both are
+ * made up for.
+ */
+void serial_quiesce(struct serial *serial);
+void serial_resume(struct serial *serial);
 
 #endif

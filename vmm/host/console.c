@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* console.c - the host's end of the guest's serial line */
+/* console.c - the host's end of a guest's serial line, virtio-console or port */
 
 #include "host/console.h"
 
+#include "host/console_door.h"
 #include "host/terminal.h"
 #include "util/timeline.h"
 
@@ -25,6 +26,15 @@ bool console_send(struct console *console, uint8_t byte)
 	if (console->is_screen)
 		screen_see(&console->screen, byte);
 	return output_send(&console->out, byte);
+}
+
+size_t console_write(struct console *console, const uint8_t *data, size_t size)
+{
+	size_t done = output_write(&console->out, data, size);
+
+	for (size_t i = 0; console->is_screen && i < done; i++)
+		screen_see(&console->screen, data[i]);
+	return done;
 }
 
 bool console_can_send(struct console *console)
@@ -59,6 +69,16 @@ void console_stop(struct console *console)
 void console_continue(struct console *console)
 {
 	input_look(&console->in);
+	console_resize(console);
+}
+
+void console_resize(struct console *console)
+{
+	struct winsize size;
+
+	if (console->is_screen && console->ops->resized &&
+		!ioctl(console->out.stream.fd, TIOCGWINSZ, &size))
+		console->ops->resized(console->ctx, size.ws_col, size.ws_row);
 }
 
 /* ---- a terminal at the end ---- */
@@ -143,18 +163,24 @@ int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *
 {
 	int ret = output_attach(&console->out, loop, lock, ops->output_room, ctx);
 
+	if (!ret)
+		ret = door_attach(console, loop, lock);
 	if (ret)
 		return diag_fail(diag, -ret, "console: epoll: %s", strerror(-ret));
 	ret = input_attach(&console->in, loop, lock, &ops->input, ctx);
 	if (ret)
 		return diag_fail(
 			diag, -ret, "console: standard input cannot be used: %s", strerror(-ret));
+	console->ops = ops;
+	console->ctx = ctx;
+	console_resize(console);
 	return 0;
 }
 
 void console_detach(struct console *console, int hurry_fd)
 {
 	leave_terminal(console, hurry_fd);
+	door_detach(console);
 	input_detach(&console->in);
 	output_detach(&console->out);
 }
@@ -167,5 +193,6 @@ void console_destroy(struct console *console, int hurry_fd)
 		close(console->extra_fd);
 	}
 	input_fini(&console->in);
+	door_close(console);
 	free(console);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* console_open.c - what the host's end of the serial line can be */
+/* console_open.c - what the host's end of a console can be */
 
-#include "host/console.h"
+#include "host/console_door.h"
 
 #include "util/bits.h"
 #include "util/log.h"
@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 /* Takes both streams over, also when it fails. */
-static struct console *console_create(
-	struct stream in, struct stream out, int escape_key, struct diag *diag)
+static struct console *create(
+	const struct console_spec *spec, struct stream in, struct stream out, struct diag *diag)
 {
 	struct console *console = malloc(sizeof(*console));
 
@@ -26,14 +26,16 @@ static struct console *console_create(
 		stream_close(&out);
 		return NULL;
 	}
+	console->door.at.fd = -1;
 	console->extra_fd = -1;
 	console->is_screen = out.is_device && isatty(out.fd);
 	console->screen = (struct screen){ 0 };
-	if (output_init(&console->out, "console", out, diag)) {
+	if (output_init(&console->out, spec->name, out, diag)) {
 		stream_close(&in);
 		goto err_console;
 	}
-	if (!input_init(&console->in, in, escape_key, diag))
+	console->out.is_patient = spec->is_patient;
+	if (!input_init(&console->in, in, spec->escape_key, diag))
 		return console;
 	output_fini(&console->out, -1);
 err_console:
@@ -41,22 +43,32 @@ err_console:
 	return NULL;
 }
 
-struct console *console_open_stdio(int escape_key, struct diag *diag)
+static struct console *open_stdio(const struct console_spec *spec, struct diag *diag)
 {
-	return console_create(stream_share(STDIN_FILENO, O_RDONLY),
-		stream_share(STDOUT_FILENO, O_WRONLY), escape_key, diag);
+	return create(spec, stream_share(STDIN_FILENO, O_RDONLY),
+		stream_share(STDOUT_FILENO, O_WRONLY), diag);
 }
 
-struct console *console_open_null(struct diag *diag)
+static struct console *open_null(const struct console_spec *spec, struct diag *diag)
 {
-	return console_create(stream_own(-1), stream_own(-1), INPUT_NO_KEY, diag);
+	return create(spec, stream_own(-1), stream_own(-1), diag);
 }
 
-struct console *console_open_file(const char *path, struct diag *diag)
+static struct console *open_file(const struct console_spec *spec, struct diag *diag)
 {
-	struct stream stream = output_open_file("--console", path, diag);
+	struct stream stream = output_open_file(spec->option, spec->path, diag);
 
-	return stream.fd < 0 ? NULL : console_create(stream_own(-1), stream, INPUT_NO_KEY, diag);
+	return stream.fd < 0 ? NULL : create(spec, stream_own(-1), stream, diag);
+}
+
+static struct console *open_socket(const struct console_spec *spec, struct diag *diag)
+{
+	struct console *console = open_null(spec, diag);
+
+	if (!console || !door_open(console, spec, diag))
+		return console;
+	console_destroy(console, -1);
+	return NULL;
 }
 
 /* The terminal's two ends, the first one twice: epoll takes a descriptor once.  0 or -errno. */
@@ -83,22 +95,22 @@ static int pty_open(int fd[3], char *name, size_t size)
 	return 0;
 }
 
-struct console *console_open_pty(struct diag *diag)
+static struct console *open_pty(const struct console_spec *spec, struct diag *diag)
 {
 	char name[64];
 	int fd[3] = { -1, -1, -1 }, ret = pty_open(fd, name, sizeof(name));
 	struct console *console;
 
 	if (ret) {
-		diag_fail(diag, -ret, "--console pty: %s", strerror(-ret));
+		diag_fail(diag, -ret, "%s pty: %s", spec->option, strerror(-ret));
 		goto err_pty;
 	}
-	console = console_create(stream_own(fd[0]), stream_own(fd[1]), INPUT_NO_KEY, diag);
+	console = create(spec, stream_own(fd[0]), stream_own(fd[1]), diag);
 	fd[0] = fd[1] = -1;
 	if (!console)
 		goto err_pty;
 	console->extra_fd = fd[2];
-	log_say("the guest's console is %s", name);
+	log_say("the guest's %s is %s", spec->name, name);
 	return console;
 
 err_pty:
@@ -106,4 +118,15 @@ err_pty:
 		if (fd[i] >= 0)
 			close(fd[i]);
 	return NULL;
+}
+
+struct console *console_open(const struct console_spec *spec, struct diag *diag)
+{
+	switch (spec->kind) {
+	case CONSOLE_FILE: return open_file(spec, diag);
+	case CONSOLE_PTY: return open_pty(spec, diag);
+	case CONSOLE_SOCKET: return open_socket(spec, diag);
+	case CONSOLE_NULL: return open_null(spec, diag);
+	default: return open_stdio(spec, diag);
+	}
 }

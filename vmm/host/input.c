@@ -13,7 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define READ_MAX 512
+#define READ_MAX 4096
 
 /* ---- from the ring to the guest ---- */
 
@@ -36,12 +36,17 @@ static void deliver(struct input *input)
 	}
 }
 
-void input_type(struct input *input, uint8_t byte)
+static void keep(struct input *input, uint8_t byte)
 {
 	if (input->count < INPUT_AHEAD)
 		input->ring[(input->head + input->count++) % INPUT_AHEAD] = byte;
 	else
 		input->n_dropped++;
+}
+
+void input_type(struct input *input, uint8_t byte)
+{
+	keep(input, byte);
 	deliver(input);
 }
 
@@ -113,6 +118,8 @@ static void stop_reading(struct input *input)
 		input_look(input);
 	else
 		input->state = INPUT_ENDED;
+	if (input->state == INPUT_ENDED && input->ended)
+		input->ended(input->owner);
 }
 
 /* Called when the file is known to be readable, or always is. */
@@ -128,8 +135,19 @@ static void read_some(struct input *input)
 		if (input->is_terminal)
 			key(input, data[i]);
 		else
-			input_type(input, data[i]);
+			keep(input, data[i]);
 	}
+	deliver(input);
+	watch_if_wanted(input);
+}
+
+void input_set_stream(struct input *input, struct stream stream)
+{
+	watch(input, false);
+	stream_close(&input->stream);
+	input->stream = stream;
+	input->ready.fd = stream.fd;
+	input->state = stream.fd < 0 ? INPUT_ENDED : INPUT_OPEN;
 	watch_if_wanted(input);
 }
 

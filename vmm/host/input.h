@@ -51,6 +51,8 @@ struct input {
 	const struct input_ops *ops;
 	void *ctx;
 	struct loop *loop;
+	void (*ended)(void *owner); /* there is no more, from this stream; or NULL */
+	void *owner;
 	struct loop_source ready, wake, timer; /* the timer is a terminal's */
 	bool is_watched, is_always_ready, is_escaped;
 	bool is_full;     /* and waited for */
@@ -81,6 +83,8 @@ void input_want(struct input *input);
 void input_type(struct input *input, uint8_t byte);
 /* Every key is the guest's. */
 bool input_is_raw(const struct input *input);
+/* Another stream, of no terminal, or (fd -1) none for now.  Takes it over.  The loop's thread. */
+void input_set_stream(struct input *input, struct stream stream);
 /* The process was continued, or moved between foreground and background.  The loop's thread. */
 void input_look(struct input *input);
 

@@ -22,10 +22,24 @@
 #define MS_NS      1000000ull
 /* One write: small, so that a slow reader's progress is seen. */
 #define WRITE_MAX 4096
+/* Of a write that had to wait, so much goes on at a time. */
+#define ENOUGH_ROOM 4096
+
+static void lose_reader(struct output *output, int err)
+{
+	output->count = 0;
+	/* It has left: who watches it will see. */
+	if (output->is_visitor && (err == EPIPE || err == ECONNRESET)) {
+		output->is_absent = true;
+		return;
+	}
+	log_warn("%s: cannot write: %s; further output is dropped", output->name, strerror(err));
+	output->is_broken = true;
+}
 
 void output_flush(struct output *output)
 {
-	while (output->count) {
+	while (output->count && !output->is_absent) {
 		size_t size = output->count;
 		ssize_t n;
 
@@ -37,10 +51,7 @@ void output_flush(struct output *output)
 		if (n == 0 || n == -EAGAIN)
 			return;
 		if (n < 0) {
-			log_warn("%s: cannot write: %s; further output is dropped", output->name,
-				strerror((int)-n));
-			output->is_broken = true;
-			output->count = 0;
+			lose_reader(output, (int)-n);
 			return;
 		}
 		output->head = (output->head + (size_t)n) % OUTPUT_RING_SIZE;
@@ -61,18 +72,35 @@ static void tick_after(struct output *output, uint64_t ms)
 static void flush_and_watch(struct output *output)
 {
 	output_flush(output);
-	if (!output->count || output->is_watched)
+	if (!output->count || output->is_watched || output->is_absent)
 		return;
 	output->is_watched = !loop_add(output->loop, &output->ready, EPOLLOUT);
 	if (!output->is_watched) /* epoll does not take it */
 		tick_after(output, GATHER_MS);
 }
 
+static bool is_dead(const struct output *output)
+{
+	return output->is_absent || (!output->is_patient && timeline_now() - output->progress_ns >
+								    output->stall_ms * MS_NS);
+}
+
 /* A dead reader always has room: what it is sent is dropped. */
 bool output_can_send(const struct output *output)
 {
-	return output->count <= OUTPUT_RING_SIZE - OUTPUT_RING_SLACK ||
-	       timeline_now() - output->progress_ns > output->stall_ms * MS_NS;
+	return output->count <= OUTPUT_RING_SIZE - OUTPUT_RING_SLACK || is_dead(output);
+}
+
+static bool goes_nowhere(const struct output *output)
+{
+	return output->is_broken || (output->stream.fd < 0 && !output->is_absent);
+}
+
+/* What comes before there is a reader is missed by nobody. */
+static void count_dropped(struct output *output, size_t n)
+{
+	if (!output->is_absent)
+		output->n_dropped += n;
 }
 
 /* True if it ends a silence. */
@@ -81,7 +109,7 @@ static bool ring_push(struct output *output, uint8_t byte)
 	uint64_t since = output->progress_ns;
 
 	if (output->count == OUTPUT_RING_SIZE) {
-		output->n_dropped++;
+		count_dropped(output, 1);
 		return false;
 	}
 	output->ring[(output->head + output->count++) % OUTPUT_RING_SIZE] = byte;
@@ -93,7 +121,7 @@ static bool ring_push(struct output *output, uint8_t byte)
 
 bool output_send(struct output *output, uint8_t byte)
 {
-	if (output->stream.fd < 0 || output->is_broken)
+	if (goes_nowhere(output))
 		return true;
 	if (ring_push(output, byte) || byte == '\n') {
 		if (!output->is_watched)
@@ -103,17 +131,78 @@ bool output_send(struct output *output, uint8_t byte)
 	}
 	if (output_can_send(output))
 		return true;
-	output->wants_room = true;
+	output->wants_room = OUTPUT_RING_SIZE / 2;
 	/* A reader that takes nothing wakes nobody. */
 	tick_after(output, output->stall_ms);
 	return false;
+}
+
+/* As much as there is room for. */
+static size_t ring_put(struct output *output, const uint8_t *data, size_t size)
+{
+	size_t at = (output->head + output->count) % OUTPUT_RING_SIZE, first;
+
+	if (size > OUTPUT_RING_SIZE - output->count)
+		size = OUTPUT_RING_SIZE - output->count;
+	first = size < OUTPUT_RING_SIZE - at ? size : OUTPUT_RING_SIZE - at;
+	memcpy(output->ring + at, data, first);
+	memcpy(output->ring, data + first, size - first);
+	output->count += size;
+	return size;
+}
+
+/* Through the ring, as often as it empties at once. */
+static size_t put_all(struct output *output, const uint8_t *data, size_t size)
+{
+	size_t done = ring_put(output, data, size);
+
+	while (done < size && !output->is_watched) {
+		flush_and_watch(output);
+		if (goes_nowhere(output))
+			return size;
+		if (output->count == OUTPUT_RING_SIZE)
+			break;
+		done += ring_put(output, data + done, size - done);
+	}
+	return done;
+}
+
+size_t output_write(struct output *output, const uint8_t *data, size_t size)
+{
+	bool was_silent = false;
+	size_t done;
+
+	if (goes_nowhere(output) || !size)
+		return size;
+	if (!output->count) {
+		uint64_t now = timeline_now();
+
+		was_silent = now - output->progress_ns > SILENCE_NS;
+		output->progress_ns = now;
+	}
+	done = put_all(output, data, size);
+	if (output->is_watched || !output->count)
+		;
+	else if (was_silent || output->count >= WRITE_MAX || memchr(data, '\n', done))
+		flush_and_watch(output);
+	else
+		tick_after(output, GATHER_MS);
+	if (done == size)
+		return size;
+	if (is_dead(output)) {
+		count_dropped(output, size - done);
+		return size;
+	}
+	output->wants_room = size - done < ENOUGH_ROOM ? size - done : ENOUGH_ROOM;
+	tick_after(output, output->stall_ms);
+	return done;
 }
 
 static void tell_room(struct output *output)
 {
 	if (!output->wants_room)
 		return;
-	output->wants_room = false;
+	output->wants_room = 0;
 	output->is_ticking = false; /* with the patience for a dead reader, at most */
 	if (output->has_room)
 		output->has_room(output->ctx);
@@ -128,7 +217,7 @@ static void output_ready(void *ctx, uint32_t)
 		loop_remove(output->loop, &output->ready);
 		output->is_watched = false;
 	}
-	if (output->count <= OUTPUT_RING_SIZE / 2)
+	if (OUTPUT_RING_SIZE - output->count >= output->wants_room)
 		tell_room(output);
 }
 
@@ -217,7 +306,25 @@ void output_detach(struct output *output)
 	if (output->is_watched)
 		loop_remove(output->loop, &output->ready);
 	loop_remove(output->loop, &output->timer);
-	output->is_watched = output->wants_room = output->is_ticking = false;
+	output->is_watched = output->is_ticking = false;
+	output->wants_room = 0;
+}
+
+void output_set_stream(struct output *output, struct stream stream)
+{
+	if (output->is_watched)
+		loop_remove(output->loop, &output->ready);
+	output->is_watched = false;
+	stream_close(&output->stream);
+	if (stream.fd < 0)
+		output->count = 0;
+	output->stream = stream;
+	output->ready.fd = stream.fd;
+	output->is_absent = stream.fd < 0;
+	output->progress_ns = timeline_now();
+	if (!output->is_absent)
+		flush_and_watch(output);
+	tell_room(output);
 }
 
 /* Wait until there is room, or `end_ns`; false: somebody is in a hurry. */
@@ -240,6 +347,8 @@ void output_fini(struct output *output, int hurry_fd)
 		uint64_t end_ns;
 
 		output_flush(output);
+		if (output->is_absent)
+			break;
 		end_ns = output->progress_ns + output->stall_ms * MS_NS;
 		if (end_ns > last_ns)
 			end_ns = last_ns;
@@ -247,7 +356,7 @@ void output_fini(struct output *output, int hurry_fd)
 			!wait_for_room(output, end_ns, hurry_fd))
 			break;
 	}
-	output->n_dropped += output->count;
+	count_dropped(output, output->count);
 	if (output->n_dropped)
 		log_warn("%s: nobody read the guest's output; %llu bytes were dropped",
 			output->name, (unsigned long long)output->n_dropped);

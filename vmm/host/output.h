@@ -4,7 +4,7 @@
  * Gathered in a ring and written a line at a time, without ever blocking: by the thread that
  * completes the line, or by the loop when the reader was slow.  When the ring is full the sender is
  * told to wait; when the reader has taken nothing for OUTPUT_STALL_MS, further output is dropped
- * and counted: a dead reader must not hold a guest for ever.
+ * and counted: a dead reader must not hold a guest for ever, unless the guest can bear that.
  *
  * While attached, everything here is guarded by the lock that output_attach() was given.
  */
@@ -31,7 +31,11 @@ struct output {
 	struct loop_source ready, timer;
 	void (*has_room)(void *ctx);
 	void *ctx;
-	bool is_watched, is_ticking, is_broken, wants_room;
+	bool is_watched, is_ticking, is_broken;
+	bool is_visitor;   /* the reader comes and goes */
+	bool is_absent;    /* and is not here: the ring keeps what it has room for */
+	bool is_patient;   /* a reader that takes nothing is waited for, for ever */
+	size_t wants_room; /* to be told when there is so much; 0: not */
 	size_t head, count;
 	uint64_t progress_ns; /* when the reader last took something, or had nothing to take */
 	uint64_t n_dropped;
@@ -68,8 +72,16 @@ int output_attach(struct output *output, struct loop *loop, pthread_mutex_t *loc
 void output_detach(struct output *output);
 
 /* With the lock held; none waits. */
+
+/* How much was taken: all that there is room for.  If that is less, has_room() is called later. */
+size_t output_write(struct output *output, const uint8_t *data, size_t size);
 bool output_send(struct output *output, uint8_t byte); /* true: there is room for another */
 bool output_can_send(const struct output *output);
 void output_flush(struct output *output); /* write what can be written now */
+
+/* The loop's thread: the reader has come, or another one, or (fd -1) none is there any more, and
+ * what it has not taken is gone.  Takes the stream over.
+ */
+void output_set_stream(struct output *output, struct stream stream);
 
 #endif

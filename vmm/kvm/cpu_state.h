@@ -27,6 +27,12 @@ void cpu_state_limit_cpuid(struct kvm_cpuid2 *cpuid, const struct kvm_extras *ex
 #define CPU_NAME_SIZE 48 /* with a NUL, before which it is cut */
 void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, const char *name);
 
+/* Add a leaf with the rates of the TSC and of the local APIC's timer, unless KVM does not tell the
+ * first (tsc_khz <= 0).  VMware defined it, other monitors have it; FreeBSD asks there, as it has
+ * nothing to measure by: there is no PIT.  Needs room for one entry more.
+ */
+void cpu_state_tell_rates(struct kvm_cpuid2 *cpuid, int tsc_khz);
+
 /* What firmware would have set: memory write-back by default, fast string operations on. */
 int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag);
 

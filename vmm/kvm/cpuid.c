@@ -31,6 +31,10 @@
 #define LEAF_SVM         0x8000000a
 #define LEAF_AMD_PERFMON 0x80000022
 #define LEAF_NAME        0x80000002 /* and the next two */
+#define LEAF_HYPERVISOR  0x40000000
+#define LEAF_TIMING      0x40000010
+
+#define APIC_TIMER_KHZ 1000000u /* KVM's counts nanoseconds: arch/x86/kvm/lapic.h */
 
 static uint32_t with_field(uint32_t reg, unsigned int high, unsigned int low, uint32_t value)
 {
@@ -228,17 +232,33 @@ void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, const char *name)
 	}
 }
 
-/* Room for what set_topology_leaf() adds. */
+void cpu_state_tell_rates(struct kvm_cpuid2 *cpuid, int tsc_khz)
+{
+	for (uint32_t i = 0; i < cpuid->nent && tsc_khz > 0; i++) {
+		if (cpuid->entries[i].function != LEAF_HYPERVISOR)
+			continue;
+		cpuid->entries[i].eax = LEAF_TIMING;
+		cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+			.function = LEAF_TIMING,
+			.eax = (uint32_t)tsc_khz,
+			.ebx = APIC_TIMER_KHZ,
+		};
+		return;
+	}
+}
+
+/* Room for what set_topology_leaf() and cpu_state_tell_rates() add. */
+#define MOST_ADDED 7
 union cpuid_table {
 	struct kvm_cpuid2 cpuid;
 	uint8_t space[sizeof(struct kvm_cpuid2) +
-		      (KVM_CPUID_MAX_ENTRIES + 6) * sizeof(struct kvm_cpuid_entry2)];
+		      (KVM_CPUID_MAX_ENTRIES + MOST_ADDED) * sizeof(struct kvm_cpuid_entry2)];
 };
 
 int cpu_state_set_cpuid(
 	struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag)
 {
-	uint32_t capacity = kvm->supported->nent + 6;
+	uint32_t capacity = kvm->supported->nent + MOST_ADDED - 1;
 	union cpuid_table table;
 	struct kvm_cpuid2 *cpuid = &table.cpuid;
 
@@ -247,6 +267,7 @@ int cpu_state_set_cpuid(
 	set_topology_leaf(cpuid, 0xb, capacity);
 	set_topology_leaf(cpuid, 0x1f, capacity);
 	cpu_state_patch_cpuid(cpuid, vcpu->id, n_vcpus, kvm->has_tsc_deadline);
+	cpu_state_tell_rates(cpuid, ioctl(vcpu->fd, KVM_GET_TSC_KHZ));
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
 		return diag_fail(
 			diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id, strerror(errno));

@@ -276,3 +276,18 @@ int kvm_vm_signal_msi(const struct kvm_vm *vm, uint64_t address, uint32_t data)
 
 	return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
 }
+
+int kvm_vm_bind_event(const struct kvm_vm *vm, uint64_t gpa, uint32_t size, const uint64_t *match,
+	int fd, bool on)
+{
+	struct kvm_ioeventfd event = {
+		.addr = gpa,
+		.len = size,
+		.fd = fd,
+		.datamatch = match ? *match : 0,
+		.flags = (match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u) |
+		         (on ? 0u : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	return ioctl(vm->fd, KVM_IOEVENTFD, &event) ? -errno : 0;
+}

@@ -79,4 +79,10 @@ void kvm_vm_fini(struct kvm_vm *vm);
  */
 int kvm_vm_signal_msi(const struct kvm_vm *vm, uint64_t address, uint32_t data);
 
+/* Have a guest's write of `size` bytes (0: however many) to `gpa`, of the value *match alone unless
+ * that is NULL, add 1 to the eventfd, without an exit to us; or no more.  Any thread.  -errno.
+ */
+int kvm_vm_bind_event(const struct kvm_vm *vm, uint64_t gpa, uint32_t size, const uint64_t *match,
+	int fd, bool on);
+
 #endif

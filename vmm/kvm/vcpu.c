@@ -174,6 +174,16 @@ static void forget_kick(struct vcpu *vcpu)
 	*(volatile __u8 *)&vcpu->run->immediate_exit = 0;
 }
 
+/* A signal has ended KVM_RUN: a kick, or the process was stopped, or frozen with its cgroup or its
+ * host, and goes on after a time.  The guest's clock went on meanwhile; KVM tells a guest that has
+ * kvmclock that it stood still, so that its watchdogs look away once
+ * (Documentation/virt/kvm/api.rst, KVM_KVMCLOCK_CTRL).  Others have nothing to be told.
+ */
+static void excuse_pause(const struct vcpu *vcpu)
+{
+	ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 /* One KVM_RUN and what it leads to.  False: back to the crew.  A vCPU that is called there has
  * KVM finish the instruction it left for us, and runs no other.
  */
@@ -189,6 +199,7 @@ static bool vcpu_turn(struct vcpu *vcpu)
 	vcpu->n_exits++;
 	if (ret < 0 && errno == EINTR) {
 		forget_kick(vcpu);
+		excuse_pause(vcpu);
 		return !called;
 	}
 	if (ret < 0 && errno == EAGAIN)

@@ -4,6 +4,7 @@
 #include "loop/loop.h"
 
 #include "util/bits.h"
+#include "util/timeline.h"
 
 #include <errno.h>
 #include <sys/timerfd.h>
@@ -29,6 +30,13 @@ int loop_add(struct loop *loop, struct loop_source *source, uint32_t events)
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) ? -errno : 0;
 }
 
+void loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
+}
+
 void loop_remove(struct loop *loop, struct loop_source *source)
 {
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
@@ -37,12 +45,14 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 static void loop_dispatch(const struct epoll_event *event)
 {
 	struct loop_source *source = event->data.ptr;
+	pthread_mutex_t *lock = source->lock;
 
-	if (source->lock)
-		pthread_mutex_lock(source->lock);
+	if (lock)
+		pthread_mutex_lock(lock);
+	/* May free the source. */
 	source->ready(source->ctx, event->events);
-	if (source->lock)
-		pthread_mutex_unlock(source->lock);
+	if (lock)
+		pthread_mutex_unlock(lock);
 }
 
 void loop_when_quiet(struct loop *loop, int ms, void (*quiet)(void *ctx), void *ctx)
@@ -73,6 +83,7 @@ int loop_run(struct loop *loop)
 		else if (n == 0)
 			loop_be_quiet(loop);
 	}
+	loop->stopped = false;
 	return 0;
 }
 
@@ -100,6 +111,37 @@ int loop_timer_create(uint64_t first_ms, uint64_t period_ms)
 	if (first_ms)
 		loop_timer_set(fd, first_ms, period_ms);
 	return fd;
+}
+
+int loop_add_timer(
+	struct loop *loop, struct loop_source *source, uint64_t first_ms, uint64_t period_ms)
+{
+	int ret;
+
+	source->fd = loop_timer_create(first_ms, period_ms);
+	if (source->fd < 0) {
+		ret = source->fd;
+		source->fd = -1;
+		return ret;
+	}
+	ret = loop_add(loop, source, EPOLLIN);
+	if (ret) {
+		close(source->fd);
+		source->fd = -1;
+	}
+	return ret;
+}
+
+bool loop_may_go(struct rate *rate, int timer_fd)
+{
+	uint64_t ns;
+
+	if (!rate_is_limited(rate))
+		return true;
+	ns = rate_wait_ns(rate, timeline_now());
+	if (ns)
+		loop_timer_set(timer_fd, ns / 1000000 + 1, 0);
+	return !ns;
 }
 
 uint64_t loop_counter_read(int fd)

@@ -4,17 +4,21 @@
 #include "mem/guest_mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define HUGE_PAGE MIB(2)
 
-/* Lay fresh zero pages over [hva, hva + size), which is ours already. */
-static int region_map(const struct mem_region *region)
+/* Lay fresh zero pages, or those of the file, over [hva, hva + size), which is ours already. */
+static int region_map(const struct guest_mem *mem, const struct mem_region *region)
 {
+	int kind = mem->is_shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
 	uint64_t small = region->gpa ? 0 : HUGE_PAGE;
 	void *hva = mmap(region->hva, region->size, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		kind | MAP_NORESERVE | MAP_FIXED, mem->is_shared ? mem->fd : -1,
+		(off_t)region->offset);
 
 	if (hva == MAP_FAILED)
 		return -errno;
@@ -30,7 +34,8 @@ static int region_map(const struct mem_region *region)
 	return 0;
 }
 
-static int region_init(struct mem_region *region, gpa_t gpa, uint64_t size)
+static int region_init(
+	const struct guest_mem *mem, struct mem_region *region, gpa_t gpa, uint64_t size)
 {
 	uint64_t room = size + HUGE_PAGE;
 	uint8_t *start;
@@ -43,12 +48,17 @@ static int region_init(struct mem_region *region, gpa_t gpa, uint64_t size)
 	if (start == MAP_FAILED)
 		return -ENOMEM;
 	head = ((uint64_t)gpa - (uintptr_t)start) & (HUGE_PAGE - 1);
-	*region = (struct mem_region){ .gpa = gpa, .size = size, .hva = start + head };
+	*region = (struct mem_region){
+		.gpa = gpa,
+		.size = size,
+		.hva = start + head,
+		.offset = gpa ? GUEST_MEM_LOW_MAX : 0,
+	};
 	if (head)
 		munmap(start, head);
 	munmap(region->hva + size, HUGE_PAGE - head);
 
-	ret = region_map(region);
+	ret = region_map(mem, region);
 	if (ret < 0) {
 		munmap(region->hva, size);
 		*region = (struct mem_region){ 0 };
@@ -56,32 +66,73 @@ static int region_init(struct mem_region *region, gpa_t gpa, uint64_t size)
 	return ret;
 }
 
-int guest_mem_init(struct guest_mem *mem, uint64_t size)
+static int map_regions(struct guest_mem *mem, uint64_t size)
 {
 	uint64_t low = size < GUEST_MEM_LOW_MAX ? size : GUEST_MEM_LOW_MAX;
 	int ret;
 
-	BUG_ON(!size || size % GUEST_MEM_PAGE);
-	memset(mem, 0, sizeof(*mem));
-	ret = region_init(&mem->region[0], 0, low);
+	ret = region_init(mem, &mem->region[0], 0, low);
 	if (ret < 0)
 		return ret;
 	mem->n_regions = 1;
 	if (size == low)
 		return 0;
-	ret = region_init(&mem->region[1], GUEST_MEM_HIGH_BASE, size - low);
-	if (ret < 0) {
-		guest_mem_fini(mem);
-		return ret;
+	ret = region_init(mem, &mem->region[1], GUEST_MEM_HIGH_BASE, size - low);
+	if (!ret)
+		mem->n_regions = 2;
+	return ret;
+}
+
+/* Who has it can neither cut off what we have mapped, which would kill us, nor undo that. */
+static int create_file(uint64_t size)
+{
+	int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
+
+	if (fd < 0)
+		return -errno;
+	if (!ftruncate(fd, (off_t)size) &&
+		!fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return fd;
+	err = errno;
+	close(fd);
+	return -err;
+}
+
+static int init(struct guest_mem *mem, uint64_t size, bool is_shared)
+{
+	int ret;
+
+	BUG_ON(!size || size % GUEST_MEM_PAGE);
+	memset(mem, 0, sizeof(*mem));
+	if (is_shared) {
+		ret = size > INT64_MAX ? -ENOMEM : create_file(size);
+		if (ret < 0)
+			return ret;
+		mem->fd = ret;
+		mem->is_shared = true;
 	}
-	mem->n_regions = 2;
-	return 0;
+	ret = map_regions(mem, size);
+	if (ret)
+		guest_mem_fini(mem);
+	return ret;
+}
+
+int guest_mem_init(struct guest_mem *mem, uint64_t size)
+{
+	return init(mem, size, false);
+}
+
+int guest_mem_init_shared(struct guest_mem *mem, uint64_t size)
+{
+	return init(mem, size, true);
 }
 
 void guest_mem_fini(struct guest_mem *mem)
 {
 	for (size_t i = 0; i < mem->n_regions; i++)
 		munmap(mem->region[i].hva, mem->region[i].size);
+	if (mem->is_shared)
+		close(mem->fd);
 	memset(mem, 0, sizeof(*mem));
 }
 
@@ -89,9 +140,34 @@ int guest_mem_reset(struct guest_mem *mem)
 {
 	int ret = 0;
 
+	/* A new mapping would have the old pages. */
+	if (mem->is_shared)
+		return fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			       (off_t)guest_mem_size(mem))
+		               ? -errno
+		               : 0;
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
-		ret = region_map(&mem->region[i]);
+		ret = region_map(mem, &mem->region[i]);
+	mem->mapped_start = mem->mapped_end = 0;
 	return ret;
+}
+
+/* Among a file's pages, where the host would put the file's bytes back, zero pages are laid
+ * instead; and shared pages leave the file.  What cannot be given back stays: the guest has lost
+ * nothing but the room.
+ */
+void guest_mem_give_back(const struct guest_mem *mem, void *hva, uint64_t size)
+{
+	uintptr_t start = ALIGN_UP((uintptr_t)hva, GUEST_MEM_PAGE);
+	uintptr_t end = ALIGN_DOWN((uintptr_t)hva + size, GUEST_MEM_PAGE);
+
+	if (start >= end)
+		return;
+	if (start < mem->mapped_end && end > mem->mapped_start)
+		(void)!mmap((void *)start, end - start, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	else
+		madvise((void *)start, end - start, mem->is_shared ? MADV_REMOVE : MADV_DONTNEED);
 }
 
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size)

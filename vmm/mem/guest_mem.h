@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* guest_mem.h - guest RAM, and the one gate from guest-physical addresses to host pointers
  *
- * RAM is one or two regions of anonymous memory, taken lazily from the host: [0, low) and
- * [4 GiB, ...).  Between them lies the device hole.  The layout is fixed at init and never changes
- * while the VM runs, so the gate needs no lock.
+ * RAM is one or two regions, taken lazily from the host: [0, low) and [4 GiB, ...).  Between them
+ * lies the device hole.  The layout is fixed at init and never changes while the VM runs, so the
+ * gate needs no lock.
+ *
+ * It is anonymous memory of ours alone, or, where another process is to serve a device, a file
+ * without a name (memfd) that is given to that process.
  */
 #ifndef MEM_GUEST_MEM_H
 #define MEM_GUEST_MEM_H
 
 #include "util/bits.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,19 +26,29 @@ typedef uint64_t gpa_t;
 
 struct mem_region {
 	gpa_t gpa;
-	uint64_t size; /* bytes, a multiple of 4096 */
-	uint8_t *hva;  /* congruent to gpa modulo 2 MiB, so that the host can use huge pages */
+	uint64_t size;   /* bytes, a multiple of 4096 */
+	uint8_t *hva;    /* congruent to gpa modulo 2 MiB, so that the host can use huge pages */
+	uint64_t offset; /* in the file, if RAM is shared; likewise congruent */
 };
 
 struct guest_mem {
 	struct mem_region region[2]; /* [0] from 0, [1] from 4 GiB; absent: all zero */
 	size_t n_regions;
+	uintptr_t mapped_start, mapped_end; /* host addresses between which pages of files lie */
+	bool is_shared;                     /* and then: */
+	int fd;                             /* the file; nobody can make it shorter */
 };
 
 /* Reserve `size` bytes of RAM (a multiple of 4096, > 0), all zero, no page of it touched.
  * -ENOMEM if the address space or the host's overcommit rule refuses.
  */
 int guest_mem_init(struct guest_mem *mem, uint64_t size);
+
+/* The same as a file: whoever has mem->fd sees and changes what the guest does.  Also the errors of
+ * memfd_create(2).
+ */
+int guest_mem_init_shared(struct guest_mem *mem, uint64_t size);
+
 void guest_mem_fini(struct guest_mem *mem);
 
 /* All of RAM as guest_mem_init() left it, at the same addresses; its pages go back to the host.
@@ -70,15 +84,21 @@ int guest_mem_read_file(
 	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
 
 /* Map a file's pages there, privately (copy on write).  gpa, offset and size are multiples of 4096.
- * Only for files nobody else rewrites or cuts.  -EFAULT: not RAM; -ENODATA: the file is shorter;
- * else mmap's own error.
+ * Only for files nobody else rewrites or cuts.  Shared RAM has them read, for others would not see
+ * what is mapped.  -EFAULT: not RAM; -ENODATA: the file is shorter; else mmap's or read's own
+ * error.
  */
-int guest_mem_map_file(
-	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
+int guest_mem_map_file(struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size);
+
+/* The guest does without these bytes of its RAM, at their host address, which lie in one region:
+ * the whole pages among them go back to the host, and read as zeros when they are next touched. Any
+ * thread, also while the guest runs.
+ */
+void guest_mem_give_back(const struct guest_mem *mem, void *hva, uint64_t size);
 
 /* Let the host's KSM merge the whole pages of [gpa, gpa + size) with equal ones of any process that
- * allows it too.  What is mapped there later is left out.  -EFAULT: not RAM; -EINVAL: the host's
- * kernel has no KSM.
+ * allows it too.  What is mapped there later is left out, and so is shared RAM.  -EFAULT: not RAM;
+ * -EINVAL: the host's kernel has no KSM.
  */
 int guest_mem_merge(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
 

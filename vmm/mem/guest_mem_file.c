@@ -75,8 +75,20 @@ int guest_mem_read_file(
 	return 0;
 }
 
-int guest_mem_map_file(
-	const struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size)
+/* Between the first and the last there may be other memory: no harm is done by taking it for a
+ * file's.
+ */
+static void note_mapped(struct guest_mem *mem, const void *hva, uint64_t size)
+{
+	uintptr_t start = (uintptr_t)hva;
+
+	if (!mem->mapped_end || start < mem->mapped_start)
+		mem->mapped_start = start;
+	if (start + size > mem->mapped_end)
+		mem->mapped_end = start + size;
+}
+
+int guest_mem_map_file(struct guest_mem *mem, gpa_t gpa, int fd, uint64_t offset, uint64_t size)
 {
 	void *hva = guest_mem_at(mem, gpa, size);
 	int ret;
@@ -84,12 +96,15 @@ int guest_mem_map_file(
 	BUG_ON((gpa | offset | size) % GUEST_MEM_PAGE || !size);
 	if (!hva)
 		return -EFAULT;
+	if (mem->is_shared)
+		return guest_mem_read_file(mem, gpa, fd, offset, size);
 	ret = check_size(fd, offset, size);
 	if (ret)
 		return ret;
 	if (mmap(hva, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
 		    (off_t)offset) == MAP_FAILED)
 		return -errno;
+	note_mapped(mem, hva, size);
 	/* Advice.  Where files can have huge pages, they are then read from disk as such. */
 	madvise(hva, size, MADV_DONTDUMP);
 	madvise(hva, size, MADV_HUGEPAGE);

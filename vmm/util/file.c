@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *kind_name(mode_t mode)
@@ -36,6 +38,19 @@ int file_open_regular(const char *path, struct stat *st, struct diag *diag)
 		return fd;
 	close(fd);
 	return ret;
+}
+
+int file_open_in(int root_fd, const char *path, int flags)
+{
+	int more = O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY);
+	struct open_how how = {
+		.flags = (unsigned int)(flags | more),
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd;
+
+	fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
 }
 
 int64_t file_read_some(int fd, void *data, size_t size, uint64_t offset)

@@ -15,6 +15,12 @@
  */
 int file_open_regular(const char *path, struct stat *st, struct diag *diag);
 
+/* Open what `path` names in the file system whose root is the directory root_fd: as after
+ * chroot(2), neither .. nor a symbolic link leads out of it.  For opening `flags`; never waits for
+ * a FIFO.  A descriptor, owned by the caller, or -errno.
+ */
+int file_open_in(int root_fd, const char *path, int flags);
+
 /* Of any size: more than one system call moves (2 GiB), and however it is interrupted.
  *
  * Read exactly `size` bytes at `offset`.  0; -ENODATA if the file ends before; read's error.

@@ -16,12 +16,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FINISH_MS 1000
 
 static enum log_level log_level = LOG_LEVEL_WARN;
 static atomic_bool log_raw;
+static char log_name[LOG_MAX_NAME + 1]; /* "": messages are Pronto's own */
 
 /* What standard error would not take yet.  The lock is a leaf, and nobody waits under it. */
 static struct {
@@ -44,11 +46,6 @@ void log_set_level(enum log_level level)
 void log_set_raw(bool raw)
 {
 	atomic_store_explicit(&log_raw, raw, memory_order_relaxed);
-}
-
-static uint64_t now_ms(void)
-{
-	return timeline_now() / 1000000;
 }
 
 /* ---- what is written, and what is kept ---- */
@@ -123,16 +120,29 @@ void log_open(void)
 	kept.to_open = true;
 }
 
+int log_use(int fd)
+{
+	if (dup2(fd, STDERR_FILENO) < 0)
+		return -errno;
+	log_open();
+	return 0;
+}
+
+void log_set_name(const char *name)
+{
+	snprintf(log_name, sizeof(log_name), "%s", name);
+}
+
 void log_finish(void)
 {
 	struct pollfd ready = { .fd = kept.stream.fd, .events = POLLOUT };
-	uint64_t end_ms = now_ms() + FINISH_MS, now;
+	uint64_t end_ms = timeline_now_ms() + FINISH_MS, now;
 
 	pthread_mutex_lock(&kept.lock);
 	for (;;) {
 		flush();
 		tell_lost();
-		now = now_ms();
+		now = timeline_now_ms();
 		if (!kept.n || now >= end_ms)
 			break;
 		poll(&ready, 1, (int)(end_ms - now));
@@ -142,10 +152,27 @@ void log_finish(void)
 
 /* ---- messages ---- */
 
-static void put_message(const char *prefix, const char *fmt, va_list ap)
+/* What stands before a message; level NULL: it has none. */
+static size_t begin_line(char line[256], const char *level)
+{
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+
+	if (!log_name[0])
+		return (size_t)snprintf(
+			line, 256, "pronto: %s%s", level ? level : "", level ? ": " : "");
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(line, 256, "%Y-%m-%dT%H:%M:%S", &tm);
+	return n + (size_t)snprintf(line + n, 256 - n, ".%09ld [%s:%s] ", now.tv_nsec, log_name,
+			   level ? level : "info");
+}
+
+static void put_message(const char *level, const char *fmt, va_list ap)
 {
 	char text[TEXT_MAX], line[1024];
-	size_t n = (size_t)snprintf(line, sizeof(line), "pronto: %s", prefix);
+	size_t n = begin_line(line, level);
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	n += text_fit(line + n, sizeof(line) - n - 2, text);
@@ -154,14 +181,12 @@ static void put_message(const char *prefix, const char *fmt, va_list ap)
 
 void log_at(enum log_level level, const char *fmt, ...)
 {
-	char prefix[16];
 	va_list ap;
 
 	if (level > log_level)
 		return;
-	snprintf(prefix, sizeof(prefix), "%s: ", level_names[level]);
 	va_start(ap, fmt);
-	put_message(prefix, fmt, ap);
+	put_message(level_names[level], fmt, ap);
 	va_end(ap);
 }
 
@@ -170,13 +195,13 @@ void log_say(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_message("", fmt, ap);
+	put_message(NULL, fmt, ap);
 	va_end(ap);
 }
 
 bool log_limit_ok(struct log_limit *limit)
 {
-	uint64_t now = now_ms();
+	uint64_t now = timeline_now_ms();
 
 	if (limit->last_ms && now - limit->last_ms < 1000)
 		return false;

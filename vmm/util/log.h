@@ -21,6 +21,17 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
  */
 void log_open(void);
 
+/* While there is one thread: from now on messages go to this file, which stays the caller's; it is
+ * standard error then.  -errno.
+ */
+int log_use(int fd);
+
+/* While there is one thread: each message begins with the time, this name (LOG_MAX_NAME bytes) and
+ * its level, as Firecracker's do.
+ */
+#define LOG_MAX_NAME 64
+void log_set_name(const char *name);
+
 /* At the end, when there is one thread: write what is kept, for a second at most. */
 void log_finish(void);
 

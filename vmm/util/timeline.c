@@ -16,6 +16,11 @@ uint64_t timeline_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t timeline_now_ms(void)
+{
+	return timeline_now() / 1000000;
+}
+
 void timeline_record(struct timeline *timeline, unsigned int moment)
 {
 	uint64_t none = 0;

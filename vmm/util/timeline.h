@@ -36,8 +36,9 @@ struct timeline {
 	_Atomic uint64_t at_ns[TIMELINE_N_MOMENTS]; /* CLOCK_MONOTONIC; 0: not yet */
 };
 
-/* Nanoseconds of CLOCK_MONOTONIC. */
+/* Nanoseconds of CLOCK_MONOTONIC, and whole milliseconds of it. */
 uint64_t timeline_now(void);
+uint64_t timeline_now_ms(void);
 
 /* Record a moment as of now; timeline may be NULL. */
 void timeline_record(struct timeline *timeline, unsigned int moment);

@@ -19,7 +19,7 @@
 #define MS      1000000u /* ns */
 
 static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 };
-static const int jobs[] = { SIGTSTP, SIGCONT, 0 };
+static const int jobs[] = { SIGTSTP, SIGCONT, SIGWINCH, 0 };
 
 /* A signal that our parent had us ignore (nohup, a shell's background job) stays ignored. */
 static void add_signals(sigset_t *set, const int *signals)
@@ -84,11 +84,11 @@ static void grace_tick(void *ctx, uint32_t)
 	set_tick(control, control->deadline_ns - now);
 }
 
-static void request_poweroff(struct control *control)
+void control_power_off(struct control *control)
 {
 	if (control_wants_end(control) || !control->grace_ms ||
 		!control->ops->press_button(control->ctx)) {
-		log_info("ended by a signal");
+		log_info("ended at once");
 		control_demand_end(control);
 		return;
 	}
@@ -108,11 +108,12 @@ static void signal_ready(void *ctx, uint32_t)
 	switch (info.ssi_signo) {
 	case SIGTSTP: control->ops->stop(control->ctx); break;
 	case SIGCONT: control->ops->go_on(control->ctx); break;
+	case SIGWINCH: control->ops->resize(control->ctx); break;
 	case SIGINT:
 		if (!control->ops->type_interrupt(control->ctx))
-			request_poweroff(control);
+			control_power_off(control);
 		break;
-	default: request_poweroff(control); break;
+	default: control_power_off(control); break;
 	}
 }
 

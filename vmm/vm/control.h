@@ -4,7 +4,7 @@
  * SIGTERM, SIGINT, SIGHUP and SIGQUIT, as far as our parent did not have us ignore them.  While the
  * loop is served it takes them, for a guest; at any other time there is nobody to ask, and each
  * ends the process at once, whatever it is at.  SIGTSTP and SIGCONT are taken with them, as the
- * terminal changes hands.
+ * terminal changes hands, and SIGWINCH, as its size changes.
  */
 #ifndef VM_CONTROL_H
 #define VM_CONTROL_H
@@ -23,6 +23,7 @@ struct control_ops {
 	bool (*type_interrupt)(void *ctx); /* Ctrl-C; false: there is no terminal for it */
 	void (*stop)(void *ctx);           /* SIGTSTP: stop the process, until SIGCONT */
 	void (*go_on)(void *ctx);          /* SIGCONT: it was stopped, however */
+	void (*resize)(void *ctx);         /* SIGWINCH */
 	void (*end)(void *ctx);            /* the guest has had its chance */
 };
 
@@ -57,6 +58,11 @@ void control_leave_signals(const struct control *control);
 /* The main thread: no guest runs any more.  Signals that have come asked for the end that is here.
  */
 void control_drop_signals(const struct control *control);
+
+/* The loop's thread: press the power button, and end it when the guest has had its time; at once,
+ * if that is none or this has been asked before.
+ */
+void control_power_off(struct control *control);
 
 /* The loop's thread: the operator waits for no power-off. */
 void control_demand_end(struct control *control);

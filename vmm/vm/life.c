@@ -40,8 +40,10 @@ int life_create(struct life *life, struct diag *diag)
 void life_run(struct life *life)
 {
 	check_from(life, FROM(LIFE_CREATED) | FROM(LIFE_PAUSED));
+	BUG_ON(life->is_held);
+	if (life->state == LIFE_CREATED)
+		life->since_ns = timeline_now();
 	life->state = LIFE_RUNNING;
-	life->since_ns = timeline_now();
 	life->ops->run(life->ctx);
 }
 
@@ -73,6 +75,34 @@ void life_end(struct life *life)
 		life_pause(life);
 	life->ops->end(life->ctx);
 	life->state = LIFE_ENDED;
+	life->is_held = false;
+}
+
+void life_hold(struct life *life)
+{
+	if (life->is_held)
+		return;
+	check_from(life, FROM(LIFE_CREATED) | FROM(LIFE_RUNNING) | FROM(LIFE_PAUSED));
+	if (life->state == LIFE_RUNNING)
+		life_pause(life);
+	life->ops->quiesce(life->ctx);
+	life->is_held = true;
+}
+
+static bool is_over(const struct life *life)
+{
+	return atomic_load(&life->outcome) != LIFE_UNDECIDED || life->is_waiting;
+}
+
+/* What becomes of a life that is over is not for the operator to say. */
+void life_release(struct life *life)
+{
+	if (!life->is_held)
+		return;
+	life->is_held = false;
+	life->ops->resume(life->ctx);
+	if (!is_over(life))
+		life_run(life);
 }
 
 /* ---- another life ---- */
@@ -82,13 +112,14 @@ static void begin_again(void *ctx, uint32_t)
 	struct life *life = ctx;
 
 	loop_counter_read(life->again.fd);
+	life->is_waiting = false;
 	/* Somebody has ended it while it waited. */
 	if (atomic_load(&life->outcome) != LIFE_UNDECIDED)
 		return;
 	life->error = life_reset(life, &life->diag);
 	if (life->error)
 		loop_stop(life->loop);
-	else
+	else if (!life->is_held)
 		life_run(life);
 }
 
@@ -114,6 +145,7 @@ static void wait_for_next(struct life *life)
 			 "%llu ms each",
 			(unsigned long long)life->short_ms, (unsigned long long)life->last_wait_ms);
 	life->warned = true;
+	life->is_waiting = true;
 	loop_timer_set(life->again.fd, life->wait_ms, 0);
 }
 
@@ -135,7 +167,8 @@ static void asked_ready(void *ctx, uint32_t)
 	enum exit_code outcome = (enum exit_code)atomic_load(&life->outcome);
 
 	loop_counter_read(life->asked.fd);
-	life_pause(life);
+	if (life->state == LIFE_RUNNING)
+		life_pause(life);
 	if (life->ops->returns(life->ctx, &outcome)) {
 		atomic_store(&life->outcome, LIFE_UNDECIDED);
 		wait_for_next(life);

@@ -9,6 +9,17 @@
  * Each transition is one function, and all are the control thread's, the one that serves the loop.
  * What a transition does to the machine, the machine's own functions do; here is when.  The end is
  * asked for by anybody; the loop then decides what becomes of it: the end, or another life.
+ *
+ * The operator's hold lies over these states and is none.  While there is one nothing runs, neither
+ * a vCPU nor a device, whatever the guest asked for at the same moment:
+ *
+ *	running ---hold---> paused, held ---release---> running
+ *	                       | the guest had asked for a reset
+ *	                       v
+ *	                    created, held ---release---> running
+ *
+ * A hold goes on through a reset and the wait before it, and does not keep the end off.  Who is
+ * released in that wait still waits, for the life to come.
  */
 #ifndef VM_LIFE_H
 #define VM_LIFE_H
@@ -34,6 +45,9 @@ struct life_ops {
 	int (*create)(void *ctx, struct diag *diag);
 	void (*run)(void *ctx);
 	void (*pause)(void *ctx);
+	/* No vCPU runs: have no device do anything of its own accord; have them go on. */
+	void (*quiesce)(void *ctx);
+	void (*resume)(void *ctx);
 	int (*reset)(void *ctx, struct diag *diag);
 	void (*end)(void *ctx);
 	/* Whether a guest that asked for this end is to have another life. */
@@ -50,7 +64,9 @@ struct life {
 	struct loop_source asked; /* eventfd: somebody asked for the end */
 	struct loop_source again; /* timerfd: the next life may begin */
 	atomic_int outcome;       /* enum exit_code of the first who asked, or LIFE_UNDECIDED */
-	uint64_t since_ns;        /* when the guest was let go */
+	uint64_t since_ns;        /* when the guest was let go, from its entry */
+	bool is_held;             /* by the operator */
+	bool is_waiting;          /* for its next life */
 
 	/* A guest that resets at once, again and again, is not to keep a processor busy. */
 	uint64_t short_ms, first_wait_ms, last_wait_ms;
@@ -76,13 +92,17 @@ int life_reset(struct life *life, struct diag *diag);
 /* Already ended: nothing. */
 void life_end(struct life *life);
 
+/* Not before it is created, nor after its end.  Already held, or not held: nothing. */
+void life_hold(struct life *life);
+void life_release(struct life *life);
+
 /* ---- the loop's part ---- */
 
 /* Any thread: this life ends, so.  The first who asks counts.  True for that one. */
 bool life_ask_end(struct life *life, enum exit_code outcome);
 
-/* Serve the loop, lives and all, until the end.  Running before, paused after.  0 and the outcome;
- * or -errno and diag.
+/* Serve the loop, lives and all, until the end.  Running before, or held; nothing runs after.  0
+ * and the outcome; or -errno and diag.
  */
 int life_serve(struct life *life, enum exit_code *outcome, struct diag *diag);
 

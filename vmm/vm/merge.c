@@ -82,6 +82,9 @@ void vm_merge_warn(const struct vm *vm)
 	if (is_left_to_shim(vm))
 		log_warn("--merge kernel: nothing will be merged, as through pvh-shim the kernel "
 			 "chooses its own place; --merge all merges all memory");
+	else if (vm->config->merge != MERGE_NONE && vm->mem.is_shared)
+		log_warn("--merge: nothing will be merged, as the guest's memory is shared with a "
+			 "program that serves one of its devices");
 	else if (vm->config->merge != MERGE_NONE)
 		warn_if_idle();
 }

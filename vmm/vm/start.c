@@ -21,10 +21,18 @@ static int fail_by_operator(struct vm *vm, int ret)
 	return ret;
 }
 
+static int open_devices(struct vm *vm, struct diag *diag)
+{
+	int ret = devices_open(vm, diag);
+
+	return ret ? fail_by_operator(vm, ret) : 0;
+}
+
 static int reserve_memory(struct vm *vm, struct diag *diag)
 {
 	uint64_t size = vm->config->memory;
-	int ret = guest_mem_init(&vm->mem, size);
+	int ret = config_shares_memory(vm->config) ? guest_mem_init_shared(&vm->mem, size)
+	                                           : guest_mem_init(&vm->mem, size);
 
 	if (!ret)
 		return 0;
@@ -83,31 +91,14 @@ static int load_first(struct vm *vm, struct diag *diag)
 	return ret;
 }
 
-static struct console *open_console_kind(const struct config *config, struct diag *diag)
-{
-	switch (config->console) {
-	case CONSOLE_FILE: return console_open_file(config->console_path, diag);
-	case CONSOLE_PTY: return console_open_pty(diag);
-	case CONSOLE_NULL: return console_open_null(diag);
-	default: return console_open_stdio(config->escape_key, diag);
-	}
-}
-
 /* Last of what the operator named: a file is not to be emptied for a VM that will not start. */
-static int open_console(struct vm *vm, struct diag *diag)
+static int open_consoles(struct vm *vm, struct diag *diag)
 {
-	int ret;
+	int ret = consoles_open(&vm->consoles, &vm->loop, diag);
 
-	vm->console = open_console_kind(vm->config, diag);
-	if (!vm->console)
-		return vm->config->console == CONSOLE_FILE ? fail_by_operator(vm, -EINVAL) : -EIO;
-	timeline_record(vm->timeline, TIMELINE_READY);
-	ret = wire_console(vm, diag);
-	if (ret) {
-		console_destroy(vm->console, -1);
-		vm->console = NULL;
-	}
-	return ret;
+	if (!ret)
+		timeline_record(vm->timeline, TIMELINE_READY);
+	return ret == -EINVAL ? fail_by_operator(vm, ret) : ret;
 }
 
 static struct stream open_debug_stream(const struct config *config, struct diag *diag)
@@ -143,9 +134,12 @@ static int create_vm(struct vm *vm, struct diag *diag)
 	int ret = kvm_vm_init(
 		&vm->kvm_vm, &vm->kvm, &vm->mem, PLATFORM_N_GSIS, PLATFORM_KVM_RESERVED, diag);
 
-	if (!ret)
-		timeline_record(vm->timeline, TIMELINE_VM);
-	return ret;
+	if (ret)
+		return ret;
+	if (kvm_routes_init(&vm->routes, &vm->kvm_vm, PLATFORM_N_GSIS, vm->devices.n_routes))
+		return diag_fail(diag, ENOMEM, "out of memory");
+	timeline_record(vm->timeline, TIMELINE_VM);
+	return 0;
 }
 
 /* All of them before anything is told to one: KVM then knows every local APIC. */
@@ -211,9 +205,12 @@ int start_create(struct vm *vm, struct diag *diag)
 	vm->kvm.fd = vm->kvm_vm.fd = -1;
 	crew_init(&vm->crew);
 	wire_init(vm);
+	wire_console(vm);
 	vcpu_install_kick_handler();
 
-	ret = reserve_memory(vm, diag);
+	ret = open_devices(vm, diag);
+	if (!ret)
+		ret = reserve_memory(vm, diag);
 	if (!ret)
 		ret = open_kvm(vm, diag);
 	if (!ret)
@@ -227,9 +224,11 @@ int start_create(struct vm *vm, struct diag *diag)
 	if (!ret)
 		ret = enter_boot_cpu(vm, diag);
 	if (!ret)
-		ret = open_console(vm, diag);
+		ret = open_consoles(vm, diag);
 	if (!ret)
 		ret = open_debug_console(vm, diag);
+	if (!ret)
+		ret = devices_start(vm, diag);
 	if (!ret)
 		ret = start_threads(vm, diag);
 	return ret;
@@ -248,12 +247,13 @@ void start_undo(struct vm *vm)
 		vcpu_state_free(vm->fresh[i]);
 		vcpu_fini(&vm->vcpu[i]);
 	}
-	if (vm->console)
-		console_detach(vm->console, vm->control.signals.fd);
+	consoles_detach(&vm->consoles, vm->control.signals.fd);
+	devices_close(vm);
 	if (vm->debug_output)
 		output_detach(vm->debug_output);
 	wire_fini(vm);
 	crew_fini(&vm->crew);
+	kvm_routes_fini(&vm->routes);
 	kvm_vm_fini(&vm->kvm_vm);
 	if (vm->kvm.fd >= 0)
 		kvm_fini(&vm->kvm);
@@ -278,10 +278,12 @@ static int load_again(struct vm *vm, struct diag *diag)
 
 int start_reset(struct vm *vm, struct diag *diag)
 {
-	int ret = load_again(vm, diag);
+	int ret;
 
+	/* First, for what a device has in flight is still written to guest RAM. */
 	bus_reset(&vm->pio);
 	bus_reset(&vm->mmio);
+	ret = load_again(vm, diag);
 	for (unsigned int i = 0; i < vm->config->cpus && !ret; i++)
 		ret = vcpu_state_load(&vm->vcpu[i], vm->fresh[i], diag);
 	if (!ret)

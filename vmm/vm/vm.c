@@ -35,7 +35,7 @@ static void vm_let_go(void *ctx)
 	crew_order(&vm->crew, CREW_WORK);
 }
 
-static void vm_pause(void *ctx)
+static void vm_park(void *ctx)
 {
 	struct vm *vm = ctx;
 
@@ -45,9 +45,26 @@ static void vm_pause(void *ctx)
 	crew_gather(&vm->crew);
 }
 
+static void vm_quiesce(void *ctx)
+{
+	devices_quiesce(ctx);
+	wire_quiesce(ctx);
+}
+
+static void vm_resume_devices(void *ctx)
+{
+	wire_resume(ctx);
+	devices_resume(ctx);
+}
+
 static int vm_reset(void *ctx, struct diag *diag)
 {
-	return start_reset(ctx, diag);
+	struct vm *vm = ctx;
+	int ret = start_reset(vm, diag);
+
+	if (!ret && vm->watch && vm->watch->reset)
+		vm->watch->reset(vm->watch_ctx);
+	return ret;
 }
 
 static void vm_end(void *ctx)
@@ -72,11 +89,32 @@ static bool vm_returns(void *ctx, enum exit_code *outcome)
 static const struct life_ops life_ops = {
 	.create = vm_create,
 	.run = vm_let_go,
-	.pause = vm_pause,
+	.pause = vm_park,
+	.quiesce = vm_quiesce,
+	.resume = vm_resume_devices,
 	.reset = vm_reset,
 	.end = vm_end,
 	.returns = vm_returns,
 };
+
+/* ---- the operator's pause ---- */
+
+bool vm_pause(struct vm *vm)
+{
+	if (vm->life.state == LIFE_CONFIGURED || vm->life.state == LIFE_ENDED)
+		return false;
+	if (!vm->life.is_held)
+		log_info("paused");
+	life_hold(&vm->life);
+	return true;
+}
+
+void vm_resume(struct vm *vm)
+{
+	if (vm->life.is_held)
+		log_info("resumed");
+	life_release(&vm->life);
+}
 
 /* ---- from the settings to the end ---- */
 
@@ -109,16 +147,20 @@ enum exit_code vm_live(struct vm *vm)
 	if (!ret) {
 		vm->blame = EXIT_HOST_ERROR;
 		life_run(&vm->life);
+		if (vm->watch && vm->watch->started)
+			vm->watch->started(vm->watch_ctx);
 		loop_when_quiet(&vm->loop, QUIET_MS, watch_tsc, vm);
 		ret = life_serve(&vm->life, &outcome, &diag);
 	}
 	life_end(&vm->life);
-	if (ret)
+	if (ret) {
 		log_error("%s", diag.text);
+		if (vm->watch && vm->watch->failed)
+			vm->watch->failed(vm->watch_ctx, diag.text);
+	}
 	timeline_record(vm->timeline, TIMELINE_RELEASED);
 	/* Its reader may be slow, and whoever sends us another signal knows. */
-	if (vm->console)
-		console_destroy(vm->console, vm->control.signals.fd);
+	consoles_destroy(&vm->consoles, vm->control.signals.fd);
 	if (vm->debug_output)
 		output_destroy(vm->debug_output, vm->control.signals.fd);
 	control_drop_signals(&vm->control);

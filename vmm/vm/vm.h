@@ -9,6 +9,7 @@
 
 #include "boot/boot.h"
 #include "bus/bus.h"
+#include "bus/pci.h"
 #include "config/config.h"
 #include "dev/debug_console.h"
 #include "dev/debug_exit.h"
@@ -18,8 +19,9 @@
 #include "dev/rtc.h"
 #include "dev/serial.h"
 #include "exit_codes.h"
-#include "host/console.h"
+#include "host/consoles.h"
 #include "host/output.h"
+#include "kvm/irq.h"
 #include "kvm/kvm.h"
 #include "kvm/state.h"
 #include "kvm/tsc.h"
@@ -29,13 +31,25 @@
 #include "util/crew.h"
 #include "util/timeline.h"
 #include "vm/control.h"
+#include "vm/devices.h"
 #include "vm/life.h"
+
+/* Who hears of what happens to a machine; each may be NULL. */
+struct vm_watch {
+	void (*started)(void *ctx); /* for the first time: its vCPUs are let go */
+	void (*reset)(void *ctx);   /* it has another life */
+	void (*failed)(void *ctx, const char *why);
+	void (*mark)(
+		void *ctx, uint8_t mark); /* on a vCPU's thread; the rest on the control thread */
+};
 
 struct vm {
 	/* Not owned, and constant. */
 	const struct config *config;
 	const struct boot_spec *spec;
-	struct timeline *timeline; /* NULL if none is wanted */
+	struct timeline *timeline;    /* NULL if none is wanted */
+	const struct vm_watch *watch; /* NULL: nobody */
+	void *watch_ctx;
 
 	struct loop loop;
 	struct life life;
@@ -46,6 +60,7 @@ struct vm {
 
 	struct kvm kvm;
 	struct kvm_vm kvm_vm;
+	struct kvm_routes routes;
 	struct crew crew; /* the vCPUs' threads */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	struct vcpu_state *fresh[CONFIG_MAX_CPUS]; /* of each at entry, if it may come back there */
@@ -53,6 +68,7 @@ struct vm {
 	struct tsc_sample tsc_first;
 
 	struct bus pio, mmio;
+	struct pci pci; /* if config_has_pci() */
 	struct ioapic ioapic;
 	struct serial serial;
 	struct power power;
@@ -60,7 +76,9 @@ struct vm {
 	struct rtc rtc;
 	struct debug_console debug_console;
 	struct debug_exit debug_exit;
-	struct console *console;     /* NULL: not open yet */
+	struct devices devices;
+	struct consoles consoles;
+	struct console_line *serial_line;
 	struct output *debug_output; /* the debug console's; NULL: none */
 	bool debug_hinted;
 
@@ -79,5 +97,32 @@ void vm_close(struct vm *vm);
  * main thread, after vm_open() and control_catch_signals().
  */
 enum exit_code vm_live(struct vm *vm);
+
+/* The operator has it stand still: no vCPU runs, no device touches guest memory or interrupts the
+ * guest, until it is resumed; it may end meanwhile.  False: there is no machine yet, or no more. As
+ * long as it takes for what is in flight to be done.  The guest's clock goes on.
+ *
+ * The main thread, from within the loop.  Already so: nothing.
+ */
+bool vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+
+static inline bool vm_is_paused(const struct vm *vm)
+{
+	return vm->life.is_held;
+}
+
+/* Press the power button, or so that the end follows if the guest takes longer than it is given.
+ * False: the guest does not run.  The control thread.
+ */
+bool vm_press_button(struct vm *vm);
+bool vm_power_off(struct vm *vm);
+/* Have it begin anew, as if the guest had asked for it.  False: it does not run, or is to end when
+ * it resets.
+ */
+bool vm_ask_reset(struct vm *vm);
+
+/* Deliver a message-signalled interrupt.  `ctx` is the machine.  Any thread.  -errno. */
+int vm_send_msi(void *ctx, uint64_t address, uint32_t data);
 
 #endif

@@ -42,12 +42,20 @@ static void guest_mark(void *ctx, uint8_t mark)
 	struct vm *vm = ctx;
 
 	timeline_record(vm->timeline, TIMELINE_MARK + mark);
+	if (vm->watch && vm->watch->mark)
+		vm->watch->mark(vm->watch_ctx, mark);
+}
+
+static uint64_t host_monotonic(void *)
+{
+	return timeline_now();
 }
 
 static const struct power_ops power_ops = {
 	.poweroff = guest_poweroff,
 	.reset = guest_reset,
 	.mark = guest_mark,
+	.now = host_monotonic,
 };
 
 static uint64_t host_time(void *)
@@ -63,21 +71,21 @@ static bool serial_out(void *ctx, uint8_t byte)
 	struct vm *vm = ctx;
 
 	timeline_record(vm->timeline, TIMELINE_CONSOLE);
-	return console_send(vm->console, byte);
+	return console_send(vm->serial_line->console, byte);
 }
 
 static bool serial_can_send(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	return console_can_send(vm->console);
+	return console_can_send(vm->serial_line->console);
 }
 
 static void serial_want_input(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	console_want_input(vm->console);
+	console_want_input(vm->serial_line->console);
 }
 
 static const struct serial_ops serial_ops = {
@@ -106,7 +114,7 @@ static void guest_debug_exit(void *ctx, uint8_t status)
 	ask_end_by_guest(ctx, (enum exit_code)(EXIT_CHOSEN | status));
 }
 
-static int send_msi(void *ctx, uint64_t address, uint32_t data)
+int vm_send_msi(void *ctx, uint64_t address, uint32_t data)
 {
 	struct vm *vm = ctx;
 
@@ -176,34 +184,66 @@ static const struct vcpu_ops vcpu_ops = {
 	.ended = vcpu_ended,
 };
 
+/* Linux visits each input that is counted: as few as there are lines.  Devices on PCI have none. */
+static unsigned int n_inputs(const struct config *config)
+{
+	unsigned int n = config_has_pci(config) ? 0 : config_n_devices(config);
+
+	n = n ? PLATFORM_VIRTIO_GSI + n : 0;
+	return n > config->ioapic_inputs ? n : config->ioapic_inputs;
+}
+
+static void wire_pci(struct vm *vm)
+{
+	pci_init(&vm->pci, &vm->pc_reset.control);
+	bus_add(&vm->mmio, PLATFORM_ECAM_BASE, PLATFORM_ECAM_SIZE, &vm->pci.ecam);
+	bus_ask(&vm->mmio, pci_find, &vm->pci);
+}
+
+/* The reset control port lies among those of PCI.  Linux would use these where they are, though two
+ * exits are dearer than the one of ECAM.
+ */
+static void wire_pci_ports(struct vm *vm)
+{
+	if (config_has_pci(vm->config) && !boot_is_linux(vm->spec))
+		bus_add(&vm->pio, PLATFORM_PCI_PORT, PLATFORM_PCI_PORT_SIZE, &vm->pci.ports);
+	else
+		bus_add(&vm->pio, PLATFORM_RESET_CONTROL_PORT, 1, &vm->pc_reset.control);
+}
+
 void wire_init(struct vm *vm)
 {
 	struct irq_line serial_line = { &vm->ioapic.chip, PLATFORM_SERIAL_GSI };
 	struct irq_line power_line = { &vm->ioapic.chip, PLATFORM_GED_GSI };
+	enum debug_exit_at exit_port = config_exit_port(vm->config);
 
-	ioapic_init(&vm->ioapic, vm->config->ioapic_inputs, send_msi, vm);
+	ioapic_init(&vm->ioapic, n_inputs(vm->config), vm_send_msi, vm);
 	serial_init(&vm->serial, serial_line, &serial_ops, vm);
 	power_init(&vm->power, power_line, &power_ops, vm);
 	pc_reset_init(&vm->pc_reset, guest_reset, vm);
 	rtc_init(&vm->rtc, host_time, NULL);
 	debug_console_init(&vm->debug_console, vm->config->debug_console != DEBUG_CONSOLE_OFF,
 		debug_console_out, vm);
-	debug_exit_init(&vm->debug_exit, guest_debug_exit, vm);
+	debug_exit_init(&vm->debug_exit, vm->config->exec, guest_debug_exit, vm);
 	bus_add(&vm->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE, &vm->ioapic.chip.dev);
 	bus_add(&vm->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE, &vm->serial.dev);
 	bus_add(&vm->pio, PLATFORM_PM_PORT, PLATFORM_PM_PORT_SIZE, &vm->power.dev);
 	bus_add(&vm->pio, PLATFORM_KEYBOARD_PORT, 1, &vm->pc_reset.keyboard);
-	bus_add(&vm->pio, PLATFORM_RESET_CONTROL_PORT, 1, &vm->pc_reset.control);
+	if (config_has_pci(vm->config))
+		wire_pci(vm);
+	wire_pci_ports(vm);
 	bus_add(&vm->pio, PLATFORM_RTC_PORT, PLATFORM_RTC_PORT_SIZE, &vm->rtc.dev);
 	bus_add(&vm->pio, PLATFORM_DEBUG_CONSOLE_PORT, 1, &vm->debug_console.dev);
-	if (vm->config->debug_exit != DEBUG_EXIT_OFF)
-		bus_add(&vm->pio, vm->config->debug_exit, DEBUG_EXIT_SIZE, &vm->debug_exit.dev);
+	if (exit_port != DEBUG_EXIT_OFF)
+		bus_add(&vm->pio, exit_port, DEBUG_EXIT_SIZE, &vm->debug_exit.dev);
 	for (unsigned int i = 0; i < vm->config->cpus; i++)
 		vcpu_init(&vm->vcpu[i], i, &vcpu_ops, vm);
 }
 
 void wire_fini(struct vm *vm)
 {
+	if (config_has_pci(vm->config))
+		pci_fini(&vm->pci);
 	debug_exit_fini(&vm->debug_exit);
 	debug_console_fini(&vm->debug_console);
 	rtc_fini(&vm->rtc);
@@ -247,10 +287,24 @@ static const struct console_ops console_ops = {
 	.output_room = console_output_room,
 };
 
-int wire_console(struct vm *vm, struct diag *diag)
+void wire_console(struct vm *vm)
 {
-	return console_attach(vm->console, &vm->loop, &vm->serial.dev.lock, &console_ops, vm, diag);
+	const struct console_spec spec = {
+		.option = "--console",
+		.name = "console",
+		.kind = config_serial_console(vm->config),
+		.path = vm->config->console_path,
+	};
+
+	vm->consoles.timeline = vm->timeline;
+	vm->consoles.escape_key = vm->config->escape_key;
+	vm->consoles.escape = console_escape;
+	vm->consoles.ctx = vm;
+	vm->serial_line = consoles_add(
+		&vm->consoles, &spec, &vm->serial.dev.lock, &console_ops, vm);
 }
+
+/* ---- the debug console ---- */
 
 int wire_debug_console(struct vm *vm, struct diag *diag)
 {
@@ -260,13 +314,30 @@ int wire_debug_console(struct vm *vm, struct diag *diag)
 	return ret ? diag_fail(diag, -ret, "--debug-console: epoll: %s", strerror(-ret)) : 0;
 }
 
+/* ---- the machine's pause ---- */
+
+/* The serial port is the only one that the host's side wakes. */
+void wire_quiesce(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->serial.dev.lock);
+	serial_quiesce(&vm->serial);
+	pthread_mutex_unlock(&vm->serial.dev.lock);
+}
+
+void wire_resume(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->serial.dev.lock);
+	serial_resume(&vm->serial);
+	pthread_mutex_unlock(&vm->serial.dev.lock);
+}
+
 /* ---- the operator ---- */
 
-/* What a guest that waits for its next life has of devices, that life begins without. */
-static bool control_press_button(void *ctx)
+/* What a guest that waits for its next life has of devices, that life begins without; and one that
+ * is paused could not answer.
+ */
+bool vm_press_button(struct vm *vm)
 {
-	struct vm *vm = ctx;
-
 	if (vm->life.state != LIFE_RUNNING)
 		return false;
 	pthread_mutex_lock(&vm->power.dev.lock);
@@ -275,33 +346,45 @@ static bool control_press_button(void *ctx)
 	return true;
 }
 
+static bool control_press_button(void *ctx)
+{
+	return vm_press_button(ctx);
+}
+
+bool vm_power_off(struct vm *vm)
+{
+	if (vm->life.state != LIFE_RUNNING)
+		return false;
+	control_power_off(&vm->control);
+	return true;
+}
+
+bool vm_ask_reset(struct vm *vm)
+{
+	if (vm->life.state != LIFE_RUNNING || vm->config->on_reboot != ON_REBOOT_RESTART)
+		return false;
+	ask_end(vm, EXIT_REBOOT);
+	return true;
+}
+
 static bool control_type_interrupt(void *ctx)
 {
-	struct vm *vm = ctx;
-	bool is_key;
-
-	pthread_mutex_lock(&vm->serial.dev.lock);
-	is_key = console_interrupt(vm->console);
-	pthread_mutex_unlock(&vm->serial.dev.lock);
-	return is_key;
+	return consoles_interrupt(&((struct vm *)ctx)->consoles);
 }
 
 static void control_stop(void *ctx)
 {
-	struct vm *vm = ctx;
-
-	pthread_mutex_lock(&vm->serial.dev.lock);
-	console_stop(vm->console);
-	pthread_mutex_unlock(&vm->serial.dev.lock);
+	consoles_stop(&((struct vm *)ctx)->consoles);
 }
 
 static void control_go_on(void *ctx)
 {
-	struct vm *vm = ctx;
+	consoles_continue(&((struct vm *)ctx)->consoles);
+}
 
-	pthread_mutex_lock(&vm->serial.dev.lock);
-	console_continue(vm->console);
-	pthread_mutex_unlock(&vm->serial.dev.lock);
+static void control_resize(void *ctx)
+{
+	consoles_resize(&((struct vm *)ctx)->consoles);
 }
 
 static void control_end(void *ctx)
@@ -314,6 +397,7 @@ static const struct control_ops control_ops = {
 	.type_interrupt = control_type_interrupt,
 	.stop = control_stop,
 	.go_on = control_go_on,
+	.resize = control_resize,
 	.end = control_end,
 };
 

@@ -13,11 +13,16 @@
 void wire_init(struct vm *vm);
 void wire_fini(struct vm *vm);
 
-/* Connect the console, which is open, to the serial port.  The terminal goes raw.  -errno, diag. */
-int wire_console(struct vm *vm, struct diag *diag);
+/* Ask for the serial port's console, which consoles_open() opens with the others. */
+void wire_console(struct vm *vm);
 
 /* Connect the debug console's output, which is open. */
 int wire_debug_console(struct vm *vm, struct diag *diag);
+
+/* Devices that are not virtio's, while no vCPU runs: they do nothing of their own accord, or go on.
+ */
+void wire_quiesce(struct vm *vm);
+void wire_resume(struct vm *vm);
 
 /* Connect the operator.  -errno, diag. */
 int wire_control(struct vm *vm, struct diag *diag);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* schema.c - how a text becomes the value of a setting, for each kind */
 
-#include "config/schema.h"
+#include "util/schema.h"
 #include "util/size.h"
 
 #include <ctype.h>
@@ -53,6 +53,16 @@ static int set_path(char **to, const char *text, struct diag *diag)
 	/* No file has it, and a message that names it whole would have no room for the reason. */
 	if (strlen(text) >= PATH_MAX)
 		return diag_fail(diag, EINVAL, "%.40s...: the name is too long", text);
+	return set_texts(to, &text, 1, diag);
+}
+
+static int set_text(const struct setting *s, char **to, const char *text, struct diag *diag)
+{
+	size_t size = strlen(text);
+
+	if (!size || size > s->max)
+		return diag_fail(diag, EINVAL, "'%.40s' has %zu bytes; give 1 to %" PRIu64, text,
+			size, s->max);
 	return set_texts(to, &text, 1, diag);
 }
 
@@ -192,20 +202,27 @@ static int refuse_key(const struct schema *members, const char *key, struct diag
 	if (meant)
 		return diag_fail(diag, EINVAL, "unknown key '%.40s'; did you mean %s?", key, meant);
 	schema_names(members, names);
-	return diag_fail(diag, EINVAL, "unknown key '%.40s'; the keys are %s", key, names);
+	return diag_fail(diag, EINVAL, "unknown key '%.40s'; the keys are %s%s", key, names,
+		members->bare ? "; a comma within a value is written ,," : "");
 }
 
-/* KEY=VALUE, or a flag's KEY. */
-static int set_pair(const struct schema *members, void *base, char *pair, struct diag *diag)
+/* KEY=VALUE, a flag's KEY, or, with the first piece, the value of the bare member. */
+static int set_piece(
+	const struct schema *members, void *base, char *piece, bool is_first, struct diag *diag)
 {
-	const char *key = strsep(&pair, "="), *value = pair;
+	const char *key = strsep(&piece, "="), *value = piece;
 	const struct setting *s = schema_find(members, key, FROM_ARGS);
 	struct diag why;
 
+	if (is_first && members->bare && !value && (!s || s->kind != SETTING_FLAG)) {
+		value = key;
+		key = members->bare;
+		s = schema_find(members, key, FROM_ARGS);
+	}
 	if (!s)
 		return refuse_key(members, key, diag);
-	if (!value && s->kind == SETTING_FLAG)
-		value = "on";
+	if (!value && (s->kind == SETTING_FLAG || (s->takes && *s->takes == '[')))
+		value = s->means ? s->means : "on";
 	if (!value)
 		return diag_fail(diag, EINVAL, "%s needs a value", key);
 	if (setting_set(s, base, value, &why) < 0)
@@ -213,17 +230,117 @@ static int set_pair(const struct schema *members, void *base, char *pair, struct
 	return 0;
 }
 
+/* Cut the first piece off, in place; NULL if there is none left. */
+static char *next_piece(char **rest)
+{
+	char *piece = *rest, *from = piece, *to = piece;
+
+	if (!piece)
+		return NULL;
+	*rest = NULL;
+	while (*from) {
+		if (*from == ',' && *++from != ',') {
+			*rest = from;
+			break;
+		}
+		*to++ = *from++;
+	}
+	*to = '\0';
+	return piece;
+}
+
 static int set_object(const struct schema *members, void *base, const char *text, struct diag *diag)
 {
-	char *copy = strdup(text), *rest = copy, *pair;
+	char *copy = strdup(text), *rest = copy, *piece;
+	bool is_first = true;
 	int ret = 0;
 
 	if (!copy)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	while (!ret && (pair = strsep(&rest, ",")) != NULL)
-		ret = set_pair(members, base, pair, diag);
+	while (!ret && (piece = next_piece(&rest)) != NULL) {
+		ret = set_piece(members, base, piece, is_first, diag);
+		is_first = false;
+	}
 	free(copy);
+	return ret ? ret : schema_check(members, base, diag);
+}
+
+/* ---- lists of objects ---- */
+
+static void *list_item(const struct setting *s, const struct setting_list *list, size_t i)
+{
+	return member(list->items, i * s->members->size);
+}
+
+void *setting_add_item(const struct setting *s, void *base, struct diag *diag)
+{
+	struct setting_list *list = member(base, s->at);
+	void *items, *item;
+
+	if (list->n >= s->max) {
+		diag_fail(diag, EINVAL, "this would be one too many; there can be at most %" PRIu64,
+			s->max);
+		return NULL;
+	}
+	items = reallocarray(list->items, list->n + 1, s->members->size);
+	if (!items) {
+		diag_fail(diag, ENOMEM, "out of memory");
+		return NULL;
+	}
+	list->items = items;
+	list->off = false;
+	item = memset(list_item(s, list, list->n++), 0, s->members->size);
+	if (s->members->init)
+		s->members->init(item);
+	return item;
+}
+
+static void clear_members(const struct schema *members, void *object)
+{
+	for (size_t i = 0; i < members->n; i++)
+		setting_clear(&members->settings[i], object);
+}
+
+void setting_drop_item(const struct setting *s, void *base)
+{
+	struct setting_list *list = member(base, s->at);
+
+	list->n--;
+	clear_members(s->members, list_item(s, list, list->n));
+}
+
+/* "off" takes away all that were given before; "on" is one by its defaults, where nothing has to be
+ * named.
+ */
+static int add_object(const struct setting *s, void *base, const char *text, struct diag *diag)
+{
+	bool is_plain = !s->members->bare && !strcmp(text, "on");
+	void *item;
+	int ret;
+
+	if (!strcmp(text, "off")) {
+		setting_clear(s, base);
+		((struct setting_list *)member(base, s->at))->off = true;
+		return 0;
+	}
+	item = setting_add_item(s, base, diag);
+	if (!item)
+		return -EINVAL;
+	ret = is_plain ? schema_check(s->members, item, diag)
+	               : set_object(s->members, item, text, diag);
+	if (ret)
+		setting_drop_item(s, base);
 	return ret;
+}
+
+static void clear_items(const struct setting *s, void *base)
+{
+	struct setting_list *list = member(base, s->at);
+
+	while (list->n)
+		setting_drop_item(s, base);
+	free(list->items);
+	*list = (struct setting_list){ 0 };
 }
 
 /* ---- all kinds ---- */
@@ -234,6 +351,7 @@ int setting_set(const struct setting *s, void *base, const char *text, struct di
 
 	switch (s->kind) {
 	case SETTING_PATH: return set_path(to, text, diag);
+	case SETTING_TEXT: return set_text(s, to, text, diag);
 	case SETTING_LIST: return add_text(to, text, diag);
 	case SETTING_NUMBER: return set_number(s, to, text, diag);
 	case SETTING_SIZE: return set_size(s, to, text, diag);
@@ -241,6 +359,7 @@ int setting_set(const struct setting *s, void *base, const char *text, struct di
 	case SETTING_WORD: return set_word(s, base, text, diag);
 	case SETTING_KEY: return set_key(to, text, diag);
 	case SETTING_OBJECT: return set_object(s->members, to, text, diag);
+	case SETTING_OBJECTS: return add_object(s, base, text, diag);
 	case SETTING_ACTION: break;
 	}
 	return s->act(base, text, diag);
@@ -262,16 +381,15 @@ void setting_clear(const struct setting *s, void *base)
 {
 	switch (s->kind) {
 	case SETTING_PATH:
+	case SETTING_TEXT:
 	case SETTING_LIST: clear_text(member(base, s->at)); break;
 	case SETTING_WORD:
 		for (const struct word *w = s->words; w->word; w++)
 			if (takes_path(w->word))
 				clear_text(member(base, s->path_at));
 		break;
-	case SETTING_OBJECT:
-		for (size_t i = 0; i < s->members->n; i++)
-			setting_clear(&s->members->settings[i], member(base, s->at));
-		break;
+	case SETTING_OBJECT: clear_members(s->members, member(base, s->at)); break;
+	case SETTING_OBJECTS: clear_items(s, base); break;
 	default: break;
 	}
 }
@@ -285,7 +403,7 @@ void setting_usage(const struct setting *s, char usage[SETTING_USAGE])
 		snprintf(usage, SETTING_USAGE, "%s", s->takes);
 	} else if (s->kind == SETTING_WORD) {
 		write_words(usage, SETTING_USAGE, s->words, "|", "|");
-	} else if (s->kind == SETTING_OBJECT) {
+	} else if (s->kind == SETTING_OBJECT || s->kind == SETTING_OBJECTS) {
 		for (size_t i = 0; i < s->members->n && n < SETTING_USAGE; i++) {
 			const struct setting *m = &s->members->settings[i];
 			char value[SETTING_USAGE];
@@ -297,7 +415,12 @@ void setting_usage(const struct setting *s, char usage[SETTING_USAGE])
 	}
 }
 
-/* ---- names ---- */
+/* ---- schemas ---- */
+
+int schema_check(const struct schema *schema, void *object, struct diag *diag)
+{
+	return schema->check ? schema->check(object, diag) : 0;
+}
 
 const struct setting *schema_find(const struct schema *schema, const char *name, enum source from)
 {
@@ -349,7 +472,8 @@ const char *schema_nearest(const struct schema *schema, const char *name, enum s
 		return NULL;
 	for (size_t i = 0; i < schema->n; i++) {
 		const struct setting *s = &schema->settings[i];
-		size_t d = distance(name, s->name);
+		bool begins = strlen(name) > 2 && !strncmp(name, s->name, strlen(name));
+		size_t d = begins ? 0 : distance(name, s->name);
 
 		if ((s->source & from) && d < best && d < strlen(s->name)) {
 			best = d;

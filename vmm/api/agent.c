@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+/* agent.c - the VMM's end of the link */
+
+#include "api/agent.h"
+
+#include "api/link.h"
+#include "util/bits.h"
+#include "util/log.h"
+#include "vm/launch.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct agent {
+	struct launch launch;
+	struct loop_source link;
+	bool has_started;          /* and the API's process knows */
+	_Atomic uint64_t marks[4]; /* bit by bit, those that it has been told of */
+};
+
+/* Where nobody hears it, the end of the link is about to be seen. */
+static void say(struct agent *agent, const struct link_message *message)
+{
+	(void)link_answer(agent->link.fd, message);
+}
+
+static void tell(struct agent *agent, const struct link_message *message)
+{
+	(void)link_send(agent->link.fd, message);
+}
+
+static void answer(struct agent *agent, enum link_ask ask, int ret, const char *text)
+{
+	struct link_message message = { .ask = (uint16_t)ask, .result = ret };
+
+	snprintf(message.text, sizeof(message.text), "%s", text);
+	say(agent, &message);
+}
+
+/* ---- what is asked ---- */
+
+static int pause_machine(struct vm *vm, struct diag *diag)
+{
+	return vm_pause(vm) ? 0 : diag_fail(diag, EBUSY, "there is no machine to pause");
+}
+
+static int resume_machine(struct vm *vm, struct diag *)
+{
+	vm_resume(vm);
+	return 0;
+}
+
+static int press_button(struct vm *vm, struct diag *diag)
+{
+	if (vm_press_button(vm))
+		return 0;
+	return diag_fail(diag, EBUSY, "the guest is not running: resume it first");
+}
+
+static int power_off(struct vm *vm, struct diag *diag)
+{
+	if (vm_power_off(vm))
+		return 0;
+	return diag_fail(diag, EBUSY, "the guest is not running: resume it first");
+}
+
+static int reset(struct vm *vm, struct diag *diag)
+{
+	if (vm_ask_reset(vm))
+		return 0;
+	return diag_fail(diag, EBUSY,
+		"it can be reset only while it runs, and if its settings have \"on-reboot\": \"restart\"");
+}
+
+/* ---- of its devices ---- */
+
+static void update_device(struct agent *agent, const struct link_message *question)
+{
+	struct diag diag = { "" };
+	int ret = devices_update(
+		&agent->launch.vm, question->kind, question->item, question->text, &diag);
+
+	answer(agent, LINK_UPDATE, ret, diag.text);
+}
+
+static void describe_device(struct agent *agent, const struct link_message *question)
+{
+	struct link_message message = { .ask = LINK_STATS };
+	struct diag diag;
+
+	message.result = devices_describe(&agent->launch.vm, question->kind, question->item,
+		message.text, sizeof(message.text), &diag);
+	if (message.result)
+		snprintf(message.text, sizeof(message.text), "%s", diag.text);
+	say(agent, &message);
+}
+
+static int (*const asked[])(struct vm *vm, struct diag *diag) = {
+	[LINK_PAUSE] = pause_machine,
+	[LINK_RESUME] = resume_machine,
+	[LINK_POWER_BUTTON] = press_button,
+	[LINK_POWER_OFF] = power_off,
+	[LINK_RESET] = reset,
+};
+
+static void serve(struct agent *agent, const struct link_message *question)
+{
+	struct diag diag = { "" };
+	int ret;
+
+	if (question->ask == LINK_UPDATE) {
+		update_device(agent, question);
+		return;
+	}
+	if (question->ask == LINK_STATS) {
+		describe_device(agent, question);
+		return;
+	}
+	if (question->ask >= ARRAY_SIZE(asked) || !asked[question->ask]) {
+		answer(agent, question->ask, -ENOSYS, "nothing is known of this");
+		return;
+	}
+	ret = asked[question->ask](&agent->launch.vm, &diag);
+	answer(agent, question->ask, ret, diag.text);
+}
+
+static void link_ready(void *ctx, uint32_t)
+{
+	struct agent *agent = ctx;
+	struct link_message message;
+	int ret = link_receive(agent->link.fd, &message);
+
+	if (ret == 1) {
+		serve(agent, &message);
+	} else if (ret != -EAGAIN) {
+		loop_remove(&agent->launch.vm.loop, &agent->link);
+		control_demand_end(&agent->launch.vm.control);
+	}
+}
+
+/* ---- what is told ---- */
+
+static void has_started(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	agent->has_started = true;
+	answer(agent, LINK_START, 0, "");
+}
+
+static void has_reset(void *ctx)
+{
+	const struct link_message message = { .event = LINK_EVENT_RESET };
+
+	tell(ctx, &message);
+}
+
+/* Each once: a guest may set them as often as it likes. */
+static void has_mark(void *ctx, uint8_t mark)
+{
+	struct agent *agent = ctx;
+	const struct link_message message = { .event = LINK_EVENT_MARK, .item = mark };
+	uint64_t bit = UINT64_C(1) << mark % 64;
+
+	if (!(atomic_fetch_or(&agent->marks[mark / 64], bit) & bit))
+		tell(agent, &message);
+}
+
+static void has_failed(void *ctx, const char *why)
+{
+	struct agent *agent = ctx;
+
+	if (!agent->has_started)
+		answer(agent, LINK_START, -EIO, why);
+}
+
+static const struct vm_watch watch = {
+	.started = has_started,
+	.reset = has_reset,
+	.mark = has_mark,
+	.failed = has_failed,
+};
+
+/* ---- */
+
+static enum exit_code live(struct agent *agent)
+{
+	struct vm *vm = &agent->launch.vm;
+	enum exit_code outcome = EXIT_HOST_ERROR;
+	struct diag diag;
+	int ret = vm_open(vm, &diag);
+
+	if (ret) {
+		has_failed(agent, diag.text);
+		return outcome;
+	}
+	vm->watch = &watch;
+	vm->watch_ctx = agent;
+	ret = loop_add(&vm->loop, &agent->link, EPOLLIN);
+	if (ret)
+		has_failed(agent, strerror(-ret));
+	else
+		outcome = vm_live(vm);
+	vm_close(vm);
+	return outcome;
+}
+
+int agent_run(const struct config *config, int link_fd, uint64_t since_ns)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	struct diag diag;
+	int ret;
+
+	if (!agent)
+		return EXIT_HOST_ERROR;
+	agent->link = (struct loop_source){ link_fd, link_ready, agent, NULL };
+	log_set_level(config->log_level);
+	control_catch_signals();
+	ret = launch_open(&agent->launch, config, since_ns, &diag);
+	if (ret) {
+		has_failed(agent, diag.text);
+		ret = (int)exit_code_of(-ret);
+	} else {
+		ret = (int)live(agent);
+		if (launch_close(&agent->launch) && !ret)
+			ret = EXIT_HOST_ERROR;
+	}
+	free(agent);
+	return ret;
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+/* api.c - the API's process */
+
+#include "api/api.h"
+
+#include "exit_codes.h"
+#include "util/bits.h"
+#include "util/listener.h"
+#include "util/log.h"
+#include "util/schema.h"
+#include "util/timeline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG SOMAXCONN
+#define SERVER  "Firecracker API"
+
+const char *api_state_name(enum api_state state)
+{
+	switch (state) {
+	case API_RUNNING: return "Running";
+	case API_PAUSED: return "Paused";
+	default: return "Not started";
+	}
+}
+
+void api_send_fault(struct http_answer *answer, int status, const char *fault)
+{
+	log_info("refused: %s", fault);
+	http_send(answer, status, json_pack("{s:s}", "fault_message", fault));
+}
+
+void api_tell(struct api *api, const char *event, json_t *fields)
+{
+	struct api_stream *stream;
+	json_t *line = json_pack(
+		"{s:s, s:I}", "event", event, "monotonic_ns", (json_int_t)timeline_now());
+	char *text;
+
+	json_object_update(line, fields);
+	json_decref(fields);
+	text = json_dumps(line, JSON_COMPACT);
+	json_decref(line);
+	LIST_FOREACH(stream, &api->streams, next)
+	http_stream_line(stream->answer, text);
+	free(text);
+}
+
+int api_set_log(struct api *api, const char *path, const char *level, struct diag *diag)
+{
+	static const struct word levels[] = {
+		{ "off", LOG_LEVEL_ERROR },
+		{ "error", LOG_LEVEL_ERROR },
+		{ "warn", LOG_LEVEL_WARN },
+		{ "warning", LOG_LEVEL_WARN },
+		{ "info", LOG_LEVEL_INFO },
+		{ "debug", LOG_LEVEL_DEBUG },
+		{ "trace", LOG_LEVEL_DEBUG },
+		{ NULL, 0 },
+	};
+	const struct word *word = levels;
+	int fd, ret;
+
+	while (level && word->word && strcasecmp(word->word, level))
+		word++;
+	if (!word->word)
+		return diag_fail(diag, EINVAL,
+			"unknown level `%.16s`, expected one of `Off`, `Trace`, `Debug`, `Info`, "
+			"`Warn`, `Error`",
+			level);
+	if (path) {
+		/* O_RDWR: a FIFO need have no reader yet. */
+		fd = open(path, O_RDWR | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		ret = fd < 0 ? -errno : log_use(fd);
+		if (fd >= 0)
+			close(fd);
+		if (ret)
+			return diag_fail(
+				diag, -ret, "%.200s: cannot open: %s", path, strerror(-ret));
+	}
+	if (level) {
+		api->log_level = (enum log_level)word->value;
+		log_set_level(api->log_level);
+	}
+	return 0;
+}
+
+static void client_gone(void *ctx, struct http_answer *answer)
+{
+	struct api *api = ctx;
+	struct api_pending *pending;
+	struct api_stream *stream;
+
+	STAILQ_FOREACH(pending, &api->pending, next)
+	if (pending->answer == answer)
+		pending->answer = NULL;
+	LIST_FOREACH(stream, &api->streams, next)
+	{
+		if (stream->answer == answer) {
+			LIST_REMOVE(stream, next);
+			free(stream);
+			return;
+		}
+	}
+}
+
+const struct http_ops api_http_ops = { .request = api_request, .gone = client_gone };
+
+/* ---- the process ---- */
+
+struct server {
+	struct api api;
+	struct listener listener;
+	struct loop_source signals; /* signalfd */
+};
+
+/* Firecracker ends at once; otherwise the VMM gives its guest the time that it has. */
+static void signal_ready(void *ctx, uint32_t)
+{
+	struct server *server = ctx;
+	struct api *api = &server->api;
+	struct signalfd_siginfo info;
+
+	if (read(server->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (api->vmm && !api->spec->as_firecracker) {
+		kill(api->vmm, (int)info.ssi_signo);
+		return;
+	}
+	log_info("ended by a signal");
+	if (api->vmm)
+		kill(api->vmm, SIGKILL);
+	api->status = EXIT_KILLED;
+	loop_stop(&api->loop);
+}
+
+static int watch_signals(struct server *server)
+{
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	struct sigaction action;
+	sigset_t set;
+
+	/* What our parent had us ignore stays ignored. */
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (!sigaction(ends[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(&set, ends[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	server->signals = (struct loop_source){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.ready = signal_ready,
+		.ctx = server,
+	};
+	if (server->signals.fd < 0)
+		return -errno;
+	return loop_add(&server->api.loop, &server->signals, EPOLLIN);
+}
+
+static int listen_at(struct server *server, const char *path, struct diag *diag)
+{
+	int ret = listener_open(&server->listener, path, BACKLOG);
+
+	if (ret == -EADDRINUSE)
+		return diag_fail(diag, EINVAL,
+			"Failed to open the API socket at: %s. Check that it is not already used.",
+			path);
+	return ret ? diag_fail(diag, -ret, "%s: cannot listen: %s", path, strerror(-ret)) : 0;
+}
+
+static int open_socket(struct server *server, struct diag *diag)
+{
+	const struct api_spec *spec = server->api.spec;
+	int fd = spec->fd, ret = 0;
+
+	if (fd < 0 && !spec->socket)
+		return 0;
+	if (fd < 0)
+		ret = listen_at(server, spec->socket, diag);
+	if (ret)
+		return ret;
+	server->api.http = http_open(&server->api.loop, fd < 0 ? server->listener.fd : fd, SERVER,
+		spec->max_body, &api_http_ops, &server->api, diag);
+	return server->api.http ? 0 : -ENOMEM;
+}
+
+static int run(struct server *server, bool start, struct diag *diag)
+{
+	int ret = watch_signals(server);
+
+	if (ret)
+		return diag_fail(diag, -ret, "signalfd: %s", strerror(-ret));
+	if (server->api.spec->as_firecracker)
+		log_set_name(server->api.spec->id);
+	ret = api_set_log(&server->api, server->api.spec->log_path, server->api.spec->level, diag);
+	if (ret)
+		return ret;
+	if (server->api.spec->metadata)
+		ret = mmds_store_put(&server->api.metadata.store, server->api.spec->metadata, diag);
+	if (ret)
+		return ret;
+	ret = open_socket(server, diag);
+	if (!ret && start)
+		ret = vmm_start(&server->api, NULL, diag);
+	if (ret)
+		return ret;
+	ret = loop_run(&server->api.loop);
+	return ret ? diag_fail(diag, -ret, "epoll: %s", strerror(-ret)) : 0;
+}
+
+int api_serve(const struct api_spec *spec, struct objects *objects, bool start)
+{
+	struct server server = {
+		.api = { .spec = spec,
+			.objects = *objects,
+			.link.fd = -1,
+			.log_level = spec->log_level },
+		.listener.fd = -1,
+		.signals.fd = -1,
+	};
+	struct diag diag;
+	int ret = loop_init(&server.api.loop);
+
+	STAILQ_INIT(&server.api.pending);
+	LIST_INIT(&server.api.streams);
+	metadata_init(&server.api.metadata, &server.api.loop, spec->mmds_limit);
+	if (ret)
+		diag_fail(&diag, -ret, "epoll: %s", strerror(-ret));
+	else
+		ret = run(&server, start, &diag);
+	if (ret) {
+		log_error("%s", diag.text);
+		server.api.status = (int)exit_code_of(-ret);
+	}
+	http_close(server.api.http);
+	listener_close(&server.listener);
+	if (server.signals.fd >= 0)
+		close(server.signals.fd);
+	metadata_fini(&server.api.metadata);
+	objects_fini(&server.api.objects);
+	loop_fini(&server.api.loop);
+	return server.api.status;
+}

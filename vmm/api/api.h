@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* api.h - the control API: a process that clients speak HTTP with, and the VMM that it starts
+ *
+ *	clients -- HTTP --> http.c -- requests --> route.c -- objects --> objects.c
+ *	                                              |
+ *	                                          vmm_ask()
+ *	                                              v
+ *	                               link.h -- packets --> agent.c, in the VMM's process
+ *
+ * The process that reads what strangers send has neither KVM nor guest memory.  It gathers what is
+ * configured; at InstanceStart it makes the VMM by fork(2), which so has all settings without
+ * having read them.  It stays outside the VMM's confinement, and ends with it.
+ *
+ * One thread, one loop.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "api/http.h"
+#include "api/link.h"
+#include "api/metadata.h"
+#include "api/objects.h"
+#include "config/config.h"
+#include "loop/loop.h"
+#include "util/diag.h"
+#include "util/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+/* Whose API this is, by version. */
+#define API_FIRECRACKER_VERSION "1.17.0"
+
+struct api_spec {
+	const char *socket; /* path to listen at; NULL: there is none */
+	int fd;             /* that listens already; -1: socket says */
+	enum log_level log_level;
+	const char *id;               /* the machine's */
+	json_t *metadata;             /* what guests are told at first; NULL: nothing */
+	size_t mmds_limit;            /* bytes of the metadata */
+	size_t max_body;              /* bytes of a request */
+	const char *log_path, *level; /* as of api_set_log(), to begin with */
+	bool as_firecracker;          /* its exit status, its ways with signals */
+	bool has_pci;                 /* devices on PCI */
+	uint64_t since_ns;            /* when the program began, CLOCK_MONOTONIC */
+};
+
+enum api_state { API_NOT_STARTED, API_STARTING, API_RUNNING, API_PAUSED, API_ENDED };
+
+/* A question to the VMM that is not answered yet; they are answered in turn. */
+struct api_pending {
+	STAILQ_ENTRY(api_pending) next;
+	enum link_ask ask;
+	struct http_answer *answer; /* NULL: who asked has left */
+};
+
+/* Who hears of events. */
+struct api_stream {
+	LIST_ENTRY(api_stream) next;
+	struct http_answer *answer;
+};
+
+struct api {
+	const struct api_spec *spec;
+	struct loop loop;
+	struct http *http; /* NULL: nobody can ask */
+	struct objects objects;
+	struct metadata metadata;
+	enum api_state state;
+	enum log_level log_level; /* the VMM's, too, unless its settings say otherwise */
+
+	pid_t vmm;               /* 0: there is none */
+	char failure[LINK_TEXT]; /* why it could not start; "": it did not say */
+	struct loop_source link; /* to it; fd -1: there is none */
+	STAILQ_HEAD(, api_pending) pending;
+	LIST_HEAD(, api_stream) streams;
+	int status; /* of our process, when all is over */
+};
+
+/* Serve the API until the machine has ended; `objects` are taken over.  With `start` the machine is
+ * started before anybody asks.  The process's exit status; what went wrong is in the log.
+ */
+int api_serve(const struct api_spec *spec, struct objects *objects, bool start);
+
+/* What clients of the API's socket come to; of a struct api. */
+extern const struct http_ops api_http_ops;
+
+/* ---- for route.c ---- */
+
+/* A request. */
+void api_request(void *api, const struct http_request *request, struct http_answer *answer);
+
+/* Make the VMM, which answers `answer` (or nobody, if NULL) when it runs.  -errno and diag. */
+int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag);
+
+/* Ask it something; it answers `answer`.  -errno and diag. */
+int vmm_ask(struct api *api, const struct link_message *question, struct http_answer *answer,
+	struct diag *diag);
+
+/* A line for all who hear of events; `fields` (taken over) are added to it. */
+void api_tell(struct api *api, const char *event, json_t *fields);
+
+/* Have messages go to what is at `path`, which must be there, at this level (Firecracker's word for
+ * it).  Either may be NULL.  -errno and diag.
+ */
+int api_set_log(struct api *api, const char *path, const char *level, struct diag *diag);
+
+void api_send_fault(struct http_answer *answer, int status, const char *fault);
+
+const char *api_state_name(enum api_state state);
+
+#endif

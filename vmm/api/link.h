@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* link.h - what the API's process and the VMM say to each other
+ *
+ * A socket of packets (SOCK_SEQPACKET) lies between the two.  The API's process asks, and the VMM
+ * answers each in turn; between its answers it tells events.  The VMM has all that it needs to
+ * begin with from its settings, which it inherits; so the first answer is that to a question which
+ * nobody has asked: whether the machine runs.
+ */
+#ifndef API_LINK_H
+#define API_LINK_H
+
+#include <stdint.h>
+
+#define LINK_TEXT 3072 /* bytes, with the NUL */
+
+enum link_ask {
+	LINK_START, /* only answered */
+	LINK_PAUSE,
+	LINK_RESUME,
+	LINK_POWER_BUTTON,
+	LINK_POWER_OFF, /* the button, and the end after settings' grace period */
+	LINK_RESET,
+	LINK_UPDATE, /* a device's options: `kind`, `item`, and text as on the command line */
+	LINK_STATS,  /* a device's figures: JSON */
+};
+
+enum link_event {
+	LINK_EVENT_RESET = 1, /* the guest has another life */
+	LINK_EVENT_MARK,      /* it has reached a moment of its own: `item` */
+};
+
+/* Sent only as far as its text goes. */
+struct link_message {
+	uint16_t ask;   /* enum link_ask: a question, or the one that this answers */
+	uint16_t event; /* enum link_event: it is none of these */
+	int32_t result; /* of an answer: 0, or -errno and why as text */
+	uint32_t kind;  /* enum device_kind */
+	uint32_t item;  /* of its kind, from 0 */
+	char text[LINK_TEXT];
+};
+
+/* A question, or an event, which nobody waits for: -EAGAIN: there is no room for it; -errno. */
+int link_send(int fd, const struct link_message *message);
+/* An answer, which waits for room: who asks always reads.  -errno. */
+int link_answer(int fd, const struct link_message *message);
+/* 1; 0: the other side is gone; -EAGAIN; -errno. */
+int link_receive(int fd, struct link_message *message);
+
+#endif

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+/* vmm.c - the VMM's process, as the API's has it: its start, what it is asked, its end */
+
+#include "api/agent.h"
+#include "api/api.h"
+#include "exit_codes.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OK         200
+#define NO_CONTENT 204
+#define BAD        400
+
+/* ---- answers ---- */
+
+static void forget_pending(struct api *api, struct api_pending *pending)
+{
+	STAILQ_REMOVE(&api->pending, pending, api_pending, next);
+	free(pending);
+}
+
+static const char *fault_prefix(enum link_ask ask)
+{
+	switch (ask) {
+	case LINK_START: return "Start microvm error: ";
+	case LINK_UPDATE:
+	case LINK_STATS: return "Device update error: ";
+	default: return "Internal VMM error: ";
+	}
+}
+
+static void send_answer(struct http_answer *answer, const struct link_message *message)
+{
+	char fault[LINK_TEXT + 64];
+
+	if (message->result) {
+		snprintf(fault, sizeof(fault), "%s%s", fault_prefix(message->ask), message->text);
+		api_send_fault(answer, BAD, fault);
+	} else if (message->text[0]) {
+		json_t *body = json_loads(message->text, 0, NULL);
+
+		http_send(answer, body ? OK : BAD, body);
+	} else {
+		http_send(answer, NO_CONTENT, NULL);
+	}
+}
+
+static void note_answer(struct api *api, const struct link_message *message)
+{
+	if (message->result)
+		return;
+	switch (message->ask) {
+	case LINK_START:
+		api->state = API_RUNNING;
+		api_tell(api, "started", NULL);
+		break;
+	case LINK_PAUSE:
+		if (api->state != API_PAUSED)
+			api_tell(api, "paused", NULL);
+		api->state = API_PAUSED;
+		break;
+	case LINK_RESUME:
+		if (api->state != API_RUNNING)
+			api_tell(api, "resumed", NULL);
+		api->state = API_RUNNING;
+		break;
+	default: break;
+	}
+}
+
+/* Of a start that fails the client hears when another may follow. */
+static void take_answer(struct api *api, const struct link_message *message)
+{
+	struct api_pending *pending = STAILQ_FIRST(&api->pending);
+
+	/* Whoever answers what nobody asked is not as it was made. */
+	if (!pending || pending->ask != message->ask)
+		return;
+	if (message->ask == LINK_START && message->result) {
+		memcpy(api->failure, message->text, sizeof(api->failure));
+		return;
+	}
+	note_answer(api, message);
+	if (pending->answer)
+		send_answer(pending->answer, message);
+	forget_pending(api, pending);
+}
+
+static void take_event(struct api *api, const struct link_message *message)
+{
+	switch (message->event) {
+	case LINK_EVENT_RESET: api_tell(api, "reset", NULL); break;
+	case LINK_EVENT_MARK:
+		api_tell(api, "mark", json_pack("{s:i}", "mark", (int)(message->item & 0xff)));
+		break;
+	default: break;
+	}
+}
+
+/* ---- its end ---- */
+
+static const char *describe_end(int status, int *code)
+{
+	*code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	if (!WIFEXITED(status))
+		return "killed";
+	switch (*code) {
+	case EXIT_POWEROFF: return "power-off";
+	case EXIT_REBOOT: return "reboot";
+	case EXIT_CRASH: return "crash";
+	case EXIT_KILLED: return "ended";
+	default: return "error";
+	}
+}
+
+/* Nobody will answer them any more. */
+static void fail_pending(struct api *api, const char *why)
+{
+	struct api_pending *pending;
+
+	while ((pending = STAILQ_FIRST(&api->pending))) {
+		if (pending->answer)
+			api_send_fault(pending->answer, BAD, why);
+		forget_pending(api, pending);
+	}
+}
+
+/* A machine that did not start may be configured anew, and tried again, if there is somebody to ask
+ * for it.
+ */
+static void start_failed(struct api *api, int code)
+{
+	char fault[LINK_TEXT + 64];
+
+	snprintf(fault, sizeof(fault), "%s%s", fault_prefix(LINK_START),
+		api->failure[0] ? api->failure : "the VMM has ended");
+	api->state = API_NOT_STARTED;
+	api->failure[0] = 0;
+	metadata_end(&api->metadata);
+	fail_pending(api, fault);
+	if (api->http)
+		return;
+	api->status = code ? code : EXIT_HOST_ERROR;
+	loop_stop(&api->loop);
+}
+
+static void vmm_ended(struct api *api)
+{
+	int status = 0, code;
+	const char *how;
+
+	loop_remove(&api->loop, &api->link);
+	close(api->link.fd);
+	api->link.fd = -1;
+	while (waitpid(api->vmm, &status, 0) < 0 && errno == EINTR)
+		continue;
+	api->vmm = 0;
+	how = describe_end(status, &code);
+	if (api->state == API_STARTING) {
+		start_failed(api, code);
+		return;
+	}
+	fail_pending(api, "The microVM has ended.");
+	api->state = API_ENDED;
+	api_tell(api, "ended", json_pack("{s:s, s:i}", "how", how, "status", code));
+	api->status = code;
+	if (api->spec->as_firecracker && code == EXIT_REBOOT)
+		api->status = 0;
+	loop_stop(&api->loop);
+}
+
+static void link_ready(void *ctx, uint32_t)
+{
+	struct api *api = ctx;
+	struct link_message message;
+	int ret;
+
+	while ((ret = link_receive(api->link.fd, &message)) == 1) {
+		if (message.event)
+			take_event(api, &message);
+		else
+			take_answer(api, &message);
+	}
+	if (ret == -EAGAIN)
+		return;
+	/* One that does not speak as it should is not to go on. */
+	if (ret < 0)
+		kill(api->vmm, SIGKILL);
+	vmm_ended(api);
+}
+
+/* ---- its start ---- */
+
+static int expect(struct api *api, enum link_ask ask, struct http_answer *answer)
+{
+	struct api_pending *pending = calloc(1, sizeof(*pending));
+
+	if (!pending)
+		return -ENOMEM;
+	pending->ask = ask;
+	pending->answer = answer;
+	STAILQ_INSERT_TAIL(&api->pending, pending, next);
+	return 0;
+}
+
+#define LINK_FD      (STDERR_FILENO + 1)
+#define FIRST_TAP_FD (LINK_FD + 1)
+
+/* Of what the API's process has open the VMM is to have nothing but its end of the link, and the
+ * metadata service's taps: neither clients, nor the socket that they come to.  They get the first
+ * numbers there are; what has these may be one of them, and so goes to a higher one before.
+ */
+static int keep_only(const int *fds, unsigned int n)
+{
+	int high[1 + MMDS_MAX_NETS];
+
+	for (unsigned int i = 0; i < n; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD, LINK_FD + (int)n);
+		if (high[i] < 0)
+			return -errno;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		if (dup3(high[i], LINK_FD + (int)i, O_CLOEXEC) < 0)
+			return -errno;
+	return close_range((unsigned int)LINK_FD + n, ~0u, 0) ? -errno : 0;
+}
+
+static _Noreturn void be_vmm(struct api *api, struct config *config, int link_fd, pid_t parent)
+{
+	struct metadata *metadata = &api->metadata;
+	unsigned int n_taps = metadata->is_there ? metadata->n : 0;
+	int fds[1 + MMDS_MAX_NETS] = { link_fd }, ret;
+	struct diag diag;
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EXIT_KILLED);
+	/* Where messages go it opens anew. */
+	log_open();
+	memcpy(fds + 1, metadata->service.tap_fd, n_taps * sizeof(*fds));
+	ret = keep_only(fds, 1 + n_taps);
+	if (!ret && n_taps)
+		ret = metadata_adopt(metadata, &api->objects, FIRST_TAP_FD, config, &diag);
+	ret = ret ? EXIT_HOST_ERROR : agent_run(config, LINK_FD, api->spec->since_ns);
+	log_finish();
+	_exit(ret);
+}
+
+int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
+{
+	struct config config;
+	pid_t parent = getpid();
+	int fds[2], ret;
+
+	config_init(&config);
+	if (api->spec->has_pci)
+		config.transport = TRANSPORT_PCI;
+	config.log_level = api->log_level;
+	ret = objects_to_config(&api->objects, &config, diag);
+	if (!ret)
+		ret = metadata_start(&api->metadata, &api->objects, diag);
+	if (ret)
+		goto out;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds)) {
+		ret = diag_fail(diag, errno, "socketpair: %s", strerror(errno));
+		goto out;
+	}
+	api->vmm = fork();
+	if (api->vmm == 0)
+		be_vmm(api, &config, fds[1], parent);
+	close(fds[1]);
+	if (api->metadata.is_there)
+		metadata_gave(&api->metadata);
+	if (api->vmm < 0) {
+		api->vmm = 0;
+		close(fds[0]);
+		ret = diag_fail(diag, errno, "fork: %s", strerror(errno));
+		goto out;
+	}
+	api->link = (struct loop_source){ fds[0], link_ready, api, NULL };
+	api->state = API_STARTING;
+	ret = loop_add(&api->loop, &api->link, EPOLLIN);
+	if (!ret)
+		ret = expect(api, LINK_START, answer);
+	if (ret)
+		ret = diag_fail(diag, -ret, "%s", strerror(-ret));
+out:
+	if (ret && !api->vmm)
+		metadata_end(&api->metadata);
+	config_fini(&config);
+	return ret;
+}
+
+int vmm_ask(struct api *api, const struct link_message *question, struct http_answer *answer,
+	struct diag *diag)
+{
+	int ret = link_send(api->link.fd, question);
+
+	if (ret)
+		return diag_fail(diag, -ret, "the VMM cannot be asked: %s", strerror(-ret));
+	ret = expect(api, question->ask, answer);
+	return ret ? diag_fail(diag, ENOMEM, "out of memory") : 0;
+}

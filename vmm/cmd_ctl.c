@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/* cmd_ctl.c - pronto ctl: what people ask of a machine that has an API */
+
+#include "cmd.h"
+#include "exit_codes.h"
+#include "util/bits.h"
+#include "util/listener.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <http_parser.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define OK_FROM 200
+#define OK_TO   299
+
+static const struct verb {
+	const char *name, *method, *path, *body, *help;
+} verbs[] = {
+	{ "status", "GET", "/", "", "what it is, and whether it runs" },
+	{ "config", "GET", "/vm/config", "", "what it is made of" },
+	{ "start", "PUT", "/actions", "{\"action_type\":\"InstanceStart\"}", "start it" },
+	{ "pause", "PATCH", "/vm", "{\"state\":\"Paused\"}", "hold it" },
+	{ "resume", "PATCH", "/vm", "{\"state\":\"Resumed\"}", "let it go on" },
+	{ "poweroff", "PUT", "/actions", "{\"action_type\":\"GracefulShutdown\"}",
+		"press the power button, and end it after the grace period" },
+	{ "button", "PUT", "/actions", "{\"action_type\":\"SendCtrlAltDel\"}",
+		"press the power button" },
+	{ "reset", "PUT", "/actions", "{\"action_type\":\"Reset\"}",
+		"begin anew (with \"on-reboot\": \"restart\")" },
+	{ "events", "GET", "/events", "", "tell what happens, a line of JSON each, to its end" },
+};
+
+static void print_help(FILE *out)
+{
+	fputs("usage: pronto ctl SOCKET VERB\n"
+	      "       pronto ctl SOCKET METHOD PATH [JSON]\n\n"
+	      "Ask a machine something through the socket of `pronto api`.\n\nVerbs:\n",
+		out);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		fprintf(out, "  %-10s%s\n", verbs[i].name, verbs[i].help);
+	fputs("\nMETHOD is GET, PUT, PATCH or DELETE.  Options:\n"
+	      "  -h, --help  print this help and end\n\n"
+	      "Exit status: 0 it is done, 1 it was refused or nobody answers, 2 wrong usage.\n",
+		out);
+}
+
+/* ---- the answer ---- */
+
+struct answer {
+	int status;
+	bool is_whole;
+	char *text; /* of a refusal; owned */
+	size_t size;
+};
+
+static int on_headers(http_parser *parser)
+{
+	((struct answer *)parser->data)->status = (int)parser->status_code;
+	return 0;
+}
+
+/* What is asked for goes out as it comes; why it is refused is told as a whole. */
+static int on_body(http_parser *parser, const char *data, size_t size)
+{
+	struct answer *answer = parser->data;
+	char *more;
+
+	if (answer->status >= OK_FROM && answer->status <= OK_TO) {
+		fwrite(data, 1, size, stdout);
+		fflush(stdout);
+		answer->size += size;
+		return 0;
+	}
+	more = realloc(answer->text, answer->size + size);
+	if (!more)
+		return -1;
+	memcpy(more + answer->size, data, size);
+	answer->text = more;
+	answer->size += size;
+	return 0;
+}
+
+static int on_complete(http_parser *parser)
+{
+	((struct answer *)parser->data)->is_whole = true;
+	return 0;
+}
+
+static const http_parser_settings settings = {
+	.on_headers_complete = on_headers,
+	.on_body = on_body,
+	.on_message_complete = on_complete,
+};
+
+/* -errno; -EBADMSG: it is no HTTP. */
+static int read_answer(int fd, struct answer *answer)
+{
+	http_parser parser;
+	char data[4096];
+	ssize_t n = 1;
+
+	http_parser_init(&parser, HTTP_RESPONSE);
+	parser.data = answer;
+	while (n > 0 && !answer->is_whole) {
+		n = recv(fd, data, sizeof(data), 0);
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n < 0)
+			return -errno;
+		else if (http_parser_execute(&parser, &settings, data, (size_t)n) != (size_t)n &&
+			 !answer->is_whole)
+			return -EBADMSG;
+	}
+	/* A stream of events ends with the machine. */
+	return answer->is_whole || answer->status == OK_FROM ? 0 : -ECONNRESET;
+}
+
+static void tell_refusal(const struct answer *answer)
+{
+	json_t *json = json_loadb(answer->text ? answer->text : "", answer->size, 0, NULL);
+	const char *why = json_string_value(json_object_get(json, "fault_message"));
+
+	log_error("refused (%d): %s", answer->status, why ? why : "no reason is given");
+	json_decref(json);
+}
+
+/* ---- the question ---- */
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) > listener_max_path())
+		return -ENAMETOOLONG;
+	memcpy(at.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
+		return fd;
+	close(fd);
+	return -errno;
+}
+
+static int send_all(int fd, const char *text, size_t size)
+{
+	while (size) {
+		ssize_t n = send(fd, text, size, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static int send_question(int fd, const struct verb *verb)
+{
+	char head[512];
+	int n = snprintf(head, sizeof(head),
+		"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+		"Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		verb->method, verb->path, strlen(verb->body));
+	int ret;
+
+	if ((size_t)n >= sizeof(head))
+		return -ENAMETOOLONG;
+	ret = send_all(fd, head, (size_t)n);
+	return ret ? ret : send_all(fd, verb->body, strlen(verb->body));
+}
+
+static int ask(const char *path, const struct verb *verb)
+{
+	struct answer answer = { 0 };
+	int fd = connect_to(path), ret = fd < 0 ? fd : send_question(fd, verb);
+
+	if (!ret || ret == -EPIPE)
+		ret = read_answer(fd, &answer);
+	if (fd >= 0)
+		close(fd);
+	if (ret)
+		log_error("%s: %s", path,
+			ret == -ECONNREFUSED ? "nobody serves this socket"
+			: ret == -EBADMSG    ? "who serves this socket does not speak HTTP"
+			: ret == -ECONNRESET ? "the connection ended without an answer"
+					     : strerror(-ret));
+	else if (answer.status < OK_FROM || answer.status > OK_TO)
+		tell_refusal(&answer);
+	else if (answer.size && strcmp(verb->path, "/events"))
+		putchar('\n');
+	ret |= answer.status < OK_FROM || answer.status > OK_TO;
+	free(answer.text);
+	return ret ? EXIT_HOST_ERROR : 0;
+}
+
+/* ---- */
+
+static bool is_method(const char *word)
+{
+	return !strcmp(word, "GET") || !strcmp(word, "PUT") || !strcmp(word, "PATCH") ||
+	       !strcmp(word, "DELETE");
+}
+
+int cmd_ctl(int argc, char **argv)
+{
+	struct verb own = { .body = "" };
+
+	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+		print_help(stdout);
+		return 0;
+	}
+	if (argc < 3) {
+		log_error("give a socket and what to ask; see `pronto ctl --help`");
+		return EXIT_OPERATOR;
+	}
+	for (size_t i = 0; argc == 3 && i < ARRAY_SIZE(verbs); i++)
+		if (!strcmp(argv[2], verbs[i].name))
+			return ask(argv[1], &verbs[i]);
+	if (!is_method(argv[2]) || argc < 4 || argc > 5) {
+		log_error("'%.40s' is nothing that can be asked; see `pronto ctl --help`", argv[2]);
+		return EXIT_OPERATOR;
+	}
+	own.method = argv[2];
+	own.path = argv[3];
+	if (argc == 5)
+		own.body = argv[4];
+	return ask(argv[1], &own);
+}

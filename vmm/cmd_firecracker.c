@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+/* cmd_firecracker.c - what a program called firecracker is asked on its command line */
+
+#include "api/api.h"
+#include "cmd.h"
+#include "exit_codes.h"
+#include "util/bits.h"
+#include "util/log.h"
+#include "util/timeline.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_SOCKET "/run/firecracker.socket"
+#define MAX_ID         64
+
+/* Its exit statuses, for what goes wrong before a machine runs. */
+enum { FC_BAD_CONFIGURATION = 152, FC_BAD_ARGUMENTS = 153 };
+
+struct arguments {
+	const char *socket, *id, *config, *metadata, *max_body, *mmds_limit, *log_path, *level;
+	bool no_api, enable_pci, help, version;
+	struct objects objects;
+	struct api_spec spec;
+};
+
+#define AT(member) offsetof(struct arguments, member)
+
+/* Options are words, and values the words after them: no '=', no short ones. */
+static const struct option {
+	const char *name;
+	bool takes;       /* a value */
+	size_t at;        /* const char * or bool */
+	const char *help; /* NULL: it is accepted and does nothing */
+} options[] = {
+	{ "--api-sock", true, AT(socket), "path of the API's socket" },
+	{ "--id", true, AT(id), "the microVM's name" },
+	{ "--config-file", true, AT(config), "start from this JSON file" },
+	{ "--metadata", true, AT(metadata), "put this JSON file into the MMDS" },
+	{ "--no-api", false, AT(no_api), "serve no API; with --config-file" },
+	{ "--enable-pci", false, AT(enable_pci), "devices on PCI" },
+	{ "--http-api-max-payload-size", true, AT(max_body), "bytes of a request" },
+	{ "--mmds-size-limit", true, AT(mmds_limit), "bytes of metadata" },
+	{ "--log-path", true, AT(log_path), "where messages go; standard error otherwise" },
+	{ "--level", true, AT(level), "Off, Error, Warn, Info, Debug or Trace" },
+	{ "--module", true, 0, NULL },
+	{ "--show-level", false, 0, NULL },
+	{ "--show-log-origin", false, 0, NULL },
+	{ "--metrics-path", true, 0, NULL },
+	{ "--boot-timer", false, 0, NULL },
+	{ "--seccomp-filter", true, 0, NULL },
+	{ "--no-seccomp", false, 0, NULL },
+	{ "--start-time-us", true, 0, NULL },
+	{ "--start-time-cpu-us", true, 0, NULL },
+	{ "--parent-cpu-time-us", true, 0, NULL },
+	{ "--snapshot-version", false, 0, NULL },
+	{ "--version", false, AT(version), "print the version" },
+	{ "--help", false, AT(help), "print this help" },
+};
+
+static const struct option *find_option(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (!strcmp(options[i].name, name))
+			return &options[i];
+	return NULL;
+}
+
+static int refuse(const char *argument, const char *why)
+{
+	log_error("Arguments parsing error: argument '%.60s' %s", argument, why);
+	return -EINVAL;
+}
+
+static int read_arguments(struct arguments *args, int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		const struct option *option = find_option(argv[i]);
+		const char *value = NULL;
+
+		if (!option)
+			return refuse(argv[i], "is not known, or was not expected");
+		if (option->takes && (i + 1 == argc || find_option(argv[i + 1])))
+			return refuse(argv[i], "needs a value");
+		if (option->takes)
+			value = argv[++i];
+		if (!option->help)
+			log_info("%s is accepted, and does nothing", option->name);
+		else if (option->takes)
+			*(const char **)((char *)args + option->at) = value;
+		else
+			*(bool *)((char *)args + option->at) = true;
+	}
+	if (args->no_api && !args->config)
+		return refuse("--no-api", "goes with --config-file");
+	if (!*args->id || strlen(args->id) > MAX_ID)
+		return refuse("--id", "has 1 to 64 characters");
+	return 0;
+}
+
+static void print_help(void)
+{
+	puts("usage: firecracker [OPTION [VALUE]]...\n\n"
+	     "Pronto, by the name and with the options of Firecracker.\n\nOptions:");
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		printf("  %-30s%s\n", options[i].name,
+			options[i].help ? options[i].help : "accepted, and does nothing");
+}
+
+static int read_json(const char *path, json_t **json)
+{
+	struct diag diag;
+	json_error_t error;
+	size_t size;
+	char *text = config_read_file(path, &size, &diag);
+
+	if (!text) {
+		log_error("%s", diag.text);
+		return -EINVAL;
+	}
+	*json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+	free(text);
+	if (*json)
+		return 0;
+	log_error("%s: line %d: not JSON: %s", path, error.line, error.text);
+	return -EINVAL;
+}
+
+static int read_config(struct arguments *args)
+{
+	struct diag diag;
+	json_t *json;
+	int ret = read_json(args->config, &json);
+
+	if (ret)
+		return ret;
+	ret = objects_put_all(&args->objects, json, &diag);
+	json_decref(json);
+	if (ret)
+		log_error("%s: %s", args->config, diag.text);
+	return ret;
+}
+
+static int serve(struct arguments *args)
+{
+	json_t *metadata = NULL;
+	int status;
+
+	if (args->metadata && read_json(args->metadata, &metadata)) {
+		objects_fini(&args->objects);
+		return FC_BAD_CONFIGURATION;
+	}
+	args->spec = (struct api_spec){
+		.socket = args->no_api ? NULL : args->socket,
+		.fd = -1,
+		.id = args->id,
+		.log_path = args->log_path,
+		.level = args->level,
+		.log_level = LOG_LEVEL_WARN,
+		.metadata = metadata,
+		.mmds_limit = args->mmds_limit ? strtoul(args->mmds_limit, NULL, 10)
+		                               : MMDS_SIZE_LIMIT,
+		.max_body = args->max_body ? strtoul(args->max_body, NULL, 10) : HTTP_MAX_BODY,
+		.as_firecracker = true,
+		.has_pci = args->enable_pci,
+		.since_ns = timeline_now(),
+	};
+	status = api_serve(&args->spec, &args->objects, args->config);
+	json_decref(metadata);
+	return status;
+}
+
+int cmd_firecracker(int argc, char **argv)
+{
+	struct arguments args = { .socket = DEFAULT_SOCKET, .id = "anonymous-instance" };
+
+	if (read_arguments(&args, argc, argv))
+		return FC_BAD_ARGUMENTS;
+	if (args.help) {
+		print_help();
+		return 0;
+	}
+	if (args.version) {
+		puts("Firecracker v" API_FIRECRACKER_VERSION " (Pronto " PRONTO_VERSION ")\n");
+		return 0;
+	}
+	objects_init(&args.objects);
+	if (args.config && read_config(&args)) {
+		objects_fini(&args.objects);
+		return FC_BAD_CONFIGURATION;
+	}
+	return serve(&args);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* blk.h - virtio-blk: a disk
+ *
+ * Source: virtio 1.2, 5.2.  What is on the host's side of it is host/disk.h.
+ */
+#ifndef DEV_BLK_H
+#define DEV_BLK_H
+
+#include "host/disk.h"
+#include "util/schema.h"
+#include "virtio/virtio.h"
+
+#include <linux/virtio_blk.h>
+
+struct blk_options {
+	char *path;
+	char *vhost_user; /* in its place: the socket of who serves the disk; or NULL */
+	char *serial;     /* or NULL */
+	char *overlay_path;
+	bool read_only;
+	bool direct;
+	enum disk_overlay overlay;
+	enum disk_engine engine;
+	uint32_t n_queues;
+	uint64_t rate; /* bytes a second; 0: no limit */
+	uint32_t ops;  /* requests a second; 0: no limit */
+};
+
+extern const struct schema blk_schema; /* of a struct blk_options */
+extern const struct virtio_class blk_class;
+
+/* A guest that looks for a disk by its serial finds one.  -EINVAL and diag. */
+int blk_check_serials(const struct setting_list *list, struct diag *diag);
+
+#endif

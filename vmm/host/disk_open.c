@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/* disk_open.c - open a disk's file, lock it, and see what it is */
+
+#include "host/disk_parts.h"
+
+#include "util/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BLOCK 4096u
+
+static bool is_written(const struct disk_spec *spec)
+{
+	return !spec->read_only && spec->overlay == DISK_OVERLAY_NONE;
+}
+
+static int refuse_open(const struct disk_spec *spec, int err, struct diag *diag)
+{
+	const char *path = spec->path;
+
+	switch (err) {
+	case ENOENT:
+		return diag_fail(diag, err,
+			"%.300s: there is no such file; `truncate -s 1G %.300s` makes an empty disk",
+			path, path);
+	case EISDIR:
+		return diag_fail(diag, err,
+			"%.300s: is a directory; a disk is a file or a block device", path);
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return diag_fail(diag, err, "%.300s: cannot open for %s: %s%s", path,
+			is_written(spec) ? "reading and writing" : "reading", strerror(err),
+			is_written(spec) ? "; `ro` leaves it unwritten, and so does `overlay`"
+					 : "");
+	case EBUSY:
+		return diag_fail(diag, err,
+			"%.300s: the host uses it (it is mounted, or a part of something that is)",
+			path);
+	case EINVAL:
+		if (spec->direct)
+			return diag_fail(diag, err,
+				"%.300s: its file system has no direct I/O; leave out `direct`",
+				path);
+		break;
+	default: break;
+	}
+	return diag_fail(diag, err, "%.300s: cannot open: %s", path, strerror(err));
+}
+
+/* O_NONBLOCK, so that a FIFO does not keep us; then without, for io_uring takes it at its word. A
+ * block device is ours alone, by O_EXCL, unless we only read it.
+ */
+static int open_path(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+{
+	int flags = (is_written(spec) ? O_RDWR : O_RDONLY) | (spec->direct ? O_DIRECT : 0);
+	struct stat st;
+
+	disk->path = strdup(spec->path);
+	if (!disk->path)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	if (!stat(spec->path, &st) && S_ISBLK(st.st_mode) && is_written(spec))
+		flags |= O_EXCL;
+	disk->fd = open(spec->path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (disk->fd < 0)
+		return refuse_open(spec, errno, diag);
+	if (fcntl(disk->fd, F_SETFL, flags & O_DIRECT))
+		return diag_fail(diag, errno, "%.300s: fcntl: %s", spec->path, strerror(errno));
+	return 0;
+}
+
+/* Locks of open file descriptions, which other monitors heed, too.  Some file systems have none. */
+static int lock_file(const struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+{
+	struct flock lock = {
+		.l_type = is_written(spec) ? F_WRLCK : F_RDLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (!fcntl(disk->fd, F_OFD_SETLK, &lock))
+		return 0;
+	if (errno != EAGAIN && errno != EACCES) {
+		log_info("%s: cannot be locked: %s", spec->path, strerror(errno));
+		return 0;
+	}
+	return diag_fail(diag, EBUSY,
+		is_written(spec)
+			? "%.300s: is in use, by another program or as another disk; two cannot "
+			  "write to one: end that program, or give the disk `overlay`"
+			: "%.300s: another program writes to it, or another disk; end that program, "
+			  "or copy the file",
+		spec->path);
+}
+
+/* With direct I/O the host says what its parts must be aligned to, by refusing less. */
+static uint32_t direct_block_size(int fd)
+{
+	static _Alignas(BLOCK) uint8_t block[BLOCK];
+
+	return pread(fd, block, DISK_SECTOR, 0) == DISK_SECTOR ? DISK_SECTOR : BLOCK;
+}
+
+static int see_device(struct disk *disk, struct diag *diag)
+{
+	unsigned int good = 0;
+	int logical = 0;
+
+	if (ioctl(disk->fd, BLKGETSIZE64, &disk->size) || ioctl(disk->fd, BLKSSZGET, &logical))
+		return diag_fail(diag, errno, "%.300s: cannot see its size: %s", disk->path,
+			strerror(errno));
+	ioctl(disk->fd, BLKPBSZGET, &good);
+	disk->is_block_device = true;
+	disk->block_size = (uint32_t)logical;
+	disk->good_size = good;
+	return 0;
+}
+
+static int see_file(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+{
+	struct stat st;
+
+	if (fstat(disk->fd, &st))
+		return diag_fail(
+			diag, errno, "%.300s: cannot stat: %s", disk->path, strerror(errno));
+	if (S_ISBLK(st.st_mode))
+		return see_device(disk, diag);
+	if (S_ISDIR(st.st_mode))
+		return refuse_open(spec, EISDIR, diag);
+	if (!S_ISREG(st.st_mode))
+		return diag_fail(diag, EINVAL,
+			"%.300s: is neither a file nor a block device, so it is no disk",
+			disk->path);
+	disk->size = (uint64_t)st.st_size;
+	disk->changed = st.st_mtim;
+	disk->block_size = spec->direct ? direct_block_size(disk->fd) : DISK_SECTOR;
+	disk->good_size = BLOCK;
+	return 0;
+}
+
+int disk_open_file(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+{
+	uint64_t rest;
+	int ret = open_path(disk, spec, diag);
+
+	if (!ret)
+		ret = see_file(disk, spec, diag);
+	if (!ret)
+		ret = lock_file(disk, spec, diag);
+	if (ret)
+		return ret;
+	rest = disk->size % disk->block_size;
+	disk->size -= rest;
+	if (!disk->size)
+		return diag_fail(diag, EINVAL,
+			"%.300s: is %s; `truncate -s 1G %.300s` makes it larger", disk->path,
+			rest ? "shorter than a block" : "empty", disk->path);
+	if (rest)
+		log_warn(
+			"%s: its last %llu bytes are no whole block of %u: the guest does not see them",
+			disk->path, (unsigned long long)rest, disk->block_size);
+	return 0;
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/* disk_uring.c - many pieces at once, by io_uring */
+
+#include "host/disk_parts.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct uring {
+	struct io_uring ring;
+	struct loop_source source;
+};
+
+/* Without COOP_TASKRUN (Linux 5.19) whoever has submitted is interrupted for each that is done. */
+static int init_ring(struct io_uring *ring, unsigned int depth)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_CLAMP | IORING_SETUP_COOP_TASKRUN };
+	int ret = io_uring_queue_init_params(depth, ring, &params);
+
+	if (ret != -EINVAL)
+		return ret;
+	params = (struct io_uring_params){ .flags = IORING_SETUP_CLAMP };
+	return io_uring_queue_init_params(depth, ring, &params);
+}
+
+static const char *why(int err)
+{
+	switch (err) {
+	case ENOSYS: return "this kernel has none";
+	case EPERM: return "it is forbidden here (sysctl kernel.io_uring_disabled, or a filter)";
+	default: return strerror(err);
+	}
+}
+
+struct uring *uring_create(unsigned int depth, struct diag *diag)
+{
+	struct uring *uring = calloc(1, sizeof(*uring));
+	int ret = uring ? init_ring(&uring->ring, depth) : -ENOMEM;
+
+	if (!ret)
+		return uring;
+	free(uring);
+	diag_fail(diag, -ret, "io_uring: %s", why(-ret));
+	return NULL;
+}
+
+void uring_destroy(struct uring *uring)
+{
+	io_uring_queue_exit(&uring->ring);
+	free(uring);
+}
+
+int uring_attach(struct uring *uring, struct loop *loop, struct loop_source source)
+{
+	uring->source = source;
+	uring->source.fd = uring->ring.ring_fd;
+	return loop_add(loop, &uring->source, EPOLLIN);
+}
+
+static void fill(struct io_uring_sqe *sqe, const struct disk_piece *piece)
+{
+	switch (piece->call) {
+	case PIECE_READ:
+		io_uring_prep_readv2(
+			sqe, piece->fd, piece->iov, piece->n_iov, piece->offset, piece->flags);
+		break;
+	case PIECE_WRITE:
+		io_uring_prep_writev2(
+			sqe, piece->fd, piece->iov, piece->n_iov, piece->offset, piece->flags);
+		break;
+	case PIECE_SYNC: io_uring_prep_fsync(sqe, piece->fd, IORING_FSYNC_DATASYNC); break;
+	case PIECE_ALLOCATE:
+		/* As io_uring_prep_fallocate() does, whose types differ from release to release. */
+		io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, piece->fd, NULL,
+			(unsigned int)piece->flags, piece->offset);
+		sqe->addr = piece->size;
+		break;
+	}
+}
+
+bool uring_start(struct uring *uring, struct disk_io *io)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+	if (!sqe) {
+		io_uring_submit(&uring->ring);
+		sqe = io_uring_get_sqe(&uring->ring);
+	}
+	if (!sqe)
+		return false;
+	fill(sqe, &io->piece);
+	io_uring_sqe_set_data(sqe, io);
+	return true;
+}
+
+void uring_submit(struct uring *uring, bool wait)
+{
+	if (wait)
+		io_uring_submit_and_wait(&uring->ring, 1);
+	else if (io_uring_sq_ready(&uring->ring))
+		io_uring_submit(&uring->ring);
+}
+
+struct disk_io *uring_reap(struct uring *uring, int *result)
+{
+	struct io_uring_cqe *cqe;
+	struct disk_io *io;
+
+	if (io_uring_peek_cqe(&uring->ring, &cqe))
+		return NULL;
+	io = io_uring_cqe_get_data(cqe);
+	*result = cqe->res;
+	io_uring_cqe_seen(&uring->ring, cqe);
+	return io;
+}

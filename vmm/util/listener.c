@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+/* listener.c - a Unix stream socket at a path, where others come to */
+
+#include "util/listener.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int new_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/* connect(2) to a file that is no socket is refused as well. */
+static bool is_left_over(const struct sockaddr_un *address)
+{
+	struct stat st;
+	bool is_refused;
+	int fd;
+
+	if (lstat(address->sun_path, &st) || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = new_socket();
+	is_refused = fd >= 0 && connect(fd, (const void *)address, sizeof(*address)) &&
+	             errno == ECONNREFUSED;
+	if (fd >= 0)
+		close(fd);
+	return is_refused;
+}
+
+static int listen_at(int fd, const struct sockaddr_un *address, int backlog)
+{
+	int ret = bind(fd, (const void *)address, sizeof(*address)) ? -errno : 0;
+
+	if (ret == -EADDRINUSE && is_left_over(address) && !unlink(address->sun_path))
+		ret = bind(fd, (const void *)address, sizeof(*address)) ? -errno : 0;
+	if (!ret && listen(fd, backlog))
+		ret = -errno;
+	return ret;
+}
+
+size_t listener_max_path(void)
+{
+	return sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+}
+
+int listener_open(struct listener *listener, const char *path, int backlog)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat st;
+	int fd, ret;
+
+	*listener = (struct listener){ .fd = -1, .path = path };
+	if (strlen(path) > listener_max_path())
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = new_socket();
+	ret = fd < 0 ? -errno : listen_at(fd, &address, backlog);
+	if (!ret && lstat(path, &st))
+		ret = -errno;
+	if (ret) {
+		if (fd >= 0)
+			close(fd);
+		return ret;
+	}
+	listener->fd = fd;
+	listener->dev = st.st_dev;
+	listener->ino = st.st_ino;
+	return 0;
+}
+
+void listener_close(struct listener *listener)
+{
+	struct stat st;
+
+	if (listener->fd < 0)
+		return;
+	if (!lstat(listener->path, &st) && st.st_dev == listener->dev && st.st_ino == listener->ino)
+		unlink(listener->path);
+	close(listener->fd);
+	listener->fd = -1;
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/* devices.c - the virtio devices of a machine */
+
+#include "vm/devices.h"
+
+#include "dev/table.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int bind_doorbell(void *ctx, const struct virtio_doorbell *bell, int fd, bool on)
+{
+	const struct vm *vm = ctx;
+
+	return kvm_vm_bind_event(
+		&vm->kvm_vm, bell->gpa, bell->size, bell->has_match ? &bell->match : NULL, fd, on);
+}
+
+static int set_routes(void *ctx, const struct message_route *route, unsigned int n)
+{
+	return kvm_routes_set(&((struct vm *)ctx)->routes, route, n);
+}
+
+static int bind_irqfd(void *ctx, unsigned int number, int fd, bool on)
+{
+	return kvm_routes_bind(&((struct vm *)ctx)->routes, number, fd, on);
+}
+
+static const struct irqfd_ops irqfd_ops = { .set_routes = set_routes, .bind = bind_irqfd };
+
+static void put_on_mmio(struct vm *vm, unsigned int slot, struct virtio_dev *dev)
+{
+	struct irq_line line = { &vm->ioapic.chip, PLATFORM_VIRTIO_GSI + slot };
+	uint64_t base = PLATFORM_VIRTIO_BASE + slot * PLATFORM_VIRTIO_SIZE;
+
+	virtio_mmio_init(&vm->devices.slot[slot].mmio, dev, line, base);
+	bus_add(&vm->mmio, base, PLATFORM_VIRTIO_SIZE, &dev->dev);
+}
+
+/* Behind the host bridge. */
+static void put_on_pci(struct vm *vm, unsigned int slot, struct virtio_dev *dev)
+{
+	struct virtio_pci *pci = &vm->devices.slot[slot].pci;
+
+	virtio_pci_init(pci, dev, PLATFORM_PCI_BASE + slot * VIRTIO_PCI_BAR_SIZE, vm_send_msi, vm);
+	pci_add(&vm->pci, slot + 1, &pci->function);
+}
+
+static void put_into_slot(struct vm *vm, struct virtio_dev *dev)
+{
+	unsigned int slot = vm->devices.n++;
+
+	vm->devices.dev[slot] = dev;
+	for (unsigned int i = 0; i < dev->n_elsewhere; i++)
+		dev->queue[i].call.route = vm->devices.n_routes++;
+	if (config_has_pci(vm->config))
+		put_on_pci(vm, slot, dev);
+	else
+		put_on_mmio(vm, slot, dev);
+}
+
+/* One for each of the kind's items. */
+static int open_kind(struct vm *vm, enum device_kind kind, struct diag *diag)
+{
+	const struct virtio_class *class = device_class[kind];
+	const struct setting_list *list = &vm->config->devices[kind];
+	struct virtio_env *env = class->moves_data ? &vm->devices.io_env : &vm->devices.env;
+	struct diag why;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const void *options = (const char *)list->items + i * class->options->size;
+		struct virtio_dev *dev;
+
+		env->ordinal = (unsigned int)i;
+		dev = class->open(options, env, &why);
+		if (!dev)
+			return diag_fail(diag, EINVAL, "%s: %s", device_option[kind], why.text);
+		put_into_slot(vm, dev);
+	}
+	return 0;
+}
+
+/* Something has data to move, so there is an I/O thread. */
+static bool wants_io(const struct config *config)
+{
+	for (unsigned int kind = 0; kind < N_DEVICE_KINDS; kind++)
+		if (config->devices[kind].n && device_class[kind]->moves_data)
+			return true;
+	return false;
+}
+
+int devices_open(struct vm *vm, struct diag *diag)
+{
+	struct devices *devices = &vm->devices;
+	unsigned int n = config_n_devices(vm->config);
+	int ret = 0;
+
+	devices->slot = n ? calloc(n, sizeof(*devices->slot)) : NULL;
+	if (n && !devices->slot)
+		return diag_fail(diag, ENOMEM, "out of memory");
+
+	if (wants_io(vm->config)) {
+		ret = io_init(&devices->io, diag);
+		if (ret)
+			return ret;
+		devices->has_io = true;
+	}
+	devices->env = (struct virtio_env){
+		.mem = &vm->mem,
+		.loop = &vm->loop,
+		.consoles = &vm->consoles,
+		.bind = bind_doorbell,
+		.irqfds = &irqfd_ops,
+		.ctx = vm,
+	};
+	devices->io_env = devices->env;
+	devices->io_env.loop = &devices->io.loop;
+	for (unsigned int kind = 0; kind < N_DEVICE_KINDS && !ret; kind++)
+		ret = open_kind(vm, kind, diag);
+	return ret;
+}
+
+int devices_start(struct vm *vm, struct diag *diag)
+{
+	return vm->devices.has_io ? io_start(&vm->devices.io, diag) : 0;
+}
+
+/* The I/O thread is at none of them, in the middle of nothing. */
+void devices_quiesce(struct vm *vm)
+{
+	struct devices *devices = &vm->devices;
+
+	if (devices->has_io)
+		io_pause(&devices->io);
+	for (unsigned int i = 0; i < devices->n; i++)
+		virtio_quiesce(devices->dev[i]);
+}
+
+void devices_resume(struct vm *vm)
+{
+	struct devices *devices = &vm->devices;
+
+	for (unsigned int i = 0; i < devices->n; i++)
+		virtio_resume(devices->dev[i]);
+	if (devices->has_io)
+		io_resume(&devices->io);
+}
+
+/* ---- while it is there ---- */
+
+static struct virtio_dev *find(
+	const struct vm *vm, enum device_kind kind, unsigned int item, struct diag *diag)
+{
+	unsigned int slot = item;
+
+	if (kind >= N_DEVICE_KINDS || item >= vm->config->devices[kind].n) {
+		diag_fail(diag, ENODEV, "there is no such device");
+		return NULL;
+	}
+	for (unsigned int before = 0; before < kind; before++)
+		slot += (unsigned int)vm->config->devices[before].n;
+	return vm->devices.dev[slot];
+}
+
+int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
+	struct diag *diag)
+{
+	struct virtio_dev *dev = find(vm, kind, item, diag);
+	bool waits = vm->devices.has_io && !vm_is_paused(vm);
+	struct setting options = { .kind = SETTING_OBJECT };
+	void *at;
+	int ret;
+
+	if (!dev)
+		return -ENODEV;
+	if (!dev->class->update)
+		return diag_fail(diag, EOPNOTSUPP, "this device stays as it was made");
+	options.members = device_class[kind]->options;
+	at = (char *)vm->config->devices[kind].items + item * options.members->size;
+	if (waits)
+		io_pause(&vm->devices.io);
+	pthread_mutex_lock(&dev->dev.lock);
+	ret = setting_set(&options, at, text, diag);
+	if (!ret)
+		ret = dev->class->update(dev, at, diag);
+	pthread_mutex_unlock(&dev->dev.lock);
+	if (waits)
+		io_resume(&vm->devices.io);
+	return ret;
+}
+
+int devices_describe(struct vm *vm, enum device_kind kind, unsigned int item, char *json,
+	size_t size, struct diag *diag)
+{
+	struct virtio_dev *dev = find(vm, kind, item, diag);
+
+	if (!dev)
+		return -ENODEV;
+	if (!dev->class->describe)
+		return diag_fail(diag, EOPNOTSUPP, "there is nothing to tell of this device");
+	pthread_mutex_lock(&dev->dev.lock);
+	dev->class->describe(dev, json, size);
+	pthread_mutex_unlock(&dev->dev.lock);
+	return 0;
+}
+
+void devices_close(struct vm *vm)
+{
+	struct devices *devices = &vm->devices;
+
+	if (devices->has_io)
+		io_stop(&devices->io);
+	for (unsigned int i = 0; i < devices->n; i++)
+		virtio_close(devices->dev[i]);
+	devices->n = 0;
+	if (devices->has_io)
+		io_fini(&devices->io);
+	devices->has_io = false;
+	free(devices->slot);
+	devices->slot = NULL;
+}

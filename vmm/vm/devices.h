@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* devices.h - the virtio devices of a machine: which there are, where, and who serves them */
+#ifndef VM_DEVICES_H
+#define VM_DEVICES_H
+
+#include "bus/platform.h"
+#include "dev/table.h"
+#include "util/diag.h"
+#include "virtio/mmio.h"
+#include "virtio/pci.h"
+#include "virtio/virtio.h"
+#include "vm/io.h"
+
+struct vm;
+
+struct devices {
+	struct virtio_env env, io_env; /* by who serves: the control thread, or the I/O thread */
+	struct virtio_dev *dev[PLATFORM_VIRTIO_SLOTS]; /* in the order of their slots */
+	unsigned int n;
+	union slot {
+		struct virtio_mmio mmio;
+		struct virtio_pci pci;
+	} * slot; /* by how the guest reaches them; owned, for a machine without has none */
+	unsigned int n_routes; /* of interrupts that KVM may send by itself (kvm/irq.h) */
+	bool has_io;           /* there is something for the I/O thread to do */
+	struct io io;
+};
+
+/* The main thread's, all of them.  -errno and diag.
+ *
+ * Take what they need of the host, and put each into its slot.  On failure there are none.
+ */
+int devices_open(struct vm *vm, struct diag *diag);
+/* Serve them; after it no vCPU has run. */
+int devices_start(struct vm *vm, struct diag *diag);
+/* While no vCPU runs: none of them does anything of its own accord, or all go on.  The I/O thread
+ * is parked meanwhile.
+ */
+void devices_quiesce(struct vm *vm);
+void devices_resume(struct vm *vm);
+/* Change options of a device while it is there: `text` is as on the command line, "KEY=VALUE,...".
+ * `item` counts from 0 among its kind.
+ */
+int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
+	struct diag *diag);
+/* What there is to tell of it, as a JSON object. */
+int devices_describe(struct vm *vm, enum device_kind kind, unsigned int item, char *json,
+	size_t size, struct diag *diag);
+/* No vCPU runs any more: wait for what is in flight, and give all back. */
+void devices_close(struct vm *vm);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* launch.h - from settings to a machine with all that they name: the kernel, its command line, its
+ * initrd, and a timeline if one is wanted
+ */
+#ifndef VM_LAUNCH_H
+#define VM_LAUNCH_H
+
+#include "config/config.h"
+#include "image/image.h"
+#include "util/diag.h"
+#include "util/timeline.h"
+#include "vm/vm.h"
+
+#include <stdio.h>
+
+struct launch {
+	const struct config *config; /* outlives it */
+	struct image image;          /* what is entered */
+	struct image kernel;         /* what pvh-shim is given, if that is entered */
+	struct boot_spec spec;
+	char *cmdline; /* the kernel's, if something was added to it; owned */
+	struct timeline timeline;
+	FILE *timeline_file; /* where it goes; NULL if none is wanted */
+	struct vm vm;
+};
+
+/* All of them are the main thread's.
+ *
+ * Open what the settings name, which are complete; `launch` is zero.  The program began at
+ * `since_ns` (CLOCK_MONOTONIC).  Afterwards launch->vm is configured.  0, or -errno and diag, and
+ * nothing is open.
+ */
+int launch_open(
+	struct launch *launch, const struct config *config, uint64_t since_ns, struct diag *diag);
+
+/* The machine is closed.  -1 if the timeline could not be written whole, which is in the log. */
+int launch_close(struct launch *launch);
+
+/* Print what the guest would be handed, without KVM.  What went wrong is in the log. */
+enum exit_code launch_dry(struct launch *launch);
+
+#endif
