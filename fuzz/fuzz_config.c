@@ -34,7 +34,8 @@ static void check(const struct config *config, int ret, const struct diag *diag)
 	BUG_ON(config->memory % 4096);
 	BUG_ON(config->cpus < 1 || config->cpus > CONFIG_MAX_CPUS);
 	BUG_ON(config->grace_s > CONFIG_MAX_GRACE_S);
-	BUG_ON((config->console == CONSOLE_FILE) != !!config->console_path);
+	BUG_ON((config->console == CONSOLE_FILE || config->console == CONSOLE_SOCKET) !=
+		!!config->console_path);
 	BUG_ON((config->debug_console == DEBUG_CONSOLE_FILE) != !!config->debug_console_path);
 	BUG_ON(config->escape_key < -1 || config->escape_key > 0x1f);
 	BUG_ON((config->timeline == TIMELINE_TO_FILE) != !!config->timeline_path);

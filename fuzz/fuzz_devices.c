@@ -2,11 +2,12 @@
 /* fuzz_devices.c - a guest's accesses to every device, and what the host does meanwhile
  *
  * The input is a row of steps.  The upper two bits of the first byte say what it is:
- * 0, 1	a device is read, or written to: bit 0 is the bus (1: MMIO), bits 3:2 the size; then the
- *	device's number, the offset, and the value
- * 2	the host does something: see host_event()
- * 3	an access anywhere: bit 5 for a write, bit 4 for MMIO, bits 3:2 the size; then address and
- *value
+ *
+ * - 0, 1: a device is read, or written to: bit 0 is the bus (1: MMIO), bits 3:2 the size; then the
+ *   device's number, the offset, and the value
+ * - 2: the host does something: see host_event()
+ * - 3: an access anywhere: bit 5 for a write, bit 4 for MMIO, bits 3:2 the size; then address and
+ *   value
  */
 
 #include "dev/debug_console.h"
@@ -16,12 +17,11 @@
 #include "dev/power.h"
 #include "dev/rtc.h"
 #include "dev/serial.h"
+#include "input.h"
 #include "util/bits.h"
 
 #include <linux/serial_reg.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What one access may make the host do: a byte sent, room asked for, input asked for twice, and two
  * edges of the serial line at most, each a message on two pins.
@@ -46,21 +46,6 @@ struct machine {
 	/* Of this step. */
 	unsigned int n_calls, n_messages, n_requests;
 };
-
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-/* The next n bytes, little-endian; zeros behind the end. */
-static uint64_t take(struct input *input, unsigned int n)
-{
-	uint64_t value = 0;
-
-	for (unsigned int i = 0; i < n && input->size; i++, input->data++, input->size--)
-		value |= (uint64_t)*input->data << 8 * i;
-	return value;
-}
 
 /* ---- the host's side of the devices ---- */
 
@@ -130,7 +115,7 @@ static uint64_t now(void *ctx)
 }
 
 static const struct serial_ops serial_ops = { send, can_send, want_input };
-static const struct power_ops power_ops = { request, request, request_with };
+static const struct power_ops power_ops = { request, request, request_with, now };
 
 static void init(struct machine *machine)
 {
@@ -144,7 +129,7 @@ static void init(struct machine *machine)
 	pc_reset_init(&machine->pc_reset, request, machine);
 	rtc_init(&machine->rtc, now, machine);
 	debug_console_init(&machine->debug_console, true, put, machine);
-	debug_exit_init(&machine->debug_exit, request_with, machine);
+	debug_exit_init(&machine->debug_exit, false, request_with, machine);
 	bus_add(&machine->mmio, PLATFORM_IOAPIC_BASE, PLATFORM_IOAPIC_SIZE,
 		&machine->ioapic.chip.dev);
 	bus_add(&machine->pio, PLATFORM_SERIAL_PORT, PLATFORM_SERIAL_PORT_SIZE,
@@ -236,9 +221,11 @@ static void check(const struct machine *machine, size_t room_before)
 
 /* ---- steps ---- */
 
-static bool may_interrupt(uint64_t port)
+/* The serial port, and the I/O APIC when what a pin missed is let through. */
+static bool may_interrupt(const struct machine *machine, const struct bus *bus, uint64_t addr)
 {
-	return port - PLATFORM_SERIAL_PORT < PLATFORM_SERIAL_PORT_SIZE;
+	return bus == &machine->pio ? addr - PLATFORM_SERIAL_PORT < PLATFORM_SERIAL_PORT_SIZE
+	                            : addr - PLATFORM_IOAPIC_BASE < PLATFORM_IOAPIC_SIZE;
 }
 
 static bool may_end(uint64_t port)
@@ -248,7 +235,7 @@ static bool may_end(uint64_t port)
 	       port - PLATFORM_DEBUG_EXIT_PORT_A < DEBUG_EXIT_SIZE;
 }
 
-static void access_bus(struct machine *machine, struct input *input, const struct bus *bus,
+static void access_bus(struct machine *machine, struct fuzz_input *input, const struct bus *bus,
 	uint64_t addr, unsigned int size, bool is_write)
 {
 	if (is_write)
@@ -256,11 +243,11 @@ static void access_bus(struct machine *machine, struct input *input, const struc
 	else
 		bus_read(bus, addr, size);
 	/* Who asks for no interrupt and no end gets none: these come from few places. */
-	BUG_ON(machine->n_messages && !(bus == &machine->pio && may_interrupt(addr)));
+	BUG_ON(machine->n_messages && !may_interrupt(machine, bus, addr));
 	BUG_ON(machine->n_requests && !(bus == &machine->pio && is_write && may_end(addr)));
 }
 
-static void access_device(struct machine *machine, struct input *input, uint8_t what)
+static void access_device(struct machine *machine, struct fuzz_input *input, uint8_t what)
 {
 	const struct bus *bus = what & 1 ? &machine->mmio : &machine->pio;
 	const struct bus_range *range = &bus->range[take(input, 1) % bus->n_ranges];
@@ -270,7 +257,7 @@ static void access_device(struct machine *machine, struct input *input, uint8_t 
 		what & 0x40);
 }
 
-static void access_anywhere(struct machine *machine, struct input *input, uint8_t what)
+static void access_anywhere(struct machine *machine, struct fuzz_input *input, uint8_t what)
 {
 	const struct bus *bus = what & 0x10 ? &machine->mmio : &machine->pio;
 	uint64_t addr = take(input, what & 0x10 ? 8 : 2);
@@ -321,7 +308,7 @@ static void reset(struct machine *machine)
 	machine->n_calls = machine->n_messages = 0;
 }
 
-static void host_event(struct machine *machine, struct input *input, uint8_t what)
+static void host_event(struct machine *machine, struct fuzz_input *input, uint8_t what)
 {
 	pthread_mutex_t *serial = &machine->serial.dev.lock, *power = &machine->power.dev.lock;
 
@@ -352,7 +339,7 @@ static void host_event(struct machine *machine, struct input *input, uint8_t wha
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct machine machine;
-	struct input input = { data, size };
+	struct fuzz_input input = { data, size };
 
 	init(&machine);
 	probe(&machine, fresh);
@@ -360,7 +347,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	init(&machine);
 	while (input.size) {
 		size_t room = serial_receive_room(&machine.serial);
-		uint8_t what = (uint8_t)take(&input, 1);
+		uint8_t what = take8(&input);
 
 		machine.n_calls = machine.n_messages = machine.n_requests = 0;
 		switch (what >> 6) {
