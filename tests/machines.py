@@ -6,6 +6,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lab"))
 # pylint: disable=wrong-import-position
@@ -28,3 +30,12 @@ def in_lab(*argv, stdin=b"", seconds=200, lab=(), **kwargs):
     outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab,
              "timeout", "--foreground", "-s", "KILL", str(seconds), *map(str, argv)]
     return subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, **kwargs)
+
+
+def kernel_with_devices(name):
+    """Of a set of packages the kernel, uncompressed, and an initramfs with the modules of its devices; without them the test is skipped."""
+    if packages.why_not(name):
+        pytest.skip(packages.why_not(name))
+    made = [subprocess.run(argv, check=True, capture_output=True, text=True, timeout=600).stdout.strip() for argv in (
+        [ROOT / "lab" / "fetch", "--vmlinux", name], [ROOT / "lab" / "guest" / "mkinitramfs", "--devices", name])]
+    return made[0].split(" ", 1)[1], made[1]

@@ -5,8 +5,9 @@ import struct
 import pytest
 
 from benchkit import elf as elf_file
-from benchkit import frames, picture, report, rounds, smaps, stats
+from benchkit import frames, picture, report, rounds, smaps, stats, talk
 from benchkit.place import Failed
+from benchmarks import devices
 
 
 def test_quantiles():
@@ -177,3 +178,69 @@ def test_picture(tmp_path):
     assert "it's 128M: start" in text.replace("&apos;", "'").replace("&#39;", "'")
     assert "peer" in text and "ms, logarithmic" in text
     assert "nothing was measured" in picture.draw({"cases": []}, str(path))
+
+
+class Box:
+    """A guest's console, as far as the bookkeeper looks at it."""
+
+    def __init__(self, costs):
+        self.costs = iter(costs)
+
+    def begin(self):
+        pass
+
+    def end(self):
+        return next(self.costs)
+
+
+def test_each_part_runs_twice(monkeypatch):
+    """The first time it is counted, the second time timed, and the later word on how long it took is the one that counts."""
+    monkeypatch.setattr(talk, "Counted", lambda: Box([{"exits": 7, "user_exits": 3, "calls": 11, "by_name": {}}]))
+    monkeypatch.setattr(talk, "Timed", lambda: Box([{"cpu_ns": 5000}]))
+    book = talk.Bookkeeper()
+    said = [("begin", "0"), ("end", "0"), ("begin", "0"), ("end", "0"), ("took", "0 900"), ("took", "0 800"), ("done", "0")]
+    assert [word for word, value in said if book.hear(word, value)] == ["begin", "end"] * 2
+    assert book.result == {"0": {"exits": 7, "user_exits": 3, "calls": 11, "by_name": {}, "cpu_ns": 5000, "took_ns": 800}}
+
+
+def test_words_of_a_guest(tmp_path, monkeypatch):
+    """Whole lines that are meant for us, whatever the console has beside them."""
+    log = tmp_path / "log"
+    monkeypatch.setattr(talk, "LOG", str(log))
+    guest = talk.Guest.__new__(talk.Guest)
+    guest.at = 0
+    log.write_bytes(b"[    0.1] noise\r\n@@ready\r\nxxxx@@begin 0\r\n@@to")
+    assert guest.words() == [("ready", ""), ("begin", "0")]
+    assert guest.words() == []
+    log.write_bytes(log.read_bytes() + b"ok 0 12\r\n")
+    assert guest.words() == [("took", "0 12")]
+
+
+def test_figures_of_devices():
+    jobs = [devices.Job("reading", "measure_fio", "--rw=read", 4, "request"), devices.Job("flow", "measure", "flow", 2, "MiB")]
+    told = {"0": {"took_ns": 8000, "cpu_ns": 12000, "exits": 16, "user_exits": 4, "calls": 10},
+            "1": {"took_ns": 2000, "cpu_ns": 4000, "exits": 1, "user_exits": 2, "calls": 1}}
+    assert devices.figures(jobs, told) == {
+        "time_0": 2, "cpu_0": 3, "exits_0": 4, "user_0": 1, "calls_0": 1.5,
+        "time_1": 1, "cpu_1": 2, "exits_1": 0.5, "user_1": 1, "calls_1": 0}
+    assert devices.figures(jobs, told).keys() == devices.metrics(jobs).keys()
+
+
+def test_commands_of_devices():
+    """fio is started once; each of its sections is there twice, with marks."""
+    group = devices.disk("a disk", "/dev/ram1", True, quick=True)
+    line, = devices.commands(group)
+    assert line.startswith("measure_fio ") and line.count("--name=0 ") == line.count("--name=7 ") == 2
+    assert line.count("mark begin") == line.count("mark end") == 2 * len(group.jobs)
+    lines = devices.commands(devices.net(quick=True))
+    assert [text.split()[:2] for text in lines] == [["measure_iperf", "0"], ["measure_iperf", "1"], ["measure", "2"]]
+    assert devices.commands(devices.share(quick=True))[0].startswith("mount -t virtiofs ")
+
+
+def test_both_monitors_are_given_the_same_disk():
+    direct = devices.disk("a disk", "/dev/ram1", True, quick=True)
+    assert direct.pronto["pronto"].options == ["--disk", "/dev/ram1,direct"]
+    assert "driver=host_device" in direct.qemu["qemu"].options[1] and "cache.direct=on" in direct.qemu["qemu"].options[1]
+    cached = devices.disk("a disk", "/run/disks/disk", False, quick=True)
+    assert cached.pronto["pronto"].options == ["--disk", "/run/disks/disk"]
+    assert "driver=file" in cached.qemu["qemu"].options[1] and "cache.direct=off" in cached.qemu["qemu"].options[1]

@@ -42,6 +42,18 @@ def test_demo(release, options):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(4500)
+@pytest.mark.parametrize("release", fresh.RELEASES)
+def test_demo_debian(release):
+    """As root: in a chroot nobody else may make the namespaces that a user needs to make a disk."""
+    status, out = in_fresh(release, ("make", "demo-debian"))
+    assert status == 0, out[-6000:]
+    assert "Traceback" not in out
+    assert re.search(r"^The system is running\.$", out, re.M), out[-6000:]
+    assert re.search(r"reboot: Power down\n(.*\n)*demo: Debian's login came; .* status 0 ", out), out[-6000:]
+
+
+@pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("release", fresh.RELEASES)
 def test_check(release):

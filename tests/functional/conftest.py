@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+import api
 import vm
 
 
@@ -54,3 +55,13 @@ def run(box, start):
         assert box.files() == sorted(left)
         return result
     return run_vm
+
+
+@pytest.fixture
+def serve(box):
+    """Start the API's process; what it leaves is looked at when the test is over."""
+    def start(*options, **kwargs):
+        return api.Api(box, *options, **kwargs)
+    yield start
+    box.finish()
+    assert [f for f in box.files() if not f.startswith("tmp/")] == []

@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRONTO = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).absolute()
 COMPLETION = ROOT / "completion"
-COMMANDS = ["run", "inspect", "pack", "doctor"]
+COMMANDS = ["run", "api", "ctl", "inspect", "pack", "doctor"]
 
 # The first is like the real one, but that it notes what fits; the widget that asks runs as soon as there is a prompt.
 # However many lines there are to list, nobody is there to be asked about it.
@@ -32,26 +32,26 @@ zle -N zle-line-init ask-and-exit
 """
 
 
-def bash(words, cwd, _scratch):
+def bash(program, words, cwd, _scratch):
     script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pronto; '
               'printf "%s\\n" "${COMPREPLY[@]}"')
     # Bash makes words of their own of = and :, and is told the last one only.
     split = [part for word in words for part in re.split("([=:])", word)]
     glued = re.sub("[^=:]*$", "", words[-1])
-    done = subprocess.run(["bash", "--norc", "-c", script, "bash", COMPLETION / "pronto", PRONTO, *split],
+    done = subprocess.run(["bash", "--norc", "-c", script, "bash", COMPLETION / "pronto", program, *split],
                           capture_output=True, text=True, timeout=60, check=True, cwd=cwd)
     assert done.stderr == ""
     return [glued + offer for offer in done.stdout.split()]
 
 
-def zsh(words, cwd, scratch):
+def zsh(program, words, cwd, scratch):
     (scratch / ".zshrc").write_text(ZSH)
     offers = scratch / "offers"
     offers.touch()
     ours, theirs = pty.openpty()
     with subprocess.Popen(["zsh", "-d", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd,
                           start_new_session=True, env={**os.environ, "ZDOTDIR": str(scratch), "COMPLETION": str(COMPLETION), "TERM": "dumb",
-                               "OFFERS": str(offers), "LINE": " ".join([str(PRONTO), *words])}) as shell:
+                               "OFFERS": str(offers), "LINE": " ".join([str(program), *words])}) as shell:
         os.close(theirs)
         try:
             while os.read(ours, 4096):
@@ -64,9 +64,9 @@ def zsh(words, cwd, scratch):
     return offers.read_text().split()
 
 
-def fish(words, cwd, scratch):
+def fish(program, words, cwd, scratch):
     link = scratch / "pronto"
-    link.symlink_to(PRONTO)
+    link.symlink_to(program)
     script = f"source {COMPLETION / 'pronto.fish'}; complete -C '{' '.join(['pronto', *words])}'"
     done = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=60, check=True,
                           cwd=cwd, env={**os.environ, "PATH": f"{scratch}:{os.environ['PATH']}", "HOME": str(scratch)})
@@ -84,10 +84,10 @@ def complete(request, tmp_path):
     (cwd / "vmlinux").touch()
     (cwd / "vmlinuz").touch()
 
-    def ask(*words):
+    def ask(*words, program=PRONTO):
         scratch = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         scratch.mkdir()
-        offers = request.param(list(words), cwd, scratch)
+        offers = request.param(program, list(words), cwd, scratch)
         return sorted(offer for offer in set(offers) if offer.strip("-"))
     return ask
 
@@ -121,7 +121,7 @@ def test_files(complete):
 
 
 def test_words(complete):
-    assert complete("run", "--console", "") == ["file:", "null", "pty", "stdio"]
+    assert complete("run", "--console", "") == ["auto", "file:", "null", "pty", "socket:", "stdio"]
     assert complete("run", "--console", "file:vml") == ["file:vmlinux", "file:vmlinuz"]
     assert complete("run", "--console=file:vml") == ["--console=file:vmlinux", "--console=file:vmlinuz"]
     assert complete("run", "--on-reboot", "r") == ["restart"]
@@ -133,6 +133,37 @@ def test_objects(complete):
     assert complete("run", "--cpu", "") == ["nested=off", "nested=on", "pmu=off", "pmu=on"]
     assert complete("run", "--cpu", "nested=on,p") == ["nested=on,pmu=off", "nested=on,pmu=on"]
     assert complete("run", "--cpu=nested=on,pmu=o") == ["--cpu=nested=on,pmu=off", "--cpu=nested=on,pmu=on"]
+
+
+def test_lists_of_objects(complete, tmp_path):
+    """As their options are written: a value without a key first, what may be left out in brackets."""
+    program = tmp_path / "described" / "pronto"
+    program.parent.mkdir()
+    program.write_text("""#!/bin/sh
+cat <<END
+Commands:
+  run      boot
+
+Options:
+      --disk PATH[,ro][,serial=S][,cache=off|on]
+                           a disk
+      --net user|tap[,mac=M]
+                           a network
+END
+""")
+    program.chmod(0o755)
+
+    def ask(*words):
+        return complete("run", *words, program=program)
+
+    assert ask("--") == ["--disk", "--net"]
+    assert ask("--disk", "vml") == ["vmlinux", "vmlinuz"]
+    assert ask("--disk=vml") == ["--disk=vmlinux", "--disk=vmlinuz"]
+    assert ask("--disk", "vmlinux,") == [f"vmlinux,{m}" for m in ["cache=off", "cache=on", "ro", "serial="]]
+    assert ask("--disk", "vmlinux,ro,s") == ["vmlinux,ro,serial="]
+    assert ask("--disk=vmlinux,cache=o") == ["--disk=vmlinux,cache=off", "--disk=vmlinux,cache=on"]
+    assert ask("--net", "") == ["tap", "user"]
+    assert ask("--net", "tap,") == ["tap,mac="]
 
 
 def test_nothing(complete):

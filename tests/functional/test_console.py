@@ -234,7 +234,7 @@ def test_finished_vm_obeys_a_signal(start):
     def read_slowly():
         while not done.wait(2) and os.read(reader, 4096):
             pass
-    thread = threading.Thread(target=read_slowly)
+    thread = threading.Thread(target=read_slowly, daemon=True)
     thread.start()
     guest.expect("exits to user space", where="err")
     guest.signal(signal.SIGTERM)

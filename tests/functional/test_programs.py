@@ -17,7 +17,7 @@ PYTHON = b"#!/usr/bin/python3\n"
 def programs():
     """Every executable of the tree that is written in Python."""
     found = []
-    for top in ("bench", "fuzz", "guest", "lab", "scripts", "tests"):
+    for top in ("bench", "examples", "fuzz", "guest", "lab", "scripts", "tests"):
         for path in (ROOT / top).rglob("*"):
             if path.is_file() and os.access(path, os.X_OK) and path.read_bytes().startswith(PYTHON):
                 found.append(str(path.relative_to(ROOT)))

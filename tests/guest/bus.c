@@ -11,19 +11,6 @@ static uint16_t inw(uint16_t port)
 	return value;
 }
 
-static uint32_t inl(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static void outl(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
 static void check_ports(void)
 {
 	uint8_t bytes[8] = { 0 };

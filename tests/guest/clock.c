@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* clock.c - the time by the clock chip, without asking ACPI whether there is one (Hermit) */
+/* clock.c - the clock chip and the PM timer, without asking ACPI whether there are any (Hermit,
+ * EDK2) */
 
 #include "guest.h"
 
@@ -25,6 +26,7 @@ static void read_all(uint8_t *to)
 void guest_main(void)
 {
 	uint8_t now[7], second;
+	uint32_t ticks = inl(PM_TIMER);
 	uint32_t n = 0;
 
 	check_equal(cmos(0x0d), 0x80, "the clock says that it is valid");
@@ -42,5 +44,6 @@ void guest_main(void)
 		n++;
 	} while (now[6] == second && n < 100000000u);
 	check(now[6] != second, "it goes");
+	check(inl(PM_TIMER) != ticks, "so does the PM timer");
 	checks_done();
 }

@@ -24,6 +24,18 @@ struct wall_clock {
 static struct system_time system_time __attribute__((aligned(64)));
 static struct wall_clock wall_clock __attribute__((aligned(64)));
 
+/* The TSC's rate, as CPUID has it, is the one by which KVM's clock reckons. */
+static void check_rates(void)
+{
+	struct cpuid timing = cpuid(0x40000010, 0);
+	uint32_t in_a_ms = (uint32_t)((uint64_t)timing.eax * system_time.multiplier >> 32);
+
+	in_a_ms = system_time.shift < 0 ? in_a_ms >> -system_time.shift
+	                                : in_a_ms << system_time.shift;
+	check(in_a_ms > 999000 && in_a_ms < 1001000, "CPUID has the TSC's rate");
+	check_equal(timing.ebx, 1000000, "and that of the APIC's timer");
+}
+
 static void check_clocks(uint32_t features)
 {
 	check(features & 1u << 3, "KVM offers its clock");
@@ -33,6 +45,7 @@ static void check_clocks(uint32_t features)
 	inb(SERIAL + 7); /* an exit: the clock is filled at the next entry */
 	check(system_time.version && !(system_time.version & 1), "KVM's clock is filled");
 	check(system_time.multiplier != 0, "KVM's clock has a pace");
+	check_rates();
 	write_msr(MSR_WALL_CLOCK, (uint32_t)&wall_clock);
 	put("# boot time ");
 	put_number(wall_clock.seconds);
@@ -79,7 +92,7 @@ void guest_main(void)
 	check(one.edx >> 9 & 1, "the local APIC is there");
 	check(base.ebx == 0x4b4d564b && base.ecx == 0x564b4d56 && base.edx == 0x4d,
 		"the leaves at 0x40000000 are KVM's");
-	check(base.eax >= 0x40000001, "there are features among them");
+	check(base.eax >= 0x40000010, "there are features and rates among them");
 	check_clocks(cpuid(0x40000001, 0).eax);
 	check_equal(inb(0x60), 0xff, "there is no keyboard");
 	check_equal(inb(0x40), 0xff, "there is no interval timer");

@@ -20,7 +20,8 @@
 #define PM_SLEEP_CTL 0x600
 #define PM_RESET     0x602
 #define PM_EVENTS    0x604
-#define PM_MARK      0x608
+#define PM_TIMER     0x608
+#define PM_MARK      0x60c
 #define GED_GSI      3
 #define IOAPIC       0xfec00000u
 #define LAPIC        0xfee00000u
@@ -46,6 +47,19 @@ static inline uint8_t inb(uint16_t port)
 static inline void outb(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint32_t inl(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline void outl(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
 }
 
 static inline uint32_t read32(uint32_t addr)

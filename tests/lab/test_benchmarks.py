@@ -17,11 +17,11 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(not shutil.which("qemu-system
                                                    reason="there is no QEMU: install qemu-system-x86")]
 
 
-def measure(name, out):
+def measure(name, out, seconds=250):
     """The cases of a benchmark."""
     done = subprocess.run([ROOT / "bench" / "bench", name, "--quick", "--rounds", "1", "--build", BUILD, "--out", out,
                            "--only", "pronto"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=250, check=False)
+                          timeout=seconds, check=False)
     assert done.returncode == 0, done
     return json.loads((out / f"{name}.json").read_text())["benchmark"]["cases"]
 
@@ -69,3 +69,19 @@ def test_scale(tmp_path):
     boot = cases[-1]["contenders"]
     assert list(boot) == ["pronto", "pronto-cached"]
     assert boot["pronto"]["256M"]["median"] > 20 * cases[0]["contenders"]["pronto"]["128M"]["median"]
+
+
+@pytest.mark.timeout(700)
+def test_devices(tmp_path):
+    """A disk's requests, a few of each kind: what one costs is in the region of what is known of it."""
+    case, = measure("devices", tmp_path, seconds=650)
+    answers = {metric: entry["median"] for metric, entry in case["contenders"]["pronto"].items()}
+    assert answers.keys() == case["metrics"].keys()
+    labels = {text.rpartition(": ")[0]: name.partition("_")[2] for name, (text, _) in case["metrics"].items()}
+    one, many = labels["4 KiB random read, depth 1"], labels["4 KiB random read, depth 32"]
+    # An interrupt of virtio-mmio is read and acknowledged.
+    assert 2 <= answers[f"user_{one}"] < 3 <= answers[f"exits_{one}"] < 10
+    assert 2 <= answers[f"calls_{one}"] < 6
+    assert 10 < answers[f"time_{one}"] < 1000
+    # Those that come together are kicked, and told of, together.
+    assert answers[f"user_{many}"] < answers[f"user_{one}"] / 2

@@ -157,3 +157,39 @@ def test_a_counting_lab_is_right():
 def check_rates(done):
     said = done.stdout.split()
     assert len(said) == 3 and said[0] == said[1] and int(said[2]) == 0, done
+
+
+# Its status, and the seconds that passed for the lab between the first question for the time and the answer to the second: at
+# least, and at most.  It stands still for longer than what Linux takes for a lockup.
+STANDS_STILL = """
+mkfifo /run/in
+exec 3<> /run/in
+began=$(date +%s)
+"$@" < /run/in > /run/out 2>&1 &
+until grep -q "@@ ready echo" /run/out; do kill -0 $! || break; sleep 0.2; done
+stopped=$(date +%s)
+kill -STOP $!
+sleep 25
+kill -CONT $!
+continued=$(date +%s)
+echo go on >&3
+wait $!
+echo "@@ status $?"
+echo "@@ passed $((continued - stopped)) $(($(date +%s) - began))"
+cat /run/out
+"""
+
+
+@pytest.mark.parametrize("name", [pytest.param("cloud", marks=pytest.mark.long), "cloud-newer"])
+def test_stands_still(name):
+    """A VM that is stopped and continued has the right time afterwards, and its kernel, which was busy, does not take the time
+    that it missed for a lockup."""
+    guest = test_linux.kernel(name)
+    done = in_lab("sh", "-c", STANDS_STILL, "sh",
+                  *test_linux.command(guest.vmlinux, initrd=guest.initramfs, do="busy,time,echo,time,report"))
+    out = done.stdout.decode(errors="replace").replace("\r", "")
+    assert "@@ status 0\n" in out and "@@ report_ends" in out, out
+    at_least, at_most = (int(text) for text in re.search(r"@@ passed (\d+) (\d+)", out).groups())
+    before, after = (int(text) for text in re.findall(r"@@ time (\d+)", out))
+    assert at_least - 1 <= after - before <= at_most + 1, out  # whole seconds
+    assert "@@ kernel_problem" not in out, out

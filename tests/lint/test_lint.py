@@ -26,7 +26,8 @@ def lint(check, root, *options, env=None):
 
 # The first time, or after a change of a header that all include, clang-tidy has much to read.
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize('check', ['format', 'tidy', 'includes', 'sizes', 'licences', 'documents', 'shell'])
+@pytest.mark.parametrize('check', [
+    'format', 'tidy', pytest.param('tidy-tests', marks=pytest.mark.long), 'includes', 'sizes', 'licences', 'documents', 'shell'])
 def test_this_tree(check):
     status, output = lint(check, ROOT)
     assert (status, output) == (0, f'{check}: ok\n')
@@ -36,7 +37,8 @@ def test_this_tree(check):
 @pytest.mark.timeout(1200)
 def test_this_tree_anew():
     """What was found clean once is found clean again."""
-    assert lint('tidy', ROOT, '--every') == (0, 'tidy: ok\n')
+    for check in 'tidy', 'tidy-tests':
+        assert lint(check, ROOT, '--every') == (0, f'{check}: ok\n')
 
 
 def tree(tmp_path, path, text):

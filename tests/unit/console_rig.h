@@ -34,7 +34,8 @@ struct rig {
 	/* The guest's side. */
 	size_t room, n_input;
 	uint8_t input[3 * INPUT_AHEAD];
-	unsigned int n_room, n_escapes;
+	unsigned int n_room, n_escapes, n_connected, n_left;
+	uint16_t cols, rows;
 };
 
 static inline size_t input_room(void *ctx)
@@ -62,7 +63,24 @@ static inline void escape(void *ctx)
 	((struct rig *)ctx)->n_escapes++;
 }
 
-static const struct console_ops ops = { { input_room, input, escape }, output_room };
+static inline void connected(void *ctx, bool is_connected)
+{
+	((struct rig *)ctx)->n_connected += is_connected;
+	((struct rig *)ctx)->n_left += !is_connected;
+}
+
+static inline void resized(void *ctx, uint16_t cols, uint16_t rows)
+{
+	((struct rig *)ctx)->cols = cols;
+	((struct rig *)ctx)->rows = rows;
+}
+
+static const struct console_ops ops = {
+	{ input_room, input, escape },
+	output_room,
+	resized,
+	connected,
+};
 
 static inline int set_up(void **state)
 {
@@ -125,6 +143,19 @@ static inline void attach(struct rig *rig)
 	rig->attached = true;
 }
 
+static inline struct console *open_kind(struct rig *rig, enum console_kind kind, const char *path)
+{
+	const struct console_spec spec = {
+		.option = "--console",
+		.name = "console",
+		.kind = kind,
+		.path = path,
+		.escape_key = kind == CONSOLE_STDIO ? CTRL_A : INPUT_NO_KEY,
+	};
+
+	return console_open(&spec, &rig->diag);
+}
+
 /* Standard input and output are pipes (or `in`, if it is a descriptor); returns how it went. */
 static inline void open_stdio(struct rig *rig, int in)
 {
@@ -138,7 +169,7 @@ static inline void open_stdio(struct rig *rig, int in)
 	close(from_us[1]);
 	rig->writer = to_us[1];
 	rig->reader = from_us[0];
-	rig->console = console_open_stdio(CTRL_A, &rig->diag);
+	rig->console = open_kind(rig, CONSOLE_STDIO, NULL);
 }
 
 static inline void stop(void *ctx, uint32_t events)

@@ -146,6 +146,18 @@ static void test_resources(void **state)
 		0x00, 0x03, 0x01, 0x09, 0x00, 0x00, 0x00, 0x79, 0x00);
 }
 
+static void test_windows(void **state)
+{
+	struct aml aml = start();
+
+	aml_resource_buses(&aml, 0, 1);
+	aml_resource_window32(&aml, 0xc0000000, 0x38000000);
+	aml_return_arg(&aml, 3);
+	assert_aml(aml, 0x88, 0x0d, 0x00, 0x02, 0x0c, 0x00, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0x87,
+		0x17, 0x00, 0x00, 0x0c, 0x01, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff, 0xff, 0xf7, 0,
+		0, 0, 0, 0, 0, 0, 0x38, 0xa4, 0x6b);
+}
+
 /* Whatever the room, nothing is written behind it and the lack is told. */
 static void test_no_room(void **state)
 {
@@ -171,13 +183,18 @@ static void test_no_room(void **state)
 static struct guest_mem mem;
 static struct acpi_tables tables;
 
+static int build_config(const struct acpi_config *config)
+{
+	guest_mem_fini(&mem);
+	assert_int_equal(guest_mem_init(&mem, MIB(2)), 0);
+	return acpi_build(&mem, config, &tables);
+}
+
 static int build(uint32_t n_cpus, uint32_t n_slots)
 {
 	struct acpi_config config = { .n_cpus = n_cpus, .n_virtio_slots = n_slots };
 
-	guest_mem_fini(&mem);
-	assert_int_equal(guest_mem_init(&mem, MIB(2)), 0);
-	return acpi_build(&mem, &config, &tables);
+	return build_config(&config);
 }
 
 static const uint8_t *at(gpa_t gpa, uint64_t size)
@@ -218,8 +235,8 @@ static const uint8_t *table_at(gpa_t gpa, const char *signature)
 	return t;
 }
 
-/* The n-th table that XSDT and RSDT name. */
-static const uint8_t *root(size_t n, const char *signature)
+/* The n-th of `all` tables that XSDT and RSDT name. */
+static const uint8_t *root_of(size_t n, size_t all, const char *signature)
 {
 	const uint8_t *rsdp = at(tables.rsdp, 36);
 	const uint8_t *rsdt, *xsdt;
@@ -230,11 +247,16 @@ static const uint8_t *root(size_t n, const char *signature)
 	assert_int_equal(rsdp[15], 2);
 	assert_int_equal(le(rsdp + 20, 4), 36);
 	xsdt = table_at(le(rsdp + 24, 8), "XSDT");
-	assert_int_equal(le(xsdt + 4, 4), 36 + 3 * 8);
+	assert_int_equal(le(xsdt + 4, 4), 36 + all * 8);
 	rsdt = table_at(le(rsdp + 16, 4), "RSDT");
-	assert_int_equal(le(rsdt + 4, 4), 36 + 3 * 4);
+	assert_int_equal(le(rsdt + 4, 4), 36 + all * 4);
 	assert_int_equal(le(rsdt + 36 + 4 * n, 4), le(xsdt + 36 + 8 * n, 8));
 	return table_at(le(xsdt + 36 + 8 * n, 8), signature);
+}
+
+static const uint8_t *root(size_t n, const char *signature)
+{
+	return root_of(n, 3, signature);
 }
 
 static void test_references(void **state)
@@ -384,6 +406,29 @@ static void test_dsdt(void **state)
 	assert_int_equal(count("_S5_\x12\x06\x02\x0a\x05\x0a\x05", 11), 1);
 }
 
+/* PCI Firmware 3.3, 4.1.2; the DSDT has the same bus, and the same place once more. */
+static void test_pci(void **state)
+{
+	struct acpi_config config = { .n_cpus = 1, .has_pci = true };
+	const uint8_t *mcfg;
+
+	assert_int_equal(build(1, 0), 0);
+	assert_int_equal(count("PCI0", 4) + count("ECAM", 4), 0);
+	assert_int_equal(build_config(&config), 0);
+	mcfg = root_of(3, 4, "MCFG");
+	assert_int_equal(le(mcfg + 4, 4), 60);
+	assert_int_equal(mcfg[8], 1);
+	assert_int_equal(le(mcfg + 36, 8), 0);
+	assert_int_equal(le(mcfg + 44, 8), PLATFORM_ECAM_BASE);
+	assert_int_equal(le(mcfg + 52, 8), 0); /* segment 0, buses 0 to 0 */
+	assert_int_equal(PLATFORM_ECAM_SIZE, 1 << 20);
+	assert_int_equal(count("\x0c\x41\xd0\x0a\x08", 5), 1); /* PNP0A08 */
+	assert_int_equal(count("\x0c\x41\xd0\x0a\x03", 5), 1);
+	assert_int_equal(count("\x0c\x41\xd0\x0c\x02", 5), 1);
+	assert_int_equal(count("\x86\x09\x00\x01\x00\x00\x00\xf8\x00\x00\x10\x00", 12), 1);
+	assert_int_equal(count("LNRO0005", 9), 0);
+}
+
 static void test_refused(void **state)
 {
 	struct guest_mem tiny;
@@ -417,12 +462,14 @@ int main(void)
 		cmocka_unit_test(test_nesting),
 		cmocka_unit_test(test_field),
 		cmocka_unit_test(test_resources),
+		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_fadt),
 		cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_spcr),
 		cmocka_unit_test(test_dsdt),
+		cmocka_unit_test(test_pci),
 		cmocka_unit_test(test_refused),
 	};
 

@@ -195,11 +195,49 @@ static void test_overlap_is_our_bug(void **state)
 	assert_true(is_bug(UINT64_MAX, 2));
 }
 
+static struct device *find(void *ctx, uint64_t addr, unsigned int size, uint64_t *offset)
+{
+	struct probe *probe = ctx;
+
+	if (addr < 0x5000 || addr - 0x5000 > 0x100 - size)
+		return NULL;
+	*offset = addr - 0x5000;
+	return &probe->dev;
+}
+
+/* Who is asked for answers where no range does, and is reset by whoever has put it there. */
+static void test_asked_for(void **state)
+{
+	struct probe fixed, moving;
+	struct bus bus = { .n_ranges = 0 };
+
+	probe_init(&fixed);
+	probe_init(&moving);
+	bus_ask(&bus, find, &moving);
+	assert_int_equal(bus_read(&bus, 0x5008, 4), 0x1122334455667788);
+	assert_int_equal(moving.offset, 8);
+	bus_write(&bus, 0x50ff, 1, 7);
+	assert_true(moving.offset == 0xff && moving.value == 7);
+	bus_add(&bus, 0x5000, 8, &fixed.dev);
+	bus_write(&bus, 0x5000, 4, 1);
+	assert_int_equal(fixed.n_writes, 1);
+	assert_true(bus_read(&bus, 0x5006, 4) == UINT64_MAX); /* across the range's end */
+	assert_true(bus_read(&bus, 0x4000, 1) == UINT64_MAX);
+	bus_write(&bus, 0x5100, 1, 0);
+	bus_reset(&bus);
+	assert_int_equal(moving.n_reads + moving.n_writes, 2);
+	assert_int_equal(moving.n_resets, 0);
+	assert_int_equal(fixed.n_resets, 1);
+	device_fini(&moving.dev);
+	device_fini(&fixed.dev);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dispatch),
 		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_asked_for),
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_overlap_is_our_bug),

@@ -8,41 +8,39 @@
 
 #include <cmocka.h>
 
-#include "config/table.h"
+#include "config_rig.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_ARGS 32
+#define ONE_STDIO "standard input and output are one console's, and "
 
-/* Parse `line`, its words at blanks, as the arguments of `pronto run`. */
-static int parse(struct config *config, const char *line, struct diag *diag)
-{
-	char *argv[MAX_ARGS + 1] = { "run" }, *copy = strdup(line), *rest = copy, *word;
-	int argc = 1, ret;
-
-	assert_non_null(copy);
-	while ((word = strsep(&rest, " ")) != NULL) {
-		assert_true(argc < MAX_ARGS);
-		argv[argc++] = word;
-	}
-	config_init(config);
-	ret = config_parse_args(config, argc, argv, diag);
-	free(copy);
-	return ret;
-}
-
-static void expect_refusal(const char *line, const char *message)
+static void expect_serial(const char *line, enum console_kind kind)
 {
 	struct config config;
 	struct diag diag;
 
-	assert_int_equal(parse(&config, line, &diag), -EINVAL);
-	assert_string_equal(diag.text, message);
+	assert_int_equal(parse(&config, line, &diag), 0);
+	assert_int_equal(config_serial_console(&config), kind);
 	config_fini(&config);
+}
+
+static void test_consoles(void **state)
+{
+	expect_serial("k", CONSOLE_STDIO);
+	expect_serial("--hvc pty k", CONSOLE_STDIO);
+	expect_serial("--hvc stdio k", CONSOLE_NULL);
+	expect_serial("--port stdio,name=data k", CONSOLE_NULL);
+	expect_serial("--hvc stdio --console file:log k", CONSOLE_FILE);
+	expect_serial("--hvc stdio --hvc off k", CONSOLE_STDIO);
+	expect_refusal("--hvc stdio --console stdio k",
+		ONE_STDIO "--console has them already; give the others a file, a pty or a socket");
+	expect_refusal("--hvc stdio --hvc pty --hvc stdio k", ONE_STDIO
+		"--hvc or --port has them already; give the others a file, a pty or a socket");
+	expect_refusal("--port pty k", "option --port: has no name: give name=NAME");
+	expect_refusal("--port pty,name=a/b k",
+		"option --port: 'a/b' is to be a file's name in the guest: without '/', nor '.' in "
+		"front");
 }
 
 static void test_escape_key(void **state)
@@ -89,7 +87,8 @@ static void test_defaults(void **state)
 	assert_null(config.cmdline);
 	assert_int_equal(config.memory, MIB(256));
 	assert_int_equal(config.cpus, 1);
-	assert_int_equal(config.console, CONSOLE_STDIO);
+	assert_int_equal(config.console, CONSOLE_AUTO);
+	assert_int_equal(config_serial_console(&config), CONSOLE_STDIO);
 	assert_null(config.console_path);
 	assert_int_equal(config.escape_key, 1);
 	assert_int_equal(config.on_reboot, ON_REBOOT_EXIT);
@@ -337,8 +336,8 @@ static void test_bad_values(void **state)
 	expect_refusal(
 		"k --grace 1.5", "option --grace: '1.5' is not a whole number from 0 to 86400");
 	expect_refusal("k --console file:", "option --console: the path is empty; name a file");
-	expect_refusal(
-		"k --console tty", "option --console: 'tty' is not stdio, file:PATH, pty or null");
+	expect_refusal("k --console tty",
+		"option --console: 'tty' is not auto, stdio, file:PATH, pty, socket:PATH or null");
 	expect_refusal("k --on-reboot halt", "option --on-reboot: 'halt' is not exit or restart");
 	expect_refusal("k --shim yes", "option --shim: 'yes' is not auto, always or never");
 	expect_refusal(
@@ -356,8 +355,8 @@ static void test_bad_usage(void **state)
 	expect_refusal("", "kernel: the path is empty; name a file");
 	expect_refusal("a b", "'b' would be a second kernel; words for the kernel go after --");
 	expect_refusal("k -m", "option --memory needs an argument, SIZE");
-	expect_refusal(
-		"k --console", "option --console needs an argument, stdio|file:PATH|pty|null");
+	expect_refusal("k --console",
+		"option --console needs an argument, auto|stdio|file:PATH|pty|socket:PATH|null");
 	expect_refusal("k --dry-run=1", "option --dry-run takes no argument");
 	expect_refusal("k -x", "unknown option -x; see `pronto run --help`");
 	expect_refusal("k -xm", "unknown option -x; see `pronto run --help`");
@@ -376,7 +375,6 @@ static void test_bad_usage(void **state)
 /* Options of other programs, and long ones with one dash, which would be letters. */
 static void test_foreign_options(void **state)
 {
-#define NO_DISKS "there are no disks yet; put the files into the initrd"
 	expect_refusal("k --append quiet", "unknown option --append; did you mean --cmdline?");
 	expect_refusal("k -append quiet", "unknown option -append; did you mean --cmdline?");
 	expect_refusal("--smp 2 k", "unknown option --smp; did you mean --cpus?");
@@ -390,9 +388,7 @@ static void test_foreign_options(void **state)
 	expect_refusal("-v -memory=1G k", "unknown option -memory; did you mean --memory?");
 	expect_refusal("k -nographic",
 		"unknown option -nographic; leave it out: there is only the serial console");
-	expect_refusal("k --disk d", "unknown option --disk; " NO_DISKS);
-	expect_refusal("k --drive=d", "unknown option --drive; " NO_DISKS);
-#undef NO_DISKS
+	expect_refusal("k --drive=d", "unknown option --drive; did you mean --disk?");
 	/* Not where it is an argument, or the kernel's. */
 	{
 		struct config config;
@@ -500,17 +496,45 @@ static void test_help(void **state)
 	}
 	/* An argument is what the row says, or what its kind does. */
 	assert_non_null(strstr(text, " -m, --memory SIZE "));
-	assert_non_null(strstr(text, " --console stdio|file:PATH|pty|null\n"));
+	assert_non_null(strstr(text, " --console auto|stdio|file:PATH|pty|socket:PATH|null\n"));
 	assert_non_null(strstr(text, " --cpu nested=on|off,pmu=on|off\n"));
 	assert_non_null(strstr(text, " --no-shim "));
 	assert_non_null(strstr(text, " --timeline[=FILE] "));
 	free(text);
 }
 
+/* A source of random bytes comes with the first other device, unless it is refused. */
+static void test_rng_comes_along(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned int n_rng, n;
+	} cases[] = {
+		{ "k", 0, 0 },
+		{ "k --rng on", 1, 1 },
+		{ "k --rng off", 0, 0 },
+		{ "k --balloon on", 1, 2 },
+		{ "k --balloon on --rng off", 0, 1 },
+		{ "k --rng off --balloon on --rng on", 1, 2 },
+		{ "k --balloon on --balloon off", 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config config;
+		struct diag diag;
+
+		assert_int_equal(parse(&config, cases[i].line, &diag), 0);
+		assert_int_equal(config.devices[DEVICE_rng].n, cases[i].n_rng);
+		assert_int_equal(config_n_devices(&config), cases[i].n);
+		config_fini(&config);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_consoles),
 		cmocka_unit_test(test_escape_key),
 		cmocka_unit_test(test_every_option),
 		cmocka_unit_test(test_timeline),
@@ -524,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_options),
 		cmocka_unit_test_setup_teardown(test_file_is_overridden, enter_tmp, leave_tmp),
 		cmocka_unit_test_setup_teardown(test_bad_files, enter_tmp, leave_tmp),
+		cmocka_unit_test(test_rng_comes_along),
 		cmocka_unit_test(test_help),
 	};
 

@@ -147,13 +147,15 @@ static void test_errors(void **state)
 		{ "{\"kernel\": \"cpus\",\n \"cpus\" : []}", "x: line 2: \"cpus\": the value" },
 		/* Written with escapes, its line is not found. */
 		{ "{\"\\u0063pus\": true}", "x: \"cpus\": the value is not a whole number" },
-		{ "{\"mem\": 1}",
-			"x: line 1: \"mem\": unknown key; the keys are the long options" },
+		/* Nor is it that of its like in another object. */
+		{ "{\"cpu\": {\"\\u0070mu\": 1},\n\"pmu\": {\"pmu\": 1}}",
+			"x: line 1: \"cpu\": \"pmu\": the value is not true or false" },
+		{ "{\"mem\": 1}", "x: line 1: \"mem\": unknown key; did you mean \"memory\"?" },
 		{ "{\"cpuss\": 1}", "x: line 1: \"cpuss\": unknown key; did you mean \"cpus\"?" },
 		{ "{\"vcpu_count\": 1}",
 			"x: line 1: \"vcpu_count\": unknown key; did you mean \"cpus\"?" },
 		{ "{\"drives\": []}",
-			"x: line 1: \"drives\": unknown key; there are no disks yet" },
+			"x: line 1: \"drives\": unknown key; did you mean \"disk\"?" },
 		{ "{\"config\": \"y\"}", "x: line 1: \"config\": unknown key; the keys are" },
 		{ "{\"cpus\": 1,\n\"cpus\": 2}", "x: line 2, column 6: not JSON: duplicate" },
 		{ "{\"cpus\": 1", "x: line 1, column 10: not JSON: " },

@@ -140,7 +140,7 @@ static void test_socket_does_not_block(void **state)
 	close(ends[1]);
 	close(rig->reader);
 	rig->reader = ends[0];
-	rig->console = console_open_stdio(CTRL_A, &rig->diag);
+	rig->console = open_kind(rig, CONSOLE_STDIO, NULL);
 	assert_int_equal(rig->console->out.stream.fd, STDOUT_FILENO);
 	check_no_waiting(rig, STREAM_SOCKET);
 }
@@ -169,10 +169,72 @@ static void test_terminal_end_is_not_opened_anew(void **state)
 
 	assert_true(master >= 0);
 	dup2(master, STDOUT_FILENO);
-	rig->console = console_open_stdio(CTRL_A, &rig->diag);
+	rig->console = open_kind(rig, CONSOLE_STDIO, NULL);
 	assert_int_equal(rig->console->out.stream.kind, STREAM_SHARED);
 	assert_int_equal(rig->console->out.stream.fd, STDOUT_FILENO);
 	close(master);
+}
+
+/* A terminal's size: at first, and when it has changed; of no other output. */
+static void test_size(void **state)
+{
+	struct rig *rig = *state;
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+	struct winsize size = { .ws_col = 100, .ws_row = 40 };
+
+	open_stdio(rig, -1);
+	attach(rig);
+	console_resize(rig->console);
+	assert_int_equal(rig->cols + rig->rows, 0);
+	close_console(rig);
+
+	assert_int_equal(grantpt(master) | unlockpt(master), 0);
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_int_equal(ioctl(slave, TIOCSWINSZ, &size), 0);
+	dup2(slave, STDOUT_FILENO);
+	close(slave);
+	rig->console = open_kind(rig, CONSOLE_STDIO, NULL);
+	attach(rig);
+	assert_int_equal(rig->cols, 100);
+	assert_int_equal(rig->rows, 40);
+	size.ws_col = 132;
+	assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+	console_resize(rig->console);
+	assert_int_equal(rig->cols, 132);
+	close_console(rig);
+	close(master);
+}
+
+/* Pieces of any size: what was not taken is told of when there is room, and nothing is lost. */
+static void test_pieces_to_a_slow_reader(void **state)
+{
+	struct rig *rig = *state;
+	struct reader reader;
+	uint8_t piece[5000];
+	size_t n = 0, taken;
+
+	open_stdio(rig, -1);
+	attach(rig);
+	do {
+		for (size_t i = 0; i < sizeof(piece); i++)
+			piece[i] = pattern(n + i);
+		taken = console_write(rig->console, piece, sizeof(piece));
+		n += taken;
+	} while (taken == sizeof(piece));
+	assert_true(n >= OUTPUT_RING_SIZE);
+	assert_int_equal(console_write(rig->console, piece, 1), 0);
+	turn(rig, 50);
+	assert_int_equal(rig->n_room, 0);
+	start_reader(rig, &reader, 0);
+	turn(rig, 200);
+	assert_true(rig->n_room > 0);
+	for (size_t i = 0; i < sizeof(piece); i++)
+		piece[i] = pattern(n + i);
+	n += console_write(rig->console, piece, sizeof(piece));
+	close_console(rig);
+	finish_reader(&reader);
+	assert_int_equal(reader.n, n);
+	assert_int_equal(reader.n_wrong, 0);
 }
 
 static void test_slow_reader_holds_nobody_and_loses_nothing(void **state)
@@ -366,7 +428,7 @@ static void test_null(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->console = console_open_null(&rig->diag);
+	rig->console = open_kind(rig, CONSOLE_NULL, NULL);
 	attach(rig);
 	for (size_t i = 0; i < 3 * OUTPUT_RING_SIZE; i++)
 		assert_true(send_byte(rig, 'x'));
@@ -385,7 +447,7 @@ static void test_file(void **state)
 	snprintf(path, sizeof(path), "%s/log", dir);
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	assert_int_equal(write(fd, "old contents", 12), 12);
-	rig->console = console_open_file(path, &rig->diag);
+	rig->console = open_kind(rig, CONSOLE_FILE, path);
 	attach(rig);
 	for (const char *c = "new"; *c; c++)
 		send_byte(rig, (uint8_t)*c);
@@ -394,10 +456,10 @@ static void test_file(void **state)
 	assert_memory_equal(data, "new", 3);
 	close(fd);
 	unlink(path);
-	assert_null(console_open_file(dir, &rig->diag));
+	assert_null(open_kind(rig, CONSOLE_FILE, dir));
 	assert_non_null(strstr(rig->diag.text, dir));
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_null(console_open_file(path, &rig->diag)); /* nobody reads: no waiting */
+	assert_null(open_kind(rig, CONSOLE_FILE, path)); /* nobody reads: no waiting */
 	assert_non_null(strstr(rig->diag.text, "FIFO"));
 	unlink(path);
 	rmdir(dir);
@@ -407,7 +469,7 @@ static void test_full_device(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->console = console_open_file("/dev/full", &rig->diag);
+	rig->console = open_kind(rig, CONSOLE_FILE, "/dev/full");
 	attach(rig);
 	for (size_t i = 0; i < 3 * OUTPUT_RING_SIZE; i++) {
 		send_byte(rig, 'x');
@@ -426,6 +488,8 @@ int main(void)
 		TEST(test_socket_does_not_block),
 		TEST(test_shared_output_does_not_block),
 		TEST(test_terminal_end_is_not_opened_anew),
+		TEST(test_size),
+		TEST(test_pieces_to_a_slow_reader),
 		TEST(test_slow_reader_holds_nobody_and_loses_nothing),
 		TEST(test_slow_reader_gets_all_at_the_end),
 		TEST(test_slow_reader_does_not_hold_the_end),

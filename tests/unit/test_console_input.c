@@ -87,7 +87,7 @@ static void test_no_standard_input(void **state)
 	close_console(rig);
 
 	close(STDIN_FILENO);
-	rig->console = console_open_stdio(CTRL_A, &rig->diag);
+	rig->console = open_kind(rig, CONSOLE_STDIO, NULL);
 	attach(rig);
 	want_input(rig, 16);
 	turn(rig, 20);
@@ -368,7 +368,7 @@ static void test_pty(void **state)
 
 	assert_int_equal(pipe(said), 0);
 	dup2(said[1], STDERR_FILENO);
-	rig->console = console_open_pty(&rig->diag);
+	rig->console = open_kind(rig, CONSOLE_PTY, NULL);
 	dup2(saved, STDERR_FILENO);
 	n = read(said[0], text, sizeof(text) - 1);
 	assert_true(n > 0);
@@ -401,7 +401,7 @@ static void test_pty_that_nobody_reads(void **state)
 	struct rig *rig = *state;
 	uint64_t start;
 
-	rig->console = console_open_pty(&rig->diag);
+	rig->console = open_kind(rig, CONSOLE_PTY, NULL);
 	assert_non_null(rig->console);
 	attach(rig);
 	rig->console->out.stall_ms = 100;

@@ -26,7 +26,7 @@ static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 struct rig {
 	struct loop loop;
 	struct control control;
-	unsigned int n_presses, n_typed, n_stops, n_returns, n_ends;
+	unsigned int n_presses, n_typed, n_stops, n_returns, n_resizes, n_ends;
 	bool is_terminal, is_waiting;
 	unsigned int stop_at; /* all of these together */
 };
@@ -34,7 +34,8 @@ struct rig {
 static void count(struct rig *rig, unsigned int *n)
 {
 	++*n;
-	if (rig->n_presses + rig->n_typed + rig->n_stops + rig->n_returns + rig->n_ends >=
+	if (rig->n_presses + rig->n_typed + rig->n_stops + rig->n_returns + rig->n_resizes +
+			rig->n_ends >=
 		rig->stop_at)
 		loop_stop(&rig->loop);
 }
@@ -67,12 +68,17 @@ static void go_on(void *ctx)
 	count(ctx, &((struct rig *)ctx)->n_returns);
 }
 
+static void resize(void *ctx)
+{
+	count(ctx, &((struct rig *)ctx)->n_resizes);
+}
+
 static void end(void *ctx)
 {
 	count(ctx, &((struct rig *)ctx)->n_ends);
 }
 
-static const struct control_ops ops = { press, type, stop, go_on, end };
+static const struct control_ops ops = { press, type, stop, go_on, resize, end };
 
 static void init(struct rig *rig, uint64_t grace_ms)
 {
@@ -184,6 +190,9 @@ static void test_job_control(void **)
 	kill(getpid(), SIGCONT);
 	run(&rig, 2);
 	assert_int_equal(rig.n_returns, 1);
+	kill(getpid(), SIGWINCH);
+	run(&rig, 3);
+	assert_int_equal(rig.n_resizes, 1);
 	assert_int_equal(rig.n_presses + rig.n_ends, 0);
 	fini(&rig);
 }

@@ -11,6 +11,7 @@
 #include "kvm/cpu_state.h"
 #include "util/bits.h"
 
+#include <errno.h>
 #include <linux/kvm.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -268,6 +269,29 @@ static void test_name(void **)
 	assert_name("0123456789abcdef0123456789abcdef0123456789abcdefgh", most);
 }
 
+/* The rates have a leaf of their own, behind KVM's, if there is something to tell. */
+static void test_rates(void **)
+{
+	union {
+		struct kvm_cpuid2 cpuid;
+		uint8_t space[sizeof(struct kvm_cpuid2) + 3 * sizeof(struct kvm_cpuid_entry2)];
+	} table = { .cpuid.nent = 2 };
+	struct kvm_cpuid_entry2 *entries = table.cpuid.entries;
+
+	entries[0] = (struct kvm_cpuid_entry2){ .function = 0x40000000, .eax = 0x40000001 };
+	entries[1] = (struct kvm_cpuid_entry2){ .function = 0x40000001, .eax = 8 };
+	cpu_state_tell_rates(&table.cpuid, -EIO);
+	cpu_state_tell_rates(&table.cpuid, 0);
+	assert_int_equal(table.cpuid.nent, 2);
+	assert_int_equal(entries[0].eax, 0x40000001);
+	cpu_state_tell_rates(&table.cpuid, 2345678);
+	assert_int_equal(table.cpuid.nent, 3);
+	assert_int_equal(entries[0].eax, 0x40000010);
+	assert_int_equal(entries[1].eax, 8);
+	assert_int_equal(find(&table.cpuid, 0x40000010, 0)->eax, 2345678);
+	assert_int_equal(find(&table.cpuid, 0x40000010, 0)->ebx, 1000000);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -278,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_amd),
 		cmocka_unit_test(test_extras),
 		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_intel_keeps_the_leaves_of_amd),
 	};
 

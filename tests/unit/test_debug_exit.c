@@ -26,7 +26,7 @@ static void test_status(void **)
 {
 	struct device *dev = &debug_exit.dev;
 
-	debug_exit_init(&debug_exit, end, &debug_exit);
+	debug_exit_init(&debug_exit, false, end, &debug_exit);
 	n_ends = 0;
 	for (uint64_t offset = 0; offset < DEBUG_EXIT_SIZE; offset++)
 		for (unsigned int size = 1; size <= 8; size *= 2)
@@ -39,10 +39,22 @@ static void test_status(void **)
 	debug_exit_fini(&debug_exit);
 }
 
+/* As a program of ours writes it. */
+static void test_plain(void **)
+{
+	debug_exit_init(&debug_exit, true, end, &debug_exit);
+	for (uint64_t value = 0; value < 256; value++) {
+		debug_exit.dev.ops->write(&debug_exit.dev, 0, 1, value);
+		assert_int_equal(status, value);
+	}
+	debug_exit_fini(&debug_exit);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

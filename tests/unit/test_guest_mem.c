@@ -321,11 +321,84 @@ static void test_merge(void **state)
 	guest_mem_fini(&mem);
 }
 
+/* Another mapping of the file, as another process has it. */
+static uint8_t *others_view(const struct guest_mem *mem, unsigned int region)
+{
+	const struct mem_region *r = &mem->region[region];
+	void *view = mmap(NULL, MIB(4), PROT_READ | PROT_WRITE, MAP_SHARED, mem->fd,
+		(off_t)(r->offset + r->size - MIB(4)));
+
+	assert_ptr_not_equal(view, MAP_FAILED);
+	return view;
+}
+
+static void test_shared(void **)
+{
+	struct guest_mem mem;
+	uint8_t *view[2];
+	char flags[512];
+
+	assert_int_equal(guest_mem_init_shared(&mem, 1ull << 63), -ENOMEM);
+	assert_int_equal(guest_mem_init_shared(&mem, GIB(4)), 0);
+	assert_int_equal(mem.n_regions, 2);
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct mem_region *r = &mem.region[i];
+
+		assert_int_equal(((uintptr_t)r->hva - r->gpa) % MIB(2), 0);
+		assert_int_equal(((uintptr_t)r->hva - r->offset) % MIB(2), 0);
+		flags_of(r->hva, flags, sizeof(flags));
+		assert_non_null(strstr(flags, " sh"));
+		assert_non_null(strstr(flags, " dd"));
+		view[i] = others_view(&mem, i);
+		assert_int_equal(r->hva[r->size - 1], 0);
+		r->hva[r->size - 1] = 5;
+		assert_int_equal(view[i][MIB(4) - 1], 5);
+		view[i][MIB(4) - 1] = 6;
+		assert_int_equal(r->hva[r->size - 1], 6);
+	}
+	/* Who has the file cannot take it away from under us. */
+	assert_int_equal(ftruncate(mem.fd, 0), -1);
+	assert_int_equal(fcntl(mem.fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	assert_int_equal(guest_mem_reset(&mem), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(view[i][MIB(4) - 1], 0);
+		assert_int_equal(mem.region[i].hva[mem.region[i].size - 1], 0);
+		view[i][0] = 7;
+		assert_int_equal(mem.region[i].hva[mem.region[i].size - MIB(4)], 7);
+		munmap(view[i], MIB(4));
+	}
+	guest_mem_fini(&mem);
+	assert_int_equal(mem.n_regions, 0);
+}
+
+/* What a kernel's file has is seen by others, too. */
+static void test_shared_map(void **)
+{
+	int fd = make_file(3);
+	struct guest_mem mem;
+	uint8_t *view;
+
+	assert_int_equal(guest_mem_init_shared(&mem, MIB(4)), 0);
+	assert_int_equal(guest_mem_map_file(&mem, MIB(2), fd, 4096, 8192), 0);
+	view = others_view(&mem, 0);
+	assert_int_equal(view[MIB(2)], 2);
+	assert_int_equal(view[MIB(2) + 8191], 3);
+	guest_mem_give_back(&mem, guest_mem_at(&mem, MIB(2), 4096), 4096);
+	assert_int_equal(view[MIB(2)], 0);
+	assert_int_equal(view[MIB(2) + 4096], 3);
+	munmap(view, MIB(4));
+	assert_int_equal(guest_mem_map_file(&mem, MIB(2), fd, 4096, 12288), -ENODATA);
+	close(fd);
+	guest_mem_fini(&mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_shared_map),
 		cmocka_unit_test(test_failure_leaves_nothing),
 		cmocka_unit_test(test_untouched),
 		cmocka_unit_test(test_gate),

@@ -168,12 +168,41 @@ static void test_errors(void **state)
 	fini(&f);
 }
 
+/* What was a file's page reads as zeros too: the host must not bring the file's bytes back. */
+static void test_given_back(void **state)
+{
+	struct fixture f;
+	uint8_t *ram;
+
+	init(&f);
+	ram = f.mem.region[0].hva;
+	assert_int_equal(guest_mem_map_file(&f.mem, MIB(2), f.fd, 0, MIB(1)), 0);
+	memset(ram + MIB(8), 0x77, 3 * 4096);
+	assert_int_equal(ram[MIB(2) + 4097], file_byte(4097));
+	guest_mem_give_back(&f.mem, ram + MIB(2) + 4095, 4096 + 2);
+	assert_int_equal(ram[MIB(2) + 4095], file_byte(4095));
+	assert_int_equal(ram[MIB(2) + 4097], 0);
+	assert_int_equal(ram[MIB(2) + 8192], file_byte(8192));
+	ram[MIB(2) + 4097] = 1;
+	guest_mem_give_back(&f.mem, ram + MIB(8) + 1, 2 * 4096);
+	assert_int_equal(ram[MIB(8) + 4095], 0x77);
+	assert_int_equal(ram[MIB(8) + 4096], 0);
+	assert_int_equal(ram[MIB(8) + 8192], 0x77);
+	guest_mem_give_back(&f.mem, ram + MIB(8) + 1, 4095);
+	guest_mem_give_back(&f.mem, ram + MIB(8), 0);
+	assert_int_equal(ram[MIB(8)], 0x77);
+	assert_int_equal(guest_mem_reset(&f.mem), 0);
+	assert_int_equal(ram[MIB(2)], 0);
+	fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_hole_between),
 		cmocka_unit_test(test_errors),
 	};

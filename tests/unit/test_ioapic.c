@@ -150,8 +150,7 @@ static void test_serial_has_its_old_pin_too(void **state)
 	assert_int_equal(rig->data, 0x31);
 }
 
-/* Trigger mode and polarity are the guest's to set, and change nothing: each raise is one message.
- */
+/* Trigger mode and polarity are the guest's to set.  Each raise is one message. */
 static void test_level_is_delivered_like_an_edge(void **state)
 {
 	struct rig *rig = *state;
@@ -161,6 +160,43 @@ static void test_level_is_delivered_like_an_edge(void **state)
 	raise_pin(rig, 1);
 	assert_int_equal(rig->n_messages, 1);
 	assert_int_equal(rig->data, 0x31);
+}
+
+/* What comes while a pin is masked is there afterwards, once, if the pin is level-triggered. */
+static void test_level_outlasts_the_mask(void **state)
+{
+	const uint32_t level = 1u << 15 | 0x31, edge = 0x31;
+	struct rig *rig = *state;
+
+	set(rig, LOW(1), MASKED | level);
+	raise_pin(rig, 1);
+	raise_pin(rig, 1);
+	set(rig, HIGH(1), 0x02000000);
+	assert_int_equal(rig->n_messages, 0);
+	set(rig, LOW(1), level);
+	assert_int_equal(rig->n_messages, 1);
+	assert_int_equal(rig->data, 0x31);
+	assert_int_equal(rig->address, 0xfee02000);
+	set(rig, LOW(1), MASKED | level);
+	set(rig, LOW(1), level);
+	assert_int_equal(rig->n_messages, 1);
+	set(rig, LOW(1), MASKED | edge);
+	raise_pin(rig, 1);
+	set(rig, LOW(1), edge);
+	set(rig, LOW(1), MASKED | level);
+	set(rig, LOW(1), level);
+	assert_int_equal(rig->n_messages, 1);
+}
+
+static void test_level_is_forgotten_by_a_reset(void **state)
+{
+	struct rig *rig = *state;
+	struct device *dev = &rig->ioapic.chip.dev;
+
+	raise_pin(rig, 1);
+	dev->ops->reset(dev);
+	set(rig, LOW(1), 1u << 15 | 0x31);
+	assert_int_equal(rig->n_messages, 0);
 }
 
 static void test_read_only_bits(void **state)
@@ -195,7 +231,7 @@ static void test_wild_access(void **state)
 				assert_int_equal(value, 0);
 			dev->ops->write(dev, offset, size, UINT64_MAX);
 		}
-	raise_pin(rig, PLATFORM_N_GSIS);
+	raise_pin(rig, PLATFORM_MAX_GSIS);
 	raise_pin(rig, UINT32_MAX);
 	assert_int_equal(rig->n_messages, 0);
 }
@@ -214,6 +250,73 @@ static void test_refused_message(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- what raises a pin without us ---- */
+
+static struct {
+	unsigned int n_sets;
+	struct message message[2];
+	bool bound[2];
+} kernel;
+
+static int set_routes(void *ctx, const struct message_route *route, unsigned int n)
+{
+	assert_ptr_equal(ctx, &kernel);
+	kernel.n_sets++;
+	for (unsigned int i = 0; i < n; i++)
+		kernel.message[route[i].number] = route[i].message;
+	return 0;
+}
+
+static int bind_irqfd(void *, unsigned int number, int fd, bool on)
+{
+	assert_int_equal(fd, 10 + number);
+	assert_int_equal(kernel.bound[number], !on);
+	kernel.bound[number] = on;
+	return 0;
+}
+
+static void test_irqfds(void **state)
+{
+	static const struct irqfd_ops ops = { .set_routes = set_routes, .bind = bind_irqfd };
+	struct rig *rig = *state;
+	struct irq_chip *chip = &rig->ioapic.chip;
+	struct irqfd second = { .fd = 11, .route = 1 };
+	struct irqfd first = { .fd = 10, .route = 0, .next = &second };
+
+	memset(&kernel, 0, sizeof(kernel));
+	first.is_wanted = true;
+	chip->connect(chip, LAST, &first, &ops, &kernel);
+	assert_false(kernel.bound[0]); /* it is masked */
+	set(rig, HIGH(LAST), 0x03000000);
+	set(rig, LOW(LAST), 0x51);
+	assert_true(kernel.bound[0] && !kernel.bound[1]);
+	assert_int_equal(kernel.n_sets, 1);
+	assert_true(kernel.message[0].address == 0xfee03000 && kernel.message[0].data == 0x51);
+	/* Another pin is none of theirs. */
+	set(rig, LOW(LAST - 1), 0x61);
+	assert_int_equal(kernel.n_sets, 1);
+	second.is_wanted = true;
+	chip->connect(chip, LAST, &first, &ops, &kernel);
+	assert_true(kernel.bound[0] && kernel.bound[1]);
+	assert_int_equal(kernel.message[1].data, 0x51);
+	/* Moved to another CPU; masked and back, as it was. */
+	set(rig, HIGH(LAST), 0x01000000);
+	assert_int_equal(kernel.n_sets, 3);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_true(kernel.message[i].address == 0xfee01000);
+	set(rig, LOW(LAST), MASKED | 0x51);
+	assert_true(!kernel.bound[0] && !kernel.bound[1]);
+	set(rig, LOW(LAST), 0x51);
+	assert_true(kernel.bound[0] && kernel.bound[1]);
+	assert_int_equal(kernel.n_sets, 3);
+	first.is_wanted = false;
+	chip->connect(chip, LAST, &first, &ops, &kernel);
+	assert_true(!kernel.bound[0] && kernel.bound[1]);
+	chip->dev.ops->reset(&chip->dev);
+	assert_true(!kernel.bound[0] && !kernel.bound[1]);
+	assert_int_equal(rig->n_messages, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -223,9 +326,12 @@ int main(void)
 		TEST(test_logical_lowest_priority),
 		TEST(test_serial_has_its_old_pin_too),
 		TEST(test_level_is_delivered_like_an_edge),
+		TEST(test_level_outlasts_the_mask),
+		TEST(test_level_is_forgotten_by_a_reset),
 		TEST(test_read_only_bits),
 		TEST(test_wild_access),
 		TEST(test_refused_message),
+		TEST(test_irqfds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,113 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* test_life.c - the life cycle of a machine, with a machine that only writes down what is asked */
+/* test_life.c - the life cycle of a machine: its transitions, and lives that follow one another */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "life_rig.h"
 
-#include <cmocka.h>
-
-#include "util/bits.h"
-#include "vm/life.h"
-
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-struct rig {
-	struct loop loop;
-	struct life life;
-	struct diag diag;
-	char said[512]; /* what the machine was asked to do, a letter each */
-	int ret;        /* of create and reset */
-	unsigned int n_lives;
-	enum exit_code ends[8]; /* each life asks for its end at once, as soon as it runs */
-	uint64_t wait_ms[8];    /* before each */
-};
-
-static void say(struct rig *rig, char what)
-{
-	size_t n = strlen(rig->said);
-
-	assert_true(n + 1 < sizeof(rig->said));
-	rig->said[n] = what;
-}
-
-static int fake_create(void *ctx, struct diag *diag)
-{
-	struct rig *rig = ctx;
-
-	say(rig, 'c');
-	return rig->ret ? diag_fail(diag, -rig->ret, "not created") : 0;
-}
-
-static void fake_run(void *ctx)
-{
-	struct rig *rig = ctx;
-
-	say(rig, 'r');
-	rig->wait_ms[rig->n_lives] = rig->life.wait_ms;
-	if (rig->ends[rig->n_lives])
-		assert_true(life_ask_end(&rig->life, rig->ends[rig->n_lives]));
-	rig->n_lives++;
-}
-
-static void fake_pause(void *ctx)
-{
-	say(ctx, 'p');
-}
-
-static int fake_reset(void *ctx, struct diag *diag)
-{
-	struct rig *rig = ctx;
-
-	say(rig, 'R');
-	return rig->ret ? diag_fail(diag, -rig->ret, "not reset") : 0;
-}
-
-static void fake_end(void *ctx)
-{
-	say(ctx, 'e');
-}
-
-static bool fake_returns(void *, enum exit_code *outcome)
-{
-	if (*outcome == EXIT_HOST_ERROR)
-		*outcome = EXIT_CRASH; /* it may have another view of it */
-	return *outcome == EXIT_REBOOT;
-}
-
-static const struct life_ops ops = {
-	.create = fake_create,
-	.run = fake_run,
-	.pause = fake_pause,
-	.reset = fake_reset,
-	.end = fake_end,
-	.returns = fake_returns,
-};
-
-static void init(struct rig *rig)
-{
-	memset(rig, 0, sizeof(*rig));
-	assert_int_equal(loop_init(&rig->loop), 0);
-	assert_int_equal(life_init(&rig->life, &rig->loop, &ops, rig, &rig->diag), 0);
-	rig->life.short_ms = 0;
-}
-
-static void fini(struct rig *rig)
-{
-	life_fini(&rig->life);
-	loop_fini(&rig->loop);
-}
 
 /* ---- transitions ---- */
 
-enum transition { CREATE, RUN, PAUSE, RESET, END };
+enum transition { CREATE, RUN, PAUSE, RESET, HOLD, END };
 
 static int go(struct rig *rig, enum transition transition)
 {
@@ -116,6 +19,7 @@ static int go(struct rig *rig, enum transition transition)
 	case RUN: life_run(&rig->life); return 0;
 	case PAUSE: life_pause(&rig->life); return 0;
 	case RESET: return life_reset(&rig->life, &rig->diag);
+	case HOLD: life_hold(&rig->life); return 0;
 	case END: life_end(&rig->life); return 0;
 	}
 	return -EINVAL;
@@ -195,7 +99,7 @@ static void test_failures(void **)
 	fini(&rig);
 }
 
-static bool is_bug(enum life_state from, enum transition transition)
+static bool is_bug(enum life_state from, bool is_held, enum transition transition)
 {
 	pid_t child = fork();
 	int status;
@@ -207,6 +111,7 @@ static bool is_bug(enum life_state from, enum transition transition)
 		signal(SIGABRT, SIG_DFL);
 		init(&rig);
 		rig.life.state = from;
+		rig.life.is_held = is_held;
 		go(&rig, transition);
 		_exit(0);
 	}
@@ -218,16 +123,23 @@ static void test_any_other_is_our_bug(void **)
 {
 	static const bool may[][END + 1] = {
 		[LIFE_CONFIGURED] = { [CREATE] = true, [END] = true },
-		[LIFE_CREATED] = { [RUN] = true, [END] = true },
-		[LIFE_RUNNING] = { [PAUSE] = true, [END] = true },
-		[LIFE_PAUSED] = { [RUN] = true, [PAUSE] = true, [RESET] = true, [END] = true },
+		[LIFE_CREATED] = { [RUN] = true, [HOLD] = true, [END] = true },
+		[LIFE_RUNNING] = { [PAUSE] = true, [HOLD] = true, [END] = true },
+		[LIFE_PAUSED] = { [RUN] = true,
+			[PAUSE] = true,
+			[RESET] = true,
+			[HOLD] = true,
+			[END] = true },
 		[LIFE_ENDED] = { [END] = true },
 	};
 
 	for (enum life_state from = LIFE_CONFIGURED; from <= LIFE_ENDED; from++)
 		for (enum transition t = CREATE; t <= END; t++)
-			if (is_bug(from, t) == may[from][t])
+			if (is_bug(from, false, t) == may[from][t])
 				fail_msg("state %d, transition %d", from, t);
+	/* What is held does not run. */
+	assert_true(is_bug(LIFE_CREATED, true, RUN));
+	assert_true(is_bug(LIFE_PAUSED, true, RUN));
 }
 
 /* ---- the loop's part ---- */

@@ -121,6 +121,27 @@ static void test_is_ram(void **state)
 	assert_false(memmap_is_ram(&map, PLATFORM_LAPIC_BASE, 1));
 }
 
+/* In its place, whatever lies around it. */
+static void test_reserve(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct memmap before = build(sizes[i]), map = before;
+		uint32_t at = 0;
+
+		memmap_reserve(&map, PLATFORM_ECAM_BASE, PLATFORM_ECAM_SIZE);
+		assert_int_equal(map.n_entries, before.n_entries + 1);
+		while (map.entry[at].addr != PLATFORM_ECAM_BASE)
+			at++;
+		assert_int_equal(map.entry[at].size, PLATFORM_ECAM_SIZE);
+		assert_int_equal(map.entry[at].type, PVH_MEMMAP_RESERVED);
+		assert_true(at > 0 && map.entry[at - 1].addr < PLATFORM_ECAM_BASE);
+		assert_memory_equal(map.entry, before.entry, at * sizeof(map.entry[0]));
+		assert_memory_equal(&map.entry[at + 1], &before.entry[at],
+			(before.n_entries - at) * sizeof(map.entry[0]));
+		assert_true(map.entry[at + 1].addr >= PLATFORM_ECAM_BASE + PLATFORM_ECAM_SIZE);
+	}
+}
+
 static void test_names(void **state)
 {
 	assert_string_equal(memmap_type_name(PVH_MEMMAP_RAM), "RAM");
@@ -135,6 +156,7 @@ int main(void)
 		cmocka_unit_test(test_ram_is_all_there),
 		cmocka_unit_test(test_5g),
 		cmocka_unit_test(test_is_ram),
+		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_names),
 	};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* test_power.c - sleep, reset, power button, marks */
+/* test_power.c - sleep, reset, power button, timer, marks */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +21,7 @@ struct rig {
 	struct power power;
 	unsigned int n_edges, n_poweroffs, n_resets, n_marks;
 	uint8_t mark;
+	uint64_t now_ns;
 };
 
 static void count_edge(struct irq_chip *chip, unsigned int gsi)
@@ -45,7 +46,12 @@ static void mark(void *ctx, uint8_t value)
 	((struct rig *)ctx)->mark = value;
 }
 
-static const struct power_ops ops = { poweroff, reset, mark };
+static uint64_t now(void *ctx)
+{
+	return ((struct rig *)ctx)->now_ns;
+}
+
+static const struct power_ops ops = { poweroff, reset, mark, now };
 
 static int set_up(void **state)
 {
@@ -131,6 +137,33 @@ static void test_marks(void **state)
 	assert_int_equal(rig->mark, 0xff);
 }
 
+/* 3.579545 MHz, 32 bits, to the tick and for as long as a host is up. */
+static void test_timer(void **state)
+{
+	static const struct {
+		uint64_t ns;
+		uint32_t ticks;
+	} row[] = {
+		{ 0, 0 },
+		{ 279, 0 },
+		{ 280, 1 },
+		{ 1000000000, 3579545 },
+		{ 1199864031, 4294967 },
+		{ 1199864031881, 4294967295 },
+		{ 1199864031882, 0 },
+		{ UINT64_C(100) * 365 * 86400 * 1000000000,
+			(uint32_t)(UINT64_C(3153600000) * 3579545) },
+	};
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		rig->now_ns = row[i].ns;
+		assert_int_equal(get(rig, REG(PLATFORM_PM_TIMER)), row[i].ticks);
+	}
+	set(rig, REG(PLATFORM_PM_TIMER), 0);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_TIMER)), row[7].ticks);
+}
+
 static void test_other_registers(void **state)
 {
 	struct rig *rig = *state;
@@ -155,6 +188,7 @@ int main(void)
 		TEST(test_reset_value),
 		TEST(test_button),
 		TEST(test_marks),
+		TEST(test_timer),
 		TEST(test_other_registers),
 	};
 

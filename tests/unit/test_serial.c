@@ -444,6 +444,50 @@ static void test_enabling_while_busy(void **state)
 	assert_int_equal(edges(rig), 1);
 }
 
+/* The machine is paused: no input, no interrupt; then both. */
+static void test_quiet(void **state)
+{
+	struct rig *rig = *state;
+
+	listen(rig, UART_IER_THRI);
+	get(rig, UART_IIR);
+	rig->room = 1;
+	set(rig, UART_TX, 'a');
+	edges(rig);
+	serial_quiesce(&rig->serial);
+	rig->n_wanted = 0;
+	assert_int_equal(serial_receive_room(&rig->serial), 0);
+	rig->room = 10;
+	serial_send_ready(&rig->serial);
+	assert_int_equal(edges(rig), 0);
+	assert_int_equal(rig->n_wanted, 0);
+	serial_resume(&rig->serial);
+	assert_int_equal(edges(rig), 1);
+	assert_int_equal(get(rig, UART_IIR) & 0x0f, UART_IIR_THRI);
+	assert_int_equal(rig->n_wanted, 1);
+	assert_true(serial_receive_room(&rig->serial) > 0);
+}
+
+/* And there is nothing to make up for. */
+static void test_quiet_for_nothing(void **state)
+{
+	struct rig *rig = *state;
+
+	set(rig, UART_IER, UART_IER_THRI);
+	get(rig, UART_IIR);
+	rig->room = 1;
+	set(rig, UART_TX, 'a');
+	edges(rig);
+	rig->n_wanted = 0;
+	serial_quiesce(&rig->serial);
+	serial_resume(&rig->serial);
+	rig->room = 0;
+	serial_quiesce(&rig->serial);
+	serial_resume(&rig->serial);
+	assert_int_equal(edges(rig), 0);
+	assert_int_equal(rig->n_wanted, 0);
+}
+
 /* Registers are bytes: a wider access moves one and harms none. */
 static void test_wide_access(void **state)
 {
@@ -483,6 +527,8 @@ int main(void)
 		TEST(test_backpressure),
 		TEST(test_backpressure_polled),
 		TEST(test_enabling_while_busy),
+		TEST(test_quiet),
+		TEST(test_quiet_for_nothing),
 		TEST(test_wide_access),
 	};
 

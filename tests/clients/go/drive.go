@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+
+// Drive a machine by Firecracker's own SDK for Go.  What the SDK is told goes to the file FACTS, a line of JSON each.
+//
+//	usage: drive life|stop|fail FACTS KERNEL [ROOT DATA TAP]
+//
+// Standard output is the guest's console, and a file: that is how we see that the guest is ready.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	firecracker "github.com/firecracker-microvm/firecracker-go-sdk"
+	"github.com/firecracker-microvm/firecracker-go-sdk/client/models"
+	"github.com/firecracker-microvm/firecracker-go-sdk/client/operations"
+	"github.com/go-openapi/strfmt"
+	"github.com/sirupsen/logrus"
+)
+
+const (
+	patience = 60 * time.Second
+	console  = "/proc/self/fd/1"
+)
+
+var facts *os.File
+
+// Answers are held to what the SDK's description of the API says of them.
+type answer interface {
+	Validate(strfmt.Registry) error
+}
+
+func tell(name string, value interface{}) {
+	text, err := json.Marshal(map[string]interface{}{name: value})
+	must(name, err)
+	_, err = fmt.Fprintf(facts, "%s\n", text)
+	must(name, err)
+}
+
+func must(what string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", what, err)
+		os.Exit(1)
+	}
+}
+
+func answered(name string, value answer, err error) {
+	must(name, err)
+	must(name, value.Validate(strfmt.Default))
+	tell(name, value)
+}
+
+// What the server says of a request that it refuses, as the SDK has it.
+func refused(name string, err error) {
+	var words string
+	var start *operations.CreateSyncActionBadRequest
+	var drive *operations.PatchGuestDriveByIDBadRequest
+	var snapshot *operations.CreateSnapshotBadRequest
+
+	switch {
+	case errors.As(err, &start):
+		words = start.Payload.FaultMessage
+	case errors.As(err, &drive):
+		words = drive.Payload.FaultMessage
+	case errors.As(err, &snapshot):
+		words = snapshot.Payload.FaultMessage
+	default:
+		must(name, fmt.Errorf("not refused as the API refuses: %v", err))
+	}
+	tell(name, words)
+}
+
+func waitFor(text, path string) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		said, err := os.ReadFile(path)
+		must(path, err)
+		if strings.Contains(string(said), text) {
+			return
+		}
+		if time.Now().After(end) {
+			must(path, fmt.Errorf("no %q", text))
+		}
+	}
+}
+
+func machine(ctx context.Context, cfg firecracker.Config) *firecracker.Machine {
+	logger := logrus.New()
+	logger.SetLevel(logrus.WarnLevel)
+	cfg.SocketPath = "api.sock"
+	cfg.MachineCfg = models.MachineConfiguration{
+		VcpuCount: firecracker.Int64(1), MemSizeMib: firecracker.Int64(128), Smt: firecracker.Bool(false)}
+	m, err := firecracker.NewMachine(ctx, cfg, firecracker.WithLogger(logrus.NewEntry(logger)))
+	must("a new machine", err)
+	return m
+}
+
+func limiter() *models.RateLimiter {
+	bucket := firecracker.TokenBucketBuilder{}.WithBucketSize(1 << 20).WithRefillDuration(time.Second).Build()
+	return firecracker.NewRateLimiter(bucket, bucket)
+}
+
+func life(ctx context.Context, kernel, root, data, tap string) {
+	log, err := os.Create("log")
+	must("the log", err)
+	disks := firecracker.NewDrivesBuilder(root).
+		AddDrive(data, true, firecracker.WithDriveID("data"), firecracker.WithRateLimiter(*limiter()),
+			firecracker.WithCacheType("Writeback"), firecracker.WithIoEngine("Sync")).Build()
+	m := machine(ctx, firecracker.Config{
+		VMID: "by-go", KernelImagePath: kernel, KernelArgs: "console=ttyS0 reboot=k", Drives: disks,
+		NetworkInterfaces: firecracker.NetworkInterfaces{{
+			StaticConfiguration: &firecracker.StaticNetworkConfiguration{
+				MacAddress: "02:00:00:00:00:07", HostDevName: tap},
+			AllowMMDS: true, InRateLimiter: limiter(), OutRateLimiter: limiter()}},
+		VsockDevices: []firecracker.VsockDevice{{ID: "stream", Path: "vsock.sock", CID: 3}},
+		MmdsVersion:  firecracker.MMDSv2,
+		LogFifo:      "log.fifo", LogLevel: "Info", FifoLogWriter: log,
+	})
+	m.Handlers.FcInit = m.Handlers.FcInit.Append(
+		firecracker.NewSetMetadataHandler(map[string]interface{}{"latest": map[string]string{"name": "first"}}),
+		firecracker.NewCreateBalloonHandler(8, true, 1))
+	must("the start", m.Start(ctx))
+	waitFor("ready", console)
+
+	about(ctx, m)
+	metadata(ctx, m)
+	balloon(ctx, m)
+	must("a rate", m.UpdateGuestNetworkInterfaceRateLimit(
+		ctx, "1", firecracker.RateLimiterSet{InRateLimiter: limiter(), OutRateLimiter: limiter()}))
+
+	must("pause", m.PauseVM(ctx))
+	state(ctx, "paused", m)
+	refused("snapshot", m.CreateSnapshot(ctx, "memory", "state"))
+	waitFor("[by-go:info] refused: ", "log")
+	must("resume", m.ResumeVM(ctx))
+	state(ctx, "resumed", m)
+	refused("other disk", m.UpdateGuestDrive(ctx, "data", root))
+	refused("second start", secondStart(ctx))
+
+	must("shutdown", m.Shutdown(ctx))
+	must("the end", m.Wait(ctx))
+}
+
+func about(ctx context.Context, m *firecracker.Machine) {
+	version, err := m.GetFirecrackerVersion(ctx)
+	must("version", err)
+	tell("version", version)
+	client := firecracker.NewClient(m.Cfg.SocketPath, m.Logger(), false)
+	config, err := client.GetMachineConfiguration()
+	must("machine", err)
+	answered("machine", config.Payload, nil)
+	all, err := client.GetExportVMConfig()
+	must("configuration", err)
+	answered("configuration", all.Payload, nil)
+	state(ctx, "running", m)
+	_, err = os.Stat("vsock.sock")
+	must("the socket of streams", err)
+}
+
+func state(ctx context.Context, name string, m *firecracker.Machine) {
+	info, err := m.DescribeInstanceInfo(ctx)
+	answered(name, &info, err)
+}
+
+func metadata(ctx context.Context, m *firecracker.Machine) {
+	var value interface{}
+
+	must("metadata", m.UpdateMetadata(ctx, map[string]interface{}{"latest": map[string]string{"more": "second"}}))
+	must("metadata", m.GetMetadata(ctx, &value))
+	tell("metadata", value)
+}
+
+func balloon(ctx context.Context, m *firecracker.Machine) {
+	before, err := m.GetBalloonConfig(ctx)
+	answered("balloon", &before, err)
+	must("balloon", m.UpdateBalloon(ctx, 16))
+	must("balloon", m.UpdateBalloonStats(ctx, 2))
+	after, err := m.GetBalloonConfig(ctx)
+	answered("larger balloon", &after, err)
+	stats, err := m.GetBalloonStats(ctx)
+	answered("statistics", &stats, err)
+}
+
+func secondStart(ctx context.Context) error {
+	action := models.InstanceActionInfoActionTypeInstanceStart
+	client := firecracker.NewClient("api.sock", logrus.NewEntry(logrus.New()), false)
+	_, err := client.CreateSyncAction(ctx, &models.InstanceActionInfo{ActionType: &action})
+	return err
+}
+
+// End a guest from outside, as the SDK does: by a signal.
+func stop(ctx context.Context, kernel string) {
+	m := machine(ctx, firecracker.Config{KernelImagePath: kernel})
+	must("the start", m.Start(ctx))
+	waitFor("ready", console)
+	must("stop", m.StopVMM())
+	err := m.Wait(ctx)
+	must("the end", ctx.Err())
+	tell("ended", fmt.Sprint(err))
+}
+
+// A machine that cannot start: the SDK hears why, and may end it.
+func fail(ctx context.Context, kernel string) {
+	m := machine(ctx, firecracker.Config{KernelImagePath: kernel})
+	refused("start", m.Start(ctx))
+	must("stop", m.StopVMM())
+	m.Wait(ctx)
+	must("the end", ctx.Err())
+}
+
+func main() {
+	var err error
+
+	facts, err = os.Create(os.Args[2])
+	must("the facts", err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	kernel, err := filepath.Abs(os.Args[3])
+	must("the kernel", err)
+	switch os.Args[1] {
+	case "life":
+		life(ctx, kernel, os.Args[4], os.Args[5], os.Args[6])
+	case "stop":
+		stop(ctx, kernel)
+	case "fail":
+		fail(ctx, kernel)
+	}
+	tell("done", true)
+}
