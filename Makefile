@@ -24,6 +24,12 @@ demo-shell:
 	$(MAKE) all
 	scripts/demo --shell
 
+# A whole Debian, from a disk that is made the first time; leaves a terminal at its login.
+demo-debian:
+	scripts/setup demo-debian
+	$(MAKE) all
+	examples/debian/demo
+
 check:
 	scripts/setup check
 	scripts/check
@@ -87,4 +93,4 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all bench conformance demo demo-shell check check-long check-xen check-linux install lint format fuzz asan tsan coverage clean distclean
+.PHONY: all bench conformance demo demo-debian demo-shell check check-long check-xen check-linux install lint format fuzz asan tsan coverage clean distclean

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MARK_PORT       0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
+#define MARK_PORT       0x60c /* PLATFORM_PM_MARK in vmm/bus/platform.h */
 #define MARK_USER_SPACE 1
 
 static sigjmp_buf back;

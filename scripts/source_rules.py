@@ -8,17 +8,17 @@ import glob
 import os
 import re
 
-DIRS = ('include', 'guest', 'vmm', 'tests', 'fuzz', 'bench', 'lab', 'scripts', 'completion', '.ci')
+DIRS = ('include', 'guest', 'vmm', 'tests', 'fuzz', 'bench', 'lab', 'scripts', 'completion', 'examples', '.ci')
 MAX_FILE = 600
 MAX_FUNCTION = 80
 
 # A module may include itself and what stands left of it.
-ORDER = ('pvh', 'util', 'image', 'mem', 'loop', 'kvm', 'bus', 'boot', 'virtio', 'host', 'dev', 'config',
+ORDER = ('pvh', 'util', 'image', 'initramfs', 'mem', 'loop', 'kvm', 'bus', 'boot', 'virtio', 'host', 'dev', 'config',
          'sandbox', 'vm', 'api', 'main')
 # Pure functions on guest RAM: of the bus, only the address map.
 BOOT_MAY = ('pvh/', 'util/', 'image/', 'mem/', 'bus/platform.h', 'boot/')
-# In dev/, but no device: the devices may share it.
-DEV_SHARED = ('dev/table.h',)
+# In dev/, but no device: it lists them, and none of them sees it.
+DEV_LIST = 'table'
 # No module: constants that all may use.
 EVERYWHERE = ('exit_codes.h',)
 
@@ -82,7 +82,7 @@ def refuse_include(path, header):
         return f'points right: {ours} stands before {theirs}'
     if ours == 'boot' and not header.startswith(BOOT_MAY):
         return 'is not for boot'
-    if ours == theirs == 'dev' and device(path) != device(header) and header not in DEV_SHARED:
+    if ours == theirs == 'dev' and device(path) not in (device(header), DEV_LIST):
         return 'is another device'
     return None
 
@@ -170,7 +170,8 @@ def documents(root):
     """What a document says of the sources is there: functions, files, other documents."""
     text = ''.join(read(root, path) for path in files(root))
     found = []
-    for path in ['README.md', 'CONTRIBUTING.md'] + sorted(glob.glob('docs/*.md', root_dir=root)):
+    others = [path for pattern in ('docs/*.md', 'examples/*/*.md') for path in glob.glob(pattern, root_dir=root)]
+    for path in ['README.md', 'CONTRIBUTING.md', *sorted(others)]:
         where = os.path.join(root, os.path.dirname(path))
         if not os.path.exists(os.path.join(root, path)):
             continue

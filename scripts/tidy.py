@@ -65,17 +65,25 @@ def remember(memory, keys):
     os.replace(file.name, memory)
 
 
-def findings(root, build, every):
-    """Of all files that can have changed since they were clean, or of EVERY file."""
+def is_test(file):
+    return file.split(os.sep)[0] in ('bench', 'fuzz', 'tests')
+
+
+def is_product(file):
+    return not is_test(file)
+
+
+def findings(root, build, every, wanted):
+    """Of all files that are WANTED and can have changed since they were clean, or of EVERY such file."""
     try:
-        files = compiled(root, build)
+        files = {name: entries for name, entries in compiled(root, build).items() if wanted(name)}
     except OSError as err:
         return [f'{err.filename}: {err.strerror}; build first']
     except ValueError as err:
         return [f'{build}/compile_commands.json: {err}; build anew']
     if not files:
         return ['nothing in the compile database belongs to this tree']
-    memory = os.path.join(root, '.cache', 'lint', 'clean')
+    memory = os.path.join(root, '.cache', 'lint', 'clean' if wanted is is_product else 'clean-tests')
     known = set() if every else recall(memory)
     basis = rules(root)
 

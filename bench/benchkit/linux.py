@@ -94,10 +94,10 @@ def guests(names):
     return {name: minimal() if name == MINIMAL else debian(name) for name in sorted(set(names))}
 
 
-def contenders(given, case):
+def contenders(given, case, where):
     """(name, monitor, takes a bzImage): pronto takes part twice, by an ELF file and by its cache."""
     result = []
-    for monitor in given.able(case, bzimage=True):
+    for monitor in given.able(case, where):
         if monitor.name != 'floor':
             result.append((monitor.name, monitor, monitor.bzimage_only))
         if monitor.name == 'pronto':
@@ -137,7 +137,7 @@ def race(given, where, guest, memory, cpus, cmdline, n_rounds, title=''):
         case.absent['all'] = guest.why_not
         return case
     turns = {}
-    for name, monitor, bzimage in contenders(given, case):
+    for name, monitor, bzimage in contenders(given, case, where):
         text = cmdline if cmdline or monitor.name == 'pronto' else PLAIN
         turns[name] = measure(given, where, monitor, guest.bzimage if bzimage else guest.elf, guest.initrd,
                               memory, cpus, text)
@@ -149,10 +149,8 @@ def warm(given, where, guests):
     files = {path for guest in guests for path in guest.files()}
     for monitor in given.monitors:
         if not monitor.why_not():
-            files.update(monitor.files())
+            files.update(monitor.files(), (given.tiny(end, monitor) for end in ('halt', 'off')))
     files.add(os.path.join(given.build, 'bench', 'stopwatch'))
-    for name in ('halt', 'off'):
-        files.add(given.tiny(name))
     where.warm(sorted(files))
 
 

@@ -22,6 +22,7 @@ class Host:
     """This machine."""
 
     name = 'host'
+    emulated = False
     counts = False  # instructions, by its clock
 
     def __enter__(self):
@@ -52,10 +53,21 @@ class Host:
                     pass
 
 
+class Network(Host):
+    """This machine, with a network of its own in which there is a tap interface."""
+
+    TAP = 'tap7'
+    ENTER = ['unshare', '--user', '--map-root-user', '--net', 'sh', '-c', f'ip tuntap add {TAP} mode tap && exec "$@"', 'sh']
+
+    def run(self, argv, seconds=60, env=None):
+        return super().run([*self.ENTER, *argv], seconds, env)
+
+
 class Lab:
     """A shell in the lab that is kept for many measurements; ICOUNT: its time is a count of
     instructions."""
 
+    emulated = True
     PREPARE = ('echo 1 > /proc/sys/vm/overcommit_memory; '
                "echo 'hist:keys=reason' > /sys/kernel/tracing/events/kvm/kvm_userspace_exit/trigger")
 
@@ -72,7 +84,7 @@ class Lab:
                                          stderr=subprocess.PIPE, text=True, errors='replace')
         self._lines = queue.Queue()
         threading.Thread(target=self._collect, args=(self._process.stdout, self._lines), daemon=True).start()
-        self.run(['sh', '-c', self.PREPARE])
+        self.run(['sh', '-c', self.PREPARE], seconds=300)  # a lab of this shape may have to be made first
         return self
 
     def __exit__(self, *_):

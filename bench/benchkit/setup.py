@@ -26,23 +26,24 @@ class Setup:
     def monitor(self, name):
         return next((m for m in self.monitors if m.name == name), None)
 
-    def tiny(self, end):
-        """The tiny guest: END is halt or off."""
-        return os.path.join(self.build, 'bench', f'first-{end}.elf')
+    def tiny(self, end, monitor):
+        """The tiny guest as this monitor takes it: END is halt or off."""
+        return os.path.join(self.build, 'bench', f'first-{end}{monitor.tiny}')
 
-    def able(self, case, bzimage=False):
-        """The monitors that can take part; the others are noted in CASE, where the caller may have noted some."""
+    def able(self, case, where, elf_only=False):
+        """The monitors that can take part there, told so; the others are noted in CASE, where the caller may have
+        noted some.  ELF_ONLY: there is no other form of the kernel."""
         result = []
         for monitor in self.monitors:
             if monitor.name in case.absent:
                 continue
             why = monitor.why_not()
-            if not why and monitor.bzimage_only and not bzimage:
+            if not why and elf_only and monitor.bzimage_only:
                 why = 'boots no ELF file, only bzImages'
             if why:
                 case.absent[monitor.name] = why
             else:
-                result.append(monitor)
+                result.append(monitor.at(where))
         return result
 
 

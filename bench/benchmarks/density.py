@@ -37,7 +37,7 @@ def on_host(given, where, monitor, count):
     n_cores = len(os.sched_getaffinity(0))
 
     def one(_):
-        return place.watch(where, given.build, monitor.argv(given.tiny('halt'), 128, 1), until='!', kill=True,
+        return place.watch(where, given.build, monitor.argv(given.tiny('halt', monitor), 128, 1), until='!', kill=True,
                            count=count // n_cores)
 
     def turn():
@@ -59,7 +59,7 @@ def run(given):
     count = 10 if given.quick else TINY
     case = rounds.Case(f'{count} tiny guests, 128M', METRICS)
     case.absent.update(SLOW)
-    turns = {m.name: on_host(given, host, m, count) for m in given.able(case)}
+    turns = {m.name: on_host(given, host, m, count) for m in given.able(case, host)}
     cases = [rounds.race(case, turns, n_rounds, given.tell)]
     if given.quick:
         return cases
@@ -73,5 +73,5 @@ def run(given):
         linux.warm(given, where, [guest])
         case.absent.update(SLOW)
         turns = {name: in_lab(given, where, monitor, guest.bzimage if bzimage else guest.elf, guest.initrd, LINUX)
-                 for name, monitor, bzimage in linux.contenders(given, case)}
+                 for name, monitor, bzimage in linux.contenders(given, case, where)}
         return cases + [rounds.race(case, turns, 1, given.tell, warm_up=False)]

@@ -90,9 +90,9 @@ def run(given):
     case = rounds.Case('256M, 1 CPU', METRICS, 'floor: without a kernel, for comparison')
     turns = {}
     case.absent.update(SLOW)
-    for monitor in given.able(case):
+    for monitor in given.able(case, where, elf_only=True):
         if monitor.name == 'floor':
-            turns['floor'] = measure(given, where, monitor, given.tiny('halt'))
+            turns['floor'] = measure(given, where, monitor, given.tiny('halt', monitor))
         else:
             turns[monitor.name] = measure(given, where, monitor, elf)
         if monitor.name == 'pronto':
@@ -109,7 +109,7 @@ def run(given):
 def measure(given, where, monitor, kernel, env=None):
     """The kernel, and the tiny guest right after it, for what the kernel adds."""
     def turn():
-        tiny, = place.watch(where, given.build, monitor.argv(given.tiny('halt'), 256, 1), until='!', kill=True)
+        tiny, = place.watch(where, given.build, monitor.argv(given.tiny('halt', monitor), 256, 1), until='!', kill=True)
         told, = place.watch(where, given.build, monitor.argv(kernel, 256, 1), until='!', kill=True, env=env)
         result = {'up_ms': told['up']['wall_ns'] / 1e6, 'up_cpu_ms': told['up']['cpu_ns'] / 1e6,
                   'minflt': told['end']['minflt']}

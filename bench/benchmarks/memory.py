@@ -64,11 +64,11 @@ def measure(given, where, argv, ranges, count, merge=False):
     return turn
 
 
-def contenders(given, case, guest, merge):
+def contenders(given, case, where, guest, merge):
     """{name: command line}.  Where pages are merged, pronto takes part once for each way to allow it."""
     result = {}
     case.absent.update(dict.fromkeys(('qemu-microvm', 'qemu-q35'), 'as qemu-microvm-best, with more devices'))
-    for name, monitor, bzimage in linux.contenders(given, case):
+    for name, monitor, bzimage in linux.contenders(given, case, where):
         if monitor.bzimage_only:
             case.absent[name] = 'its kernel unpacks itself, who knows where to'
         else:
@@ -95,6 +95,6 @@ def run(given):
                                {**METRICS, **(MERGING if merge else {})},
                                'QEMU allows all its RAM to be merged unless told otherwise' if merge else '')
             turns = {who: measure(given, where, argv, ranges, count, merge)
-                     for who, argv in contenders(given, case, guest, merge).items()}
+                     for who, argv in contenders(given, case, where, guest, merge).items()}
             cases.append(rounds.race(case, turns, min(given.rounds, ROUNDS), given.tell, warm_up=False))
     return cases

@@ -74,14 +74,14 @@ def start_case(given, growth):
     case, where = new_case('start', growth, 'first byte'), place.Host()
     case.absent.update(SLOW)
     if growth[0] == 'initrd':
-        case.absent['floor'] = 'loads nothing'
+        case.absent.update(floor='loads nothing', kvmtool='loads no initrd beside the tiny guest')
 
     def start_of(monitor):
         return lambda mib, n, initrd_mib: place.watch(
-            where, given.build, monitor.argv(given.tiny('halt'), mib, n, filler(given, initrd_mib)), until='!',
+            where, given.build, monitor.argv(given.tiny('halt', monitor), mib, n, filler(given, initrd_mib)), until='!',
             kill=True)[0]
 
-    turns = {m.name: measure(case, m.name, growth[2], start_of(m)) for m in given.able(case)}
+    turns = {m.name: measure(case, m.name, growth[2], start_of(m)) for m in given.able(case, where)}
     return rounds.race(case, turns, given.rounds, given.tell)
 
 
@@ -97,7 +97,7 @@ def boot_case(given, where, guest, growth):
             kill=True, seconds=linux.BOOT_SECONDS)[0]
 
     turns = {name: measure(case, name, growth[2], boot_of(monitor, guest.bzimage if bzimage else guest.elf))
-             for name, monitor, bzimage in linux.contenders(given, case)}
+             for name, monitor, bzimage in linux.contenders(given, case, where)}
     return rounds.race(case, turns, min(given.rounds, BOOT_ROUNDS), given.tell)
 
 

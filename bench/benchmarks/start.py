@@ -3,7 +3,7 @@
 import json
 import os
 
-from benchkit import place, rounds, setup
+from benchkit import monitors, place, rounds, setup
 
 NAME = 'start'
 TITLE = 'Process start to first guest instruction, and to the end of the process'
@@ -27,7 +27,7 @@ def why_not(_given):
 def own_entry(given, where, monitor, memory, cpus):
     """When it entered the guest, by its own clock, of those who tell: ms from its start, and to its end."""
     path = os.path.join(given.scratch if where.name == 'host' else '/run', 'entry.json')
-    argv, env = monitor.argv(given.tiny('off'), memory, cpus), {}
+    argv, env = monitor.argv(given.tiny('off', monitor), memory, cpus), {}
     if monitor.name == 'floor':
         env['FLOOR_ENTRY'] = path
     elif monitor.name == 'pronto':
@@ -49,11 +49,11 @@ def own_entry(given, where, monitor, memory, cpus):
 def measure(given, where, monitor, memory, cpus):
     """One contender's turn: a guest that stays, one that powers off, and one whose monitor tells when."""
     def turn():
-        stays, = place.watch(where, given.build, monitor.argv(given.tiny('halt'), memory, cpus),
+        stays, = place.watch(where, given.build, monitor.argv(given.tiny('halt', monitor), memory, cpus),
                              until=FIRST_BYTE, kill=True)
-        ends, = place.watch(where, given.build, monitor.argv(given.tiny('off'), memory, cpus),
+        ends, = place.watch(where, given.build, monitor.argv(given.tiny('off', monitor), memory, cpus),
                             until=FIRST_BYTE)
-        if ends['end']['status'] not in (0, 3):
+        if ends['end']['status'] not in monitor.ends:
             raise place.Failed(f'ended with status {ends["end"]["status"]}')
         return {'up_ms': stays['up']['wall_ns'] / 1e6, 'up_cpu_ms': stays['up']['cpu_ns'] / 1e6,
                 'gone_ms': ends['end']['wall_ns'] / 1e6, 'gone_cpu_ms': ends['end']['cpu_ns'] / 1e6,
@@ -64,12 +64,30 @@ def measure(given, where, monitor, memory, cpus):
 def compete(given, where, memory, cpus, n_rounds, without=()):
     case = rounds.Case(f'{memory}M, {cpus} CPU{"s" if cpus > 1 else ""}', METRICS)
     case.absent.update(dict.fromkeys(without, 'measured with the smallest machine only'))
-    return rounds.race(case, {m.name: measure(given, where, m, memory, cpus) for m in given.able(case)}, n_rounds,
+    return rounds.race(case, {m.name: measure(given, where, m, memory, cpus) for m in given.able(case, where)}, n_rounds,
                        given.tell)
+
+
+def compete_devices(given, memory, cpus, n_rounds):
+    """What devices cost a start: pronto without, and with one or two that a guest finds if it looks."""
+    case, where = rounds.Case(f'{memory}M, {cpus} CPU, with devices', METRICS, 'in a network of its own'), place.Network()
+    plain = given.monitor('pronto')
+    if plain.why_not():
+        case.absent['pronto'] = plain.why_not()
+        return case
+    image = os.path.join(given.scratch, 'disk')
+    with open(image, 'wb') as file:
+        file.truncate(64 << 20)
+    devices = {'pronto': [], 'pronto-disk': ['--disk', image],
+               'pronto-disk-net': ['--disk', image, '--net', f'tap={where.TAP}']}
+    turns = {name: measure(given, where, monitors.Pronto('pronto', plain.program, *options), memory, cpus)
+             for name, options in devices.items()}
+    return rounds.race(case, turns, n_rounds, given.tell)
 
 
 def run(given):
     where = place.Host()
     shapes = SHAPES[:1] if given.quick else SHAPES
-    return [compete(given, where, memory, cpus, given.rounds, SLOW if (memory, cpus) != SHAPES[0] else ())
-            for memory, cpus in shapes]
+    cases = [compete(given, where, memory, cpus, given.rounds, SLOW if (memory, cpus) != SHAPES[0] else ())
+             for memory, cpus in shapes]
+    return cases + ([compete_devices(given, *SHAPES[0], given.rounds)] if given.monitor('pronto') else [])

@@ -39,7 +39,7 @@ def run(given):
     case = rounds.Case('a tiny guest, 128M', METRICS, 'off is the option not given')
     if not pronto or pronto.why_not():
         raise place.Failed('pronto does not take part')
-    argv = pronto.argv(given.tiny('off'), 128, 1)
+    argv = pronto.argv(given.tiny('off', pronto), 128, 1)
     tiny, debian = (os.path.join(given.out, f'timeline-{name}.svg') for name in ('tiny', 'debian'))
     turns = {'pronto': argv, 'pronto, printed': [*argv[:2], '--timeline', *argv[2:]],
              'pronto, drawn': [*argv[:2], f'--timeline={tiny}', *argv[2:]],

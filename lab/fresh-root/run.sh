@@ -21,7 +21,8 @@ echo '127.0.0.1 localhost fresh' >"$root/etc/hosts"
 mount -t proc proc "$root/proc"
 mount -t sysfs sys "$root/sys"
 mount -t tmpfs -o mode=755 dev "$root/dev"
-for node in null zero full random urandom tty kvm; do
+mkdir "$root/dev/net"
+for node in null zero full random urandom tty kvm net/tun; do
 	[ -e "/dev/$node" ] || continue
 	: >"$root/dev/$node"
 	mount --bind "/dev/$node" "$root/dev/$node"
@@ -36,17 +37,25 @@ for n in 0:stdin 1:stdout 2:stderr; do
 done
 mount --bind "$debs" "$root/var/cache/apt/archives"
 
+cp -r "$clone" "$root/srv/pronto.git"
+
+# Not by chroot: who is in one may make no user namespaces, in which passt and virtiofsd confine themselves.
+cd "$root"
+pivot_root . mnt
+umount -l /mnt
+cd /
+
 home=/root path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$path
 if [ "$user" != root ]; then
 	home=/home/$user path=/usr/local/bin:/usr/bin:/bin
-	chroot "$root" useradd -m "$user"
-	echo "$user ALL=(ALL) NOPASSWD: ALL" >"$root/etc/sudoers.d/$user"
-	chmod 440 "$root/etc/sudoers.d/$user"
+	useradd -m "$user"
+	echo "$user ALL=(ALL) NOPASSWD: ALL" >"/etc/sudoers.d/$user"
+	chmod 440 "/etc/sudoers.d/$user"
 fi
-cp -r "$clone" "$root/srv/pronto.git"
-chroot "$root" chown -R "$user" /srv/pronto.git
+chown -R "$user" /srv/pronto.git
 as_user() {
-	chroot --userspec="$user:$user" "$root" env -i HOME="$home" USER="$user" PATH="$path" TERM="${TERM:-dumb}" \
+	chroot --userspec="$user:$user" / env -i HOME="$home" USER="$user" PATH="$path" TERM="${TERM:-dumb}" \
 		LANG=C.UTF-8 PRONTO_FRESH=1 ${CI:+CI="$CI"} "$@"
 }
 as_user git clone -q /srv/pronto.git "$home/pronto"
@@ -55,5 +64,5 @@ status=0
 # shellcheck disable=SC2016
 as_user sh -c 'cd ~/pronto && exec "$@"' sh "$@" || status=$?
 # Only what can still be downloaded is worth keeping.
-chroot "$root" apt-get -qq autoclean </dev/null >/dev/null || true
+apt-get -qq autoclean </dev/null >/dev/null || true
 exit "$status"

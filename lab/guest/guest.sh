@@ -109,12 +109,272 @@ do_dmesg()
 	dmesg | each dmesg
 }
 
+# The seconds that it takes it to be.
+do_time()
+{
+	say time "$(date +%s)"
+}
+
+# Something that never rests, beside what follows.
+do_busy()
+{
+	while :; do
+		:
+	done &
+}
+
 # Read a line from the console and give it back.
 do_echo()
 {
 	say ready echo
 	read -r line
 	say echo "$line"
+}
+
+do_modules()
+{
+	/init modules
+}
+
+# Load the drivers, and tell of each virtio device: its name, its id, its driver, its status.
+do_devices()
+{
+	/init modules
+	for device in /sys/bus/virtio/devices/*; do
+		[ -e "$device" ] || continue
+		driver=$(readlink "$device/driver")
+		say virtio "${device##*/} $(cat "$device/device") ${driver##*/} $(cat "$device/status")"
+	done
+	each interrupt < /proc/interrupts
+	problems
+}
+
+# Load the drivers, and mark that they are at work.
+do_drivers()
+{
+	/init modules
+	/init mark 2
+}
+
+# Random bytes by the device that there is for them, twice.
+do_rng()
+{
+	say rng "$(cat /sys/class/misc/hw_random/rng_current)"
+	for _ in 1 2; do
+		say random "$(dd if=/dev/hwrng bs=64 count=1 2> /dev/null | md5sum)"
+	done
+}
+
+# Take memory, 100 MiB of it, and let it go again; then wait a little, for who looks from outside.
+do_memory()
+{
+	mkdir -p /mnt
+	say free "$(awk '/^MemFree/ { print $2 }' /proc/meminfo)"
+	mount -t tmpfs tmpfs /mnt
+	dd if=/dev/urandom of=/mnt/much bs=1M count=100 2> /dev/null
+	say ready taken
+	sleep 3
+	umount /mnt
+	say ready left
+	sleep 6
+	say free "$(awk '/^MemFree/ { print $2 }' /proc/meminfo)"
+}
+
+# The value of NAME=VALUE on the kernel's command line.
+argument()
+{
+	sed -n "s/.*\\<$1=\\([^ ]*\\).*/\\1/p" /proc/cmdline
+}
+
+network_facts()
+{
+	cd /sys/class/net/eth0 || return
+	say nic "$(cat address mtu carrier | tr '\n' ' ')$(readlink device/driver | sed 's/.*\///')"
+	say features "$(cat device/features)"
+	cd /
+}
+
+# An address of pronto.ip=ADDRESS/BITS, or of DHCP if there is none, for the first interface.
+do_net()
+{
+	address=$(argument pronto.ip)
+	ip link set lo up
+	ip link set eth0 up
+	network_facts
+	if [ -n "$address" ]; then
+		ip address add "$address" dev eth0
+		return
+	fi
+	cat > /tmp/dhcp <<-'EOF'
+		#!/bin/sh
+		[ "$1" = bound ] || exit 0
+		ip address add "$ip/$mask" dev eth0
+		[ -z "$router" ] || ip route add default via "${router%% *}" dev eth0
+		echo "@@ dhcp $ip/$mask ${router:-none} ${mtu:-none}"
+	EOF
+	chmod +x /tmp/dhcp
+	udhcpc -q -n -i eth0 -s /tmp/dhcp -O mtu 2> /dev/null | grep '^@@'
+}
+
+# A stream from the host, given back; then one to port 2000 of the host, from where it comes back.
+do_vsock()
+{
+	/init modules
+	vsock echo 1000
+	dd if=/dev/urandom of=/tmp/stream bs=1000 count=3001 2> /dev/null
+	say sent "$(md5sum < /tmp/stream)"
+	say back "$(vsock send 2 2000 < /tmp/stream | md5sum)"
+	vsock send 2 2001 < /dev/null || say nobody there
+}
+
+# From the host: what lies at each of pronto.url=URL[,URL...]
+do_fetch()
+{
+	for url in $(argument pronto.url | tr ',' ' '); do
+		: > /tmp/fetched
+		timeout 30 wget -q -O /tmp/fetched "$url"
+		say fetched "$? $(sha256sum < /tmp/fetched | cut -d ' ' -f 1) $(wc -c < /tmp/fetched)"
+	done
+}
+
+# The metadata service: a token, a listing, an item, the same without the token; and the item once more when it has changed.
+do_metadata()
+{
+	ip route add 169.254.169.254 dev eth0
+	at=http://169.254.169.254/latest/meta-data
+	token=$(printf 'PUT /latest/api/token HTTP/1.1\r\nX-metadata-token-ttl-seconds: 60\r\nConnection: close\r\n\r\n' |
+		nc 169.254.169.254 80 | tail -n 1)
+	ask()
+	{
+		wget -q -O - --header "X-metadata-token: $token" "$1" | tr '\n' ' ' | sed 's/ $//'
+	}
+	say untold "$(wget -q -O - "$at/name" 2> /dev/null)"
+	say metadata "$(ask "$at/") $(ask "$at/name")"
+	i=0
+	while [ "$(ask "$at/name")" = first ] && [ "$((i += 1))" -lt 100 ]; do
+		sleep 0.1
+	done
+	say metadata "$(ask "$at/name")"
+}
+
+# The same by each processor, so by each of the interface's queues: for each the name of its directory, and the fetch.
+do_queues()
+{
+	say queues "$(cd /sys/class/net/eth0/queues && echo *)"
+	cpu=0
+	while [ "$cpu" -lt "$(nproc)" ]; do
+		: > /tmp/fetched
+		timeout 30 taskset -c "$cpu" wget -q -O /tmp/fetched "$(argument pronto.url)"
+		say fetched "$? $(sha256sum < /tmp/fetched | cut -d ' ' -f 1) $(wc -c < /tmp/fetched)"
+		cpu=$((cpu + 1))
+	done
+	each after < /proc/interrupts
+}
+
+# To the host: a megabyte or a few are served at port 80 until the host has asked for /cgi-bin/done.
+do_serve()
+{
+	mkdir -p /www/cgi-bin
+	dd if=/dev/urandom of=/www/blob bs=1M count=3 2> /dev/null
+	printf '#!/bin/sh\necho; touch /tmp/done\n' > /www/cgi-bin/done
+	chmod +x /www/cgi-bin/done
+	httpd -h /www
+	say serving "$(sha256sum < /www/blob | cut -d ' ' -f 1)"
+	seconds=0
+	while [ ! -e /tmp/done ] && [ "$((seconds += 1))" -lt 60 ]; do
+		sleep 1
+	done
+	say served "$(wc -c < /www/blob)"
+}
+
+do_uptime()
+{
+	say uptime "$(seconds_up)"
+}
+
+do_ping()
+{
+	ping -c 3 -i 0.2 -W 5 "$(argument pronto.peer)" | grep received | each ping
+}
+
+# Something is sent all the time.
+do_chatter()
+{
+	ping -i 0.5 "$(argument pronto.peer)" > /dev/null 2>&1 &
+}
+
+# Wait for the link's end, a minute at most.
+do_link_down()
+{
+	say ready link
+	seconds=0
+	while [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && [ "$((seconds += 1))" -lt 60 ]; do
+		sleep 1
+	done
+	network_facts
+}
+
+# The driver is taken off the device and put on again.
+do_rebind()
+{
+	for device in /sys/bus/virtio/drivers/virtio_net/virtio*; do
+		name=${device##*/}
+		echo "$name" > /sys/bus/virtio/drivers/virtio_net/unbind
+		echo "$name" > /sys/bus/virtio/drivers/virtio_net/bind
+	done
+}
+
+# Write to the last disk, below all file systems; "sum" has what is read back.
+do_fill()
+{
+	for disk in /sys/block/vd*; do
+		last=/dev/${disk##*/}
+	done
+	dd if=/dev/urandom of=/tmp/random bs=1M count=2 2> /dev/null
+	dd if=/tmp/random of="$last" bs=64K seek=9 conv=fsync 2> /dev/null
+	echo 3 > /proc/sys/vm/drop_caches
+	say filled "$(md5sum < /tmp/random) $(dd if="$last" bs=64K skip=9 count=32 2> /dev/null | md5sum)"
+}
+
+# The shares that the command line names, pronto.tags=TAG,...: what the host has put there, and whether we can write.
+do_share()
+{
+	for tag in $(argument pronto.tags | tr ',' ' '); do
+		mkdir -p "/mnt/$tag"
+		mount -t virtiofs "$tag" "/mnt/$tag" || { say share "$tag none"; continue; }
+		say share "$tag $(cat "/mnt/$tag/from-host")"
+		say large "$tag $(md5sum < "/mnt/$tag/large")"
+		if echo "$tag" > "/mnt/$tag/from-guest"; then
+			cp "/mnt/$tag/large" "/mnt/$tag/copy"
+			mkdir "/mnt/$tag/dir" && mv "/mnt/$tag/from-guest" "/mnt/$tag/dir"
+			say wrote "$tag"
+		fi
+	done
+}
+
+# Wait until a device has failed.
+await_loss()
+{
+	say ready "$1"
+	until grep -q 0x0000004f /sys/bus/virtio/devices/*/status; do
+		sleep 0.1
+	done
+}
+
+# What is left of the share that is named first, and of the disk, when that which serves it has gone.
+do_share_lost()
+{
+	await_loss share
+	tag=$(argument pronto.tags | cut -d ',' -f 1)
+	say lost "$(cat /sys/bus/virtio/devices/*/status) $(cat "/mnt/$tag/other" 2>&1)"
+}
+
+do_disk_lost()
+{
+	await_loss disk
+	dd if=/dev/vda of=/dev/null bs=4096 skip=100 count=1 2> /dev/null
+	status=$?
+	say lost "$(cat /sys/bus/virtio/devices/*/status) $status"
 }
 
 # Load the modules with the power button, and print the device its presses come from.
@@ -156,6 +416,87 @@ do_shell()
 	PS1='guest# ' setsid cttyhack sh
 }
 
+# The first virtio console: its size, "none" if it has none; its next size, if so told; then lines from it
+# are given back, as lengths and sums, until an empty one.
+hvc()
+{
+	/init modules
+	exec 3<> /dev/hvc0 # once closed, what has come for it is gone
+	stty -echo <&3
+	for _ in 1 2 3 4 5; do
+		size=$(stty size <&3 2> /dev/null) && break
+		sleep 0.2
+	done
+	say size "${size:-none}" >&3
+	if [ "$1" = resized ]; then
+		while [ "$(stty size <&3)" = "$size" ]; do
+			sleep 0.1
+		done
+		say resized "$(stty size <&3)" >&3
+	fi
+	while read -r line <&3 && [ -n "$line" ]; do
+		say line "${#line} $(echo "$line" | md5sum)" >&3
+	done
+	exec 3>&-
+}
+
+do_hvc()
+{
+	hvc here
+}
+
+do_hvc_resized()
+{
+	hvc resized
+}
+
+# How long it takes to write 32 KiB of lines to a terminal, and how many bytes they are.
+flood()
+{
+	stty -opost < "$1"
+	begin=$(seconds_up)
+	dd if=/tmp/lines of="$1" bs=4k 2> /dev/null
+	/init drain > "$1"
+	say flood "$1 $begin $(seconds_up) $(wc -c < /tmp/lines)"
+}
+
+do_flood()
+{
+	/init modules
+	yes 'abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrstuvwxyz abcdefghi' | head -n 512 > /tmp/lines
+	for tty in /dev/ttyS0 /dev/hvc0; do
+		[ ! -e "$tty" ] || flood "$tty"
+	done
+}
+
+# The device of the port of this name.
+port()
+{
+	grep -lx "$1" /sys/class/virtio-ports/*/name | sed 's|.*/\(.*\)/name|/dev/\1|'
+}
+
+# To the port "log" a megabyte; at the port "echo" as many bytes are given back as the first line says.
+do_ports()
+{
+	/init modules
+	for name in /sys/class/virtio-ports/*/name; do
+		[ ! -e "$name" ] || say port "$(cat "$name")"
+	done
+	dd if=/dev/urandom of=/tmp/log bs=1000 count=1001 2> /dev/null
+	dd if=/tmp/log of="$(port log)" bs=32k 2> /dev/null
+	say log "$(md5sum < /tmp/log)"
+	exec 3<> "$(port echo)"
+	say ready ports
+	until read -r size <&3; do # as long as nobody is connected it ends
+		sleep 0.1
+	done
+	head -c "$size" <&3 > /tmp/echo
+	cat /tmp/echo >&3
+	say echo "$size $(md5sum < /tmp/echo)"
+	read -r _ <&3 # its end
+	exec 3>&-
+}
+
 do_poweroff()
 {
 	/init drain
@@ -191,6 +532,10 @@ do_halt_loop()
 		:
 	done
 }
+
+# What there is to do with disks.
+# shellcheck source=lab/guest/disks.sh
+[ ! -e /disks.sh ] || . /disks.sh
 
 actions=$(sed -n 's/.*\<pronto\.do=\([^ ]*\).*/\1/p' /proc/cmdline)
 case ",$actions," in

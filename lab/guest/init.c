@@ -15,7 +15,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define MARK_PORT       0x608 /* PLATFORM_PM_MARK in vmm/bus/platform.h */
+#define MARK_PORT       0x60c /* PLATFORM_PM_MARK in vmm/bus/platform.h */
 #define MARK_USER_SPACE 1
 
 /* By ioperm(), as Debian's cloud kernels have no /dev/port.  Under a monitor that knows nothing of

@@ -78,10 +78,7 @@ def run(release, command, with_sudo, tell):
 
 def _archive(directory, release, names, tell):
     """The path of the archive of a root with the packages of these names, made if there is none of late."""
-    mirrors, options = packages.mirrors(), _apt_options()
-    lines = [f'deb {mirrors["Debian"]} {suite} main' for suite in (release, f'{release}-updates')]
-    if 'Debian-Security' in mirrors:
-        lines.append(f'deb {mirrors["Debian-Security"]} {release}-security main')
+    lines, options = sources(release), apt_options()
     result = os.path.join(directory, f'{cache.digest(*names, *lines, options)}.tar')
     if cache.is_recent(result):
         return result
@@ -99,7 +96,18 @@ def _archive(directory, release, names, tell):
     return result
 
 
-def _apt_options():
+def sources(release):
+    """The lines of a sources.list with which RELEASE comes from this machine's mirrors."""
+    mirrors = packages.mirrors()
+    if 'Debian' not in mirrors:
+        raise Problem(packages.NO_MIRROR)
+    lines = [f'deb {mirrors["Debian"]} {suite} main' for suite in (release, f'{release}-updates')]
+    if 'Debian-Security' in mirrors:
+        lines.append(f'deb {mirrors["Debian-Security"]} {release}-security main')
+    return lines
+
+
+def apt_options():
     """This machine's settings of apt that are needed elsewhere, as text of an apt.conf."""
     said = ask(['apt-config', 'dump', '--no-empty', '--format', '%F "%v";%n']).stdout
     options = [line for line in said.splitlines() if re.match(TAKEN_OVER, line)]

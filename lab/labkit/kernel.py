@@ -36,6 +36,26 @@ class Kernel:
             self._visit(name, done)
         return list(done.items())
 
+    def install(self, names, root):
+        """Put the modules NAMES and all they need into ROOT/lib/modules, as packed as they are, and the lists that
+        depmod and the package have of them."""
+        found, lines = {}, []
+        for name in names:
+            self._visit(name, found)
+        to = os.path.join(root, 'lib', 'modules', self.release)
+        for name in found:
+            path = os.path.relpath(self._index()[name], self._modules_dir)
+            os.makedirs(os.path.dirname(os.path.join(to, path)), exist_ok=True)
+            shutil.copy(self._index()[name], os.path.join(to, path))
+            needs = {}
+            self._visit(name, needs)
+            # What is to be loaded first comes last.
+            needed = [os.path.relpath(self._index()[n], self._modules_dir) for n in reversed(needs) if n != name]
+            lines.append(' '.join([path + ':', *needed]) + '\n')
+        shutil.copy(os.path.join(self._modules_dir, 'modules.builtin'), to)
+        with open(os.path.join(to, 'modules.dep'), 'w', encoding='ascii') as file:
+            file.writelines(lines)
+
     def _visit(self, name, done):
         name = name.replace('-', '_')
         path = self._index().get(name)
