@@ -49,7 +49,8 @@ needs_namespace = pytest.mark.skipif(bool(why_no_namespace()), reason=f"no names
     ("user,mac=2:0:0:0:0:1", "'2:0:0:0:0:1' is no address of a station"),
     ("user,mtu=65521", "65520 at most"),
     ("tap=x,mtu=67", "68 to 65535"),
-    ("tap=x,rate=0", "rate"),
+    ("tap=x,rate=1X", "rate: '1X' "),
+    ("tap=x,rate=0,ops=0", "there is no interface x"),  # no limit is one that may be said
     ("tap=x,queues=0", "queues: '0' is not a whole number from 1 to 15"),
     ("tap=x,queues=16", "queues: '16' is not a whole number from 1 to 15"),
     ("user,queues=2", "queues is for tap alone"),
