@@ -284,7 +284,8 @@ def test_shared_directories_stay_empty(box, kernel):
         for place in /tmp /var/tmp /dev/shm /run; do mount -t tmpfs none $place; done
         /proc/self/fd/8 run --no-cache /proc/self/fd/9 </dev/null >&2
         find /tmp /var/tmp /dev/shm /run -mindepth 1"""
-    result = vm.Vm(box, ["unshare", "-m", "sh", "-c", script, vm.PRONTO, vm.guest(kernel)]).wait()
+    # ThreadSanitizer's list of what it is not to say may lie there, too, and is not for such guests.
+    result = vm.Vm(box, ["unshare", "-m", "sh", "-c", script, vm.PRONTO, vm.guest(kernel)], env={"TSAN_OPTIONS": "exitcode=66"}).wait()
     assert result.out == ""
     said = re.sub("pronto: error:.*\n", "", result.err)  # which may come amid a line of the guest's
     assert "ok 1" in said or "ready" in said
