@@ -51,6 +51,7 @@ def drive(guest, do, *objects, changes=(), n_pauses=0):
     return facts
 
 
+@pytest.mark.long
 def test_pauses_lose_nothing(guest):
     """Disks, network and clock, under load, while the machine is paused and resumed all the time."""
     facts = drive(guest, "devices,net,fetch,write,patterns,fetch,time",
@@ -65,7 +66,7 @@ def test_pauses_lose_nothing(guest):
     assert int(facts["pauses"][0]) >= 100, facts["pauses"]
 
 
-@pytest.mark.parametrize("version", ["V1", "V2"])
+@pytest.mark.parametrize("version", [pytest.param("V1", marks=pytest.mark.long), "V2"])
 def test_metadata(guest, version):
     """The guest's side of the metadata service, and what the operator changes meanwhile."""
     facts = drive(guest, "devices,net,metadata", ["PUT", "/mmds/config", {"network_interfaces": ["eth0"], "version": version}],

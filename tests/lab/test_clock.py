@@ -110,6 +110,7 @@ def counting_lab(*options, script):
                            PRONTO, NAPS], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=280, check=False)
 
 
+@pytest.mark.long
 def test_a_kvm_that_is_wrong_is_told():
     """Where KVM was loaded before the rate was corrected, the lab's pid 1, doctor and run all say so, and a nap of 10 ms
     takes as long as the lab has been up.  Time is a count of instructions there, so it comes so each time."""
@@ -150,6 +151,7 @@ def test_every_lab_is_right(options):
     check_rates(in_lab("sh", "-c", RATES, "sh", PRONTO, lab=options))
 
 
+@pytest.mark.long
 def test_a_counting_lab_is_right():
     check_rates(counting_lab(script=RATES))
 
@@ -180,7 +182,8 @@ cat /run/out
 """
 
 
-@pytest.mark.parametrize("name", [pytest.param("cloud", marks=pytest.mark.long), "cloud-newer"])
+@pytest.mark.parametrize("name", ["cloud", "cloud-newer"])
+@pytest.mark.long
 def test_stands_still(name):
     """A VM that is stopped and continued has the right time afterwards, and its kernel, which was busy, does not take the time
     that it missed for a lockup."""

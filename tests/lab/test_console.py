@@ -102,6 +102,7 @@ os.write(fd, b"first line\\n" + b"second, longer line\\n\\n")
     assert "Hello from user space" in out  # on the serial line, which is a file's
 
 
+@pytest.mark.long
 def test_escape_key(guests):
     out = person(guests["cloud-newer"], "hvc", """
 until(b"@@ size")

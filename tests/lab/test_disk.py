@@ -128,6 +128,7 @@ DEVICE_MAPPER = """
 """
 
 
+@pytest.mark.long
 def test_hosts_errors(guests):
     """The host's storage is full, or fails: that part is an I/O error, the rest is as it was, the VM lives.  Block devices, too, one
     of whose blocks are 4 KiB."""
@@ -195,6 +196,7 @@ def test_host_that_fails_by_turns(guests, engine):
                                          "the guest is told of an I/O error", w) for w in warnings), explain(done)
 
 
+@pytest.mark.long
 def test_drivers_leave(guests):
     """While they are at it; and come again."""
     command = pronto(guests["cloud-newer"], "modules,rebind-disks", "-c 2", "--disk /tmp/one,queues=2", "--disk /tmp/two,engine=sync",
@@ -237,9 +239,9 @@ done
 """
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(17, marks=pytest.mark.long)])
-@pytest.mark.parametrize("kind", ["plain", pytest.param("device", marks=pytest.mark.long),
-                                  pytest.param("overlay", marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [2, 17])
+@pytest.mark.parametrize("kind", ["plain", "device", "overlay"])
+@pytest.mark.long
 def test_killed(guests, kind, rounds):
     """SIGKILL at any moment: what the guest was told to be on stable storage is there, and its journal recovers the rest."""
     disk = {"plain": "/tmp/image", "device": "$loop,direct,engine=sync", "overlay": "/tmp/image,overlay=/tmp/kept"}[kind]
@@ -264,6 +266,7 @@ def test_killed(guests, kind, rounds):
         assert facts["fsck"] == [str(E2FSCK_CLEAN)], explain(done)
 
 
+@pytest.mark.long
 def test_restart_while_busy(guests):
     """The guest resets in the middle of its writing: its next life is on the same disk, and finds it in order."""
     command = pronto(guests["cloud-newer"], "modules,reset-busily", "--on-reboot restart", "--disk /tmp/image,queues=2")

@@ -126,7 +126,7 @@ def check_report(done, cpus, mib):
     assert done.err == ""
 
 
-@pytest.mark.parametrize("form", ["vmlinuz", "vmlinux"])
+@pytest.mark.parametrize("form", ["vmlinuz", pytest.param("vmlinux", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", ["cloud", "generic", "cloud-newer", pytest.param("rt", marks=pytest.mark.long)])
 def test_kernel(guests, name, form):
     guest = guests[name]
@@ -137,7 +137,8 @@ def test_kernel(guests, name, form):
 
 
 @pytest.mark.parametrize("name, cpus, memory, mib", [
-    ("cloud", 1, "128M", 128), ("cloud", 4, "5G", 5120), ("cloud-newer", 1, "3G", 3072), ("cloud-newer", 4, "256M", 256)])
+    ("cloud", 1, "128M", 128), pytest.param("cloud", 4, "5G", 5120, marks=pytest.mark.long), ("cloud-newer", 1, "3G", 3072),
+    ("cloud-newer", 4, "256M", 256)])
 def test_machine(guests, name, cpus, memory, mib):
     guest = guests[name]
     check_report(boot(guest.vmlinux, "-c", str(cpus), "-m", memory, initrd=guest.initramfs, do="report"), cpus, mib)
@@ -240,7 +241,7 @@ def test_map_kernel(guests, what, share):
         check_report(boot(guest.vmlinuz, "--map-kernel", what, initrd=guest.initramfs, do="report"), 1, 256)
 
 
-@pytest.mark.parametrize("what,low,high", [("kernel", 2400, 6200), ("all", 9000, 24576)])
+@pytest.mark.parametrize("what,low,high", [("kernel", 2400, 6200), pytest.param("all", 9000, 24576, marks=pytest.mark.long)])
 def test_merge(guests, what, low, high):
     """Pages that are saved when the host merges two guests' of the same kernel: at least those that each boot writes
     in the same way into code; with all memory, most of the others that are alike, and the empty ones."""
@@ -279,7 +280,7 @@ exit $status
 OF_ITS_LIFE = {"wall_clock", "uptime", "interrupt"}
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("cpus", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_another_life_in_place(guests, cpus):
     """Linux that reboots finds the same machine again: nothing of the last life is left, and nothing is missing."""
     guest = guests["cloud"]

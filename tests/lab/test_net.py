@@ -158,7 +158,8 @@ def test_tap_is_removed(guest):
 
 # ---- by the host's kernel, and by several queues ----
 
-@pytest.mark.parametrize("transport", ["mmio", pytest.param("pci", marks=pytest.mark.long)])
+@pytest.mark.parametrize("transport", ["mmio", "pci"])
+@pytest.mark.long
 def test_vhost(guest, transport):
     facts, err = boot(guest, "tap=tap7,vhost", "net,ping,fetch,rebind,net,fetch,serve", "pronto.ip=10.9.0.2/24",
                       "pronto.peer=10.9.0.1", options=("--transport", transport))
@@ -174,10 +175,9 @@ def interrupts(facts, key, name):
     return sum(int(n) for line in facts[key] if line.endswith(name) for n in line.split()[1:3])
 
 
-@pytest.mark.parametrize("net, transport", [("tap=tap7,queues=3,vhost", "pci"),
-                                            pytest.param("tap=tap7,queues=2", "pci", marks=pytest.mark.long),
-                                            pytest.param("tap=tap7,queues=2,vhost", "mmio", marks=pytest.mark.long),
-                                            pytest.param("tap=tap7,queues=3", "mmio", marks=pytest.mark.long)])
+@pytest.mark.parametrize("net, transport", [("tap=tap7,queues=3,vhost", "pci"), ("tap=tap7,queues=2", "pci"),
+                                            ("tap=tap7,queues=2,vhost", "mmio"), ("tap=tap7,queues=3", "mmio")])
+@pytest.mark.long
 def test_queues(guest, net, transport):
     """As many as there are processors are in use, and each of them carries something."""
     facts, err = boot(guest, net, "net,queues,rebind,net,queues,serve", "pronto.ip=10.9.0.2/24", host=SEVERAL,

@@ -41,7 +41,8 @@ def fixture_noteless(guests, tmp_path_factory):
     return test_linux.Lazy(make)
 
 
-@pytest.mark.parametrize("name, memory, mib", zip(NAMES, ["128M", "256M", "5G"], [128, 256, 5120]))
+@pytest.mark.parametrize("name, memory, mib", [("cloud", "128M", 128), pytest.param("generic", "256M", 256, marks=pytest.mark.long),
+                                               pytest.param("cloud-newer", "5G", 5120, marks=pytest.mark.long)])
 def test_bzimage_whole(guests, name, memory, mib):
     guest = guests[name]
     done = boot(guest.vmlinuz, "--shim", "always", "-c", "2", "-m", memory, initrd=guest.initramfs, do="report")
@@ -49,13 +50,15 @@ def test_bzimage_whole(guests, name, memory, mib):
     assert done.facts["release"][0] in guest.vmlinuz
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param("cloud", marks=pytest.mark.long), pytest.param("generic", marks=pytest.mark.long),
+                                  "cloud-newer"])
 def test_vmlinux_without_note(guests, noteless, name):
     """Through the shim by itself, since it can be entered in no other way."""
     guest = guests[name]
     check_report(boot(noteless[name], "-c", "2", initrd=guest.initramfs, do="report"), 2, 256)
 
 
+@pytest.mark.long
 def test_kaslr(guests):
     """A bzImage chooses other addresses at each boot, unless it is told not to.  (test_linux.py has it entered by PVH.)"""
     guest = guests["cloud-newer"]

@@ -132,8 +132,8 @@ def check_guest(out):
     assert "@@ status 0\n" in out
 
 
-@pytest.mark.parametrize("name, transport", [pytest.param("cloud", "pci", marks=pytest.mark.long), ("cloud-newer", "mmio"),
-                                             pytest.param("cloud-newer", "pci", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name, transport", [("cloud", "pci"), ("cloud-newer", "mmio"), ("cloud-newer", "pci")])
+@pytest.mark.long
 def test_streams_by_vhost(name, transport):
     out = boot(name, VHOST_PEER, "cid=42", "--transport", transport)
     assert ("@@ second 2 b'pronto: error: --vsock: cid=42: another VM of this host has this number; choose another\\n'\n"
