@@ -67,6 +67,7 @@ static void set_up(struct fuzz *fuzz, const struct api_spec *spec)
 	fuzz->api.spec = spec;
 	objects_init(&fuzz->api.objects);
 	LIST_INIT(&fuzz->api.streams);
+	metrics_init(&fuzz->api.metrics);
 	metadata_init(&fuzz->api.metadata, &fuzz->api.loop, 512);
 	STAILQ_INIT(&fuzz->api.pending);
 	BUG_ON(loop_init(&fuzz->api.loop));
@@ -112,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	http_close(fuzz.api.http);
 	close(fuzz.door);
 	metadata_fini(&fuzz.api.metadata);
+	metrics_fini(&fuzz.api.metrics);
 	objects_fini(&fuzz.api.objects);
 	loop_fini(&fuzz.api.loop);
 	return 0;

@@ -35,6 +35,7 @@ static const struct verb {
 		"press the power button" },
 	{ "reset", "PUT", "/actions", "{\"action_type\":\"Reset\"}",
 		"begin anew (with \"on-reboot\": \"restart\")" },
+	{ "metrics", "GET", "/metrics", "", "what it has counted, as Prometheus reads it" },
 	{ "events", "GET", "/events", "", "tell what happens, a line of JSON each, to its end" },
 };
 

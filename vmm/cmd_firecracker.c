@@ -20,7 +20,8 @@
 enum { FC_BAD_CONFIGURATION = 152, FC_BAD_ARGUMENTS = 153 };
 
 struct arguments {
-	const char *socket, *id, *config, *metadata, *max_body, *mmds_limit, *log_path, *level;
+	const char *socket, *id, *config, *metadata, *max_body, *mmds_limit, *log_path, *level,
+		*metrics_path, *start_us, *start_cpu_us, *parent_cpu_us;
 	bool no_api, enable_pci, help, version;
 	struct objects objects;
 	struct api_spec spec;
@@ -48,13 +49,13 @@ static const struct option {
 	{ "--module", true, 0, NULL },
 	{ "--show-level", false, 0, NULL },
 	{ "--show-log-origin", false, 0, NULL },
-	{ "--metrics-path", true, 0, NULL },
+	{ "--metrics-path", true, AT(metrics_path), "where metrics go, a line each minute" },
 	{ "--boot-timer", false, 0, NULL },
 	{ "--seccomp-filter", true, 0, NULL },
 	{ "--no-seccomp", false, 0, NULL },
-	{ "--start-time-us", true, 0, NULL },
-	{ "--start-time-cpu-us", true, 0, NULL },
-	{ "--parent-cpu-time-us", true, 0, NULL },
+	{ "--start-time-us", true, AT(start_us), "when it began, by the monotonic clock" },
+	{ "--start-time-cpu-us", true, AT(start_cpu_us), "processor time it had used then" },
+	{ "--parent-cpu-time-us", true, AT(parent_cpu_us), "and who started it" },
 	{ "--snapshot-version", false, 0, NULL },
 	{ "--version", false, AT(version), "print the version" },
 	{ "--help", false, AT(help), "print this help" },
@@ -143,6 +144,19 @@ static int read_config(struct arguments *args)
 	return ret;
 }
 
+static uint64_t number(const char *text)
+{
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* As we are told, unless it is yet to come. */
+static uint64_t beginning(const struct arguments *args)
+{
+	uint64_t now = timeline_now(), us = number(args->start_us);
+
+	return us && us < now / 1000 ? us * 1000 : now;
+}
+
 static int serve(struct arguments *args)
 {
 	json_t *metadata = NULL;
@@ -160,12 +174,13 @@ static int serve(struct arguments *args)
 		.level = args->level,
 		.log_level = LOG_LEVEL_WARN,
 		.metadata = metadata,
-		.mmds_limit = args->mmds_limit ? strtoul(args->mmds_limit, NULL, 10)
-		                               : MMDS_SIZE_LIMIT,
-		.max_body = args->max_body ? strtoul(args->max_body, NULL, 10) : HTTP_MAX_BODY,
+		.mmds_limit = args->mmds_limit ? number(args->mmds_limit) : MMDS_SIZE_LIMIT,
+		.max_body = args->max_body ? number(args->max_body) : HTTP_MAX_BODY,
 		.as_firecracker = true,
 		.has_pci = args->enable_pci,
-		.since_ns = timeline_now(),
+		.metrics_path = args->metrics_path,
+		.since_ns = beginning(args),
+		.cpu_before_us = number(args->parent_cpu_us) - number(args->start_cpu_us),
 	};
 	status = api_serve(&args->spec, &args->objects, args->config);
 	json_decref(metadata);

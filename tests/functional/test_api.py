@@ -125,8 +125,9 @@ def test_machine_config(serve):
     ("GET", "/balloon", None, "no such device"),
     ("PUT", "/pmem/a", {"id": "a"}, "not built"),
     ("PUT", "/hotplug/memory", {"total_size_mib": 1}, "not built"),
-    ("PUT", "/metrics", {"metrics_path": "/x"}, "not built"),
-    ("PUT", "/actions", {"action_type": "FlushMetrics"}, "not built"),
+    ("PUT", "/metrics", {"metrics_path": "/nowhere"}, "Metrics error: /nowhere: cannot open: No such file"),
+    ("PUT", "/metrics", {}, "missing field `metrics_path`"),
+    ("PUT", "/actions", {"action_type": "FlushMetrics"}, "not supported before starting the microVM"),
 ])
 def test_refused(serve, method, path, body, words):
     a = serve()

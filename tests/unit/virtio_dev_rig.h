@@ -19,19 +19,19 @@
 
 /* ---- a transport that counts ---- */
 
-struct counter {
+struct signal_counter {
 	struct virtio_transport transport; /* first */
 	unsigned int n_signals[FAKE_QUEUES], n_config_signals;
 };
 
 static void count_signal(struct virtio_transport *transport, unsigned int index)
 {
-	((struct counter *)transport)->n_signals[index]++;
+	((struct signal_counter *)transport)->n_signals[index]++;
 }
 
 static void count_config(struct virtio_transport *transport)
 {
-	((struct counter *)transport)->n_config_signals++;
+	((struct signal_counter *)transport)->n_config_signals++;
 }
 
 static bool ring_bell(
@@ -46,7 +46,7 @@ struct rig {
 	struct virtio_dev *dev;
 	struct fake *fake;
 	struct rig_ring *ring; /* the first of two */
-	struct counter counter;
+	struct signal_counter counter;
 	/* Someone else in the loop, who always has something to do. */
 	struct loop_source other;
 	unsigned int n_other, stop_at, served_before[8];

@@ -99,6 +99,14 @@ static void describe_device(struct agent *agent, const struct link_message *ques
 	say(agent, &message);
 }
 
+static void count(struct agent *agent, uint16_t ask)
+{
+	struct link_message message = { .ask = ask };
+
+	message.n_counts = counts_take(&agent->launch.vm, message.counts, LINK_COUNTS);
+	say(agent, &message);
+}
+
 static int (*const asked[])(struct vm *vm, struct diag *diag) = {
 	[LINK_PAUSE] = pause_machine,
 	[LINK_RESUME] = resume_machine,
@@ -118,6 +126,10 @@ static void serve(struct agent *agent, const struct link_message *question)
 	}
 	if (question->ask == LINK_STATS) {
 		describe_device(agent, question);
+		return;
+	}
+	if (question->ask == LINK_COUNT || question->ask == LINK_FLUSH) {
+		count(agent, question->ask);
 		return;
 	}
 	if (question->ask >= ARRAY_SIZE(asked) || !asked[question->ask]) {
@@ -170,6 +182,15 @@ static void has_mark(void *ctx, uint8_t mark)
 		tell(agent, &message);
 }
 
+static void is_ending(void *ctx)
+{
+	const struct agent *agent = ctx;
+	struct link_message message = { .event = LINK_EVENT_COUNTS };
+
+	message.n_counts = counts_take(&agent->launch.vm, message.counts, LINK_COUNTS);
+	tell(ctx, &message);
+}
+
 static void has_failed(void *ctx, const char *why)
 {
 	struct agent *agent = ctx;
@@ -183,6 +204,7 @@ static const struct vm_watch watch = {
 	.reset = has_reset,
 	.mark = has_mark,
 	.failed = has_failed,
+	.ending = is_ending,
 };
 
 /* ---- */

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 
+#include "api/object_parts.h"
 #include "exit_codes.h"
 #include "util/bits.h"
 #include "util/listener.h"
@@ -18,6 +19,7 @@
 #include <strings.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKLOG SOMAXCONN
@@ -54,6 +56,22 @@ void api_tell(struct api *api, const char *event, json_t *fields)
 	free(text);
 }
 
+int api_open_sink(const char *path, struct diag *diag)
+{
+	int fd = open(path, O_RDWR | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? diag_fail(diag, errno, "%.200s: cannot open: %s", path, strerror(errno))
+	              : fd;
+}
+
+void api_send_metrics(struct api *api, struct http_answer *answer)
+{
+	char *text = metrics_show(api);
+
+	http_send_text(answer, text ? 200 : 500, "text/plain; version=0.0.4", text);
+	free(text);
+}
+
 int api_set_log(struct api *api, const char *path, const char *level, struct diag *diag)
 {
 	static const struct word levels[] = {
@@ -77,14 +95,13 @@ int api_set_log(struct api *api, const char *path, const char *level, struct dia
 			"`Warn`, `Error`",
 			level);
 	if (path) {
-		/* O_RDWR: a FIFO need have no reader yet. */
-		fd = open(path, O_RDWR | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		ret = fd < 0 ? -errno : log_use(fd);
-		if (fd >= 0)
-			close(fd);
+		fd = api_open_sink(path, diag);
+		if (fd < 0)
+			return fd;
+		ret = log_use(fd);
+		close(fd);
 		if (ret)
-			return diag_fail(
-				diag, -ret, "%.200s: cannot open: %s", path, strerror(-ret));
+			return diag_fail(diag, -ret, "%.200s: %s", path, strerror(-ret));
 	}
 	if (level) {
 		api->log_level = (enum log_level)word->value;
@@ -112,7 +129,19 @@ static void client_gone(void *ctx, struct http_answer *answer)
 	}
 }
 
-const struct http_ops api_http_ops = { .request = api_request, .gone = client_gone };
+static void client_answered(void *ctx, unsigned int tag, int status)
+{
+	struct api *api = ctx;
+
+	api->requests[tag - 1].n++;
+	api->requests[tag - 1].n_failed += status >= 400;
+}
+
+const struct http_ops api_http_ops = {
+	.request = api_request,
+	.gone = client_gone,
+	.answered = client_answered,
+};
 
 /* ---- the process ---- */
 
@@ -191,6 +220,32 @@ static int open_socket(struct server *server, struct diag *diag)
 	return server->api.http ? 0 : -ENOMEM;
 }
 
+/* Where messages and metrics go, by the command line and by a --config-file. */
+static int open_sinks(struct api *api, struct diag *diag)
+{
+	const json_t *logger = api->objects.of[OBJECT_LOGGER];
+	const char *metrics = text_of(api->objects.of[OBJECT_METRICS], "metrics_path");
+	int ret = api_set_log(api, api->spec->log_path, api->spec->level, diag);
+
+	if (!ret && logger)
+		ret = api_set_log(api, text_of(logger, "log_path"), text_of(logger, "level"), diag);
+	if (!ret && api->spec->metrics_path)
+		ret = metrics_open(&api->metrics, api->spec->metrics_path, diag);
+	if (!ret && metrics)
+		ret = metrics_open(&api->metrics, metrics, diag);
+	return ret;
+}
+
+static void note_ready(struct api *api)
+{
+	struct timespec cpu = { 0 };
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	api->metrics.ready_us = (timeline_now() - api->spec->since_ns) / 1000;
+	api->metrics.ready_cpu_us = api->spec->cpu_before_us + (uint64_t)cpu.tv_sec * 1000000 +
+	                            (uint64_t)cpu.tv_nsec / 1000;
+}
+
 static int run(struct server *server, bool start, struct diag *diag)
 {
 	int ret = watch_signals(server);
@@ -199,7 +254,7 @@ static int run(struct server *server, bool start, struct diag *diag)
 		return diag_fail(diag, -ret, "signalfd: %s", strerror(-ret));
 	if (server->api.spec->as_firecracker)
 		log_set_name(server->api.spec->id);
-	ret = api_set_log(&server->api, server->api.spec->log_path, server->api.spec->level, diag);
+	ret = open_sinks(&server->api, diag);
 	if (ret)
 		return ret;
 	if (server->api.spec->metadata)
@@ -207,6 +262,7 @@ static int run(struct server *server, bool start, struct diag *diag)
 	if (ret)
 		return ret;
 	ret = open_socket(server, diag);
+	note_ready(&server->api);
 	if (!ret && start)
 		ret = vmm_start(&server->api, NULL, diag);
 	if (ret)
@@ -230,6 +286,7 @@ int api_serve(const struct api_spec *spec, struct objects *objects, bool start)
 
 	STAILQ_INIT(&server.api.pending);
 	LIST_INIT(&server.api.streams);
+	metrics_init(&server.api.metrics);
 	metadata_init(&server.api.metadata, &server.api.loop, spec->mmds_limit);
 	if (ret)
 		diag_fail(&diag, -ret, "epoll: %s", strerror(-ret));
@@ -239,11 +296,13 @@ int api_serve(const struct api_spec *spec, struct objects *objects, bool start)
 		log_error("%s", diag.text);
 		server.api.status = (int)exit_code_of(-ret);
 	}
+	metrics_end(&server.api);
 	http_close(server.api.http);
 	listener_close(&server.listener);
 	if (server.signals.fd >= 0)
 		close(server.signals.fd);
 	metadata_fini(&server.api.metadata);
+	metrics_fini(&server.api.metrics);
 	objects_fini(&server.api.objects);
 	loop_fini(&server.api.loop);
 	return server.api.status;

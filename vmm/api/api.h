@@ -19,6 +19,7 @@
 #include "api/http.h"
 #include "api/link.h"
 #include "api/metadata.h"
+#include "api/metrics.h"
 #include "api/objects.h"
 #include "config/config.h"
 #include "loop/loop.h"
@@ -42,9 +43,11 @@ struct api_spec {
 	size_t mmds_limit;            /* bytes of the metadata */
 	size_t max_body;              /* bytes of a request */
 	const char *log_path, *level; /* as of api_set_log(), to begin with */
+	const char *metrics_path;     /* as of metrics_open(); NULL: nowhere */
 	bool as_firecracker;          /* its exit status, its ways with signals */
 	bool has_pci;                 /* devices on PCI */
 	uint64_t since_ns;            /* when the program began, CLOCK_MONOTONIC */
+	uint64_t cpu_before_us;       /* processor time that was spent for it before */
 };
 
 enum api_state { API_NOT_STARTED, API_STARTING, API_RUNNING, API_PAUSED, API_ENDED };
@@ -54,7 +57,15 @@ struct api_pending {
 	STAILQ_ENTRY(api_pending) next;
 	enum link_ask ask;
 	struct http_answer *answer; /* NULL: who asked has left */
+	uint64_t since_ns;
 };
+
+/* Requests of one kind that have come, and of them those that were refused. */
+struct api_requests {
+	uint64_t n, n_failed;
+};
+
+#define API_MAX_ROUTES 64
 
 /* Who hears of events. */
 struct api_stream {
@@ -68,6 +79,8 @@ struct api {
 	struct http *http; /* NULL: nobody can ask */
 	struct objects objects;
 	struct metadata metadata;
+	struct metrics metrics;
+	struct api_requests requests[API_MAX_ROUTES];
 	enum api_state state;
 	enum log_level log_level; /* the VMM's, too, unless its settings say otherwise */
 
@@ -92,6 +105,9 @@ extern const struct http_ops api_http_ops;
 /* A request. */
 void api_request(void *api, const struct http_request *request, struct http_answer *answer);
 
+/* Operation `i`'s method, and what it is counted as; "": it is not, NULL: there is none. */
+const char *route_counted(unsigned int i, const char **method);
+
 /* Make the VMM, which answers `answer` (or nobody, if NULL) when it runs.  -errno and diag. */
 int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag);
 
@@ -102,12 +118,20 @@ int vmm_ask(struct api *api, const struct link_message *question, struct http_an
 /* A line for all who hear of events; `fields` (taken over) are added to it. */
 void api_tell(struct api *api, const char *event, json_t *fields);
 
+/* Open for writing what is at `path`, which must be there: a file or a FIFO, which need have no
+ * reader yet.  -errno and diag.
+ */
+int api_open_sink(const char *path, struct diag *diag);
+
 /* Have messages go to what is at `path`, which must be there, at this level (Firecracker's word for
  * it).  Either may be NULL.  -errno and diag.
  */
 int api_set_log(struct api *api, const char *path, const char *level, struct diag *diag);
 
 void api_send_fault(struct http_answer *answer, int status, const char *fault);
+
+/* Text for Prometheus. */
+void api_send_metrics(struct api *api, struct http_answer *answer);
 
 const char *api_state_name(enum api_state state);
 

@@ -178,21 +178,35 @@ static void begin_answer(struct client *client, int status)
 		client->is_last ? "close" : "keep-alive");
 }
 
-void http_send(struct http_answer *answer, int status, json_t *json)
+void http_set_tag(struct http_answer *answer, unsigned int tag)
+{
+	answer->tag = tag;
+}
+
+void http_send_text(struct http_answer *answer, int status, const char *type, const char *text)
 {
 	struct client *client = answer->client;
-	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	const struct http *http = client->http;
 	size_t size = text ? strlen(text) : 0;
 
-	json_decref(json);
+	if (answer->tag && http->ops->answered)
+		http->ops->answered(http->ctx, answer->tag, status);
+	answer->tag = 0;
 	begin_answer(client, status);
 	if (text)
-		client_print(
-			client, "Content-Type: application/json\r\nContent-Length: %zu\r\n", size);
+		client_print(client, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, size);
 	client_put(client, "\r\n", 2);
 	client_put(client, text, size);
-	free(text);
 	settle(client);
+}
+
+void http_send(struct http_answer *answer, int status, json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+	json_decref(json);
+	http_send_text(answer, status, "application/json", text);
+	free(text);
 }
 
 void http_stream(struct http_answer *answer)

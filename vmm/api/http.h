@@ -40,6 +40,8 @@ struct http_ops {
 	 * answered at once.
 	 */
 	void (*gone)(void *ctx, struct http_answer *answer);
+	/* Somebody has been answered who had a tag.  NULL: nobody has one. */
+	void (*answered)(void *ctx, unsigned int tag, int status);
 };
 
 /* Serve who comes to `fd`, a non-blocking socket that listens, which stays the caller's.  `name` is
@@ -53,8 +55,13 @@ void http_close(struct http *http);
 /* The value of a header, by its name in any case; NULL: the request has none. */
 const char *http_header(const struct http_request *request, const char *name);
 
+/* What this is an answer to, for http_ops.answered: not 0. */
+void http_set_tag(struct http_answer *answer, unsigned int tag);
+
 /* Answer, and have done with it: with JSON, which is taken over, or (NULL) with nothing. */
 void http_send(struct http_answer *answer, int status, json_t *json);
+/* The same with text of some type, which stays the caller's. */
+void http_send_text(struct http_answer *answer, int status, const char *type, const char *text);
 
 /* Answer with lines that come one after the other, until the client leaves or we close.  A client
  * that is slow to read misses some.

@@ -16,6 +16,7 @@
 
 struct http_answer {
 	struct client *client;
+	unsigned int tag;
 };
 
 struct client {

@@ -9,9 +9,12 @@
 #ifndef API_LINK_H
 #define API_LINK_H
 
+#include "vm/counts.h"
+
 #include <stdint.h>
 
-#define LINK_TEXT 3072 /* bytes, with the NUL */
+#define LINK_TEXT   3072 /* bytes, with the NUL */
+#define LINK_COUNTS 320
 
 enum link_ask {
 	LINK_START, /* only answered */
@@ -22,21 +25,28 @@ enum link_ask {
 	LINK_RESET,
 	LINK_UPDATE, /* a device's options: `kind`, `item`, and text as on the command line */
 	LINK_STATS,  /* a device's figures: JSON */
+	LINK_COUNT,  /* what the machine counts, to be shown */
+	LINK_FLUSH,  /* the same, to be written */
 };
 
 enum link_event {
 	LINK_EVENT_RESET = 1, /* the guest has another life */
 	LINK_EVENT_MARK,      /* it has reached a moment of its own: `item` */
+	LINK_EVENT_COUNTS,    /* what the machine has counted, at its end */
 };
 
-/* Sent only as far as its text goes. */
+/* Sent only as far as its text, or its counts, go. */
 struct link_message {
 	uint16_t ask;   /* enum link_ask: a question, or the one that this answers */
 	uint16_t event; /* enum link_event: it is none of these */
 	int32_t result; /* of an answer: 0, or -errno and why as text */
 	uint32_t kind;  /* enum device_kind */
 	uint32_t item;  /* of its kind, from 0 */
-	char text[LINK_TEXT];
+	uint32_t n_counts;
+	union {
+		char text[LINK_TEXT]; /* unless there are counts */
+		struct count counts[LINK_COUNTS];
+	};
 };
 
 /* A question, or an event, which nobody waits for: -EAGAIN: there is no room for it; -errno. */

@@ -33,6 +33,7 @@ struct route {
 	enum object_kind kind;
 	void (*serve)(struct call *call);
 	bool body_is_optional;
+	const char *counted; /* as what, by the names of Firecracker's metrics; "": it is not */
 };
 
 void call_done(struct call *call)
@@ -153,12 +154,9 @@ static void put_action(struct call *call)
 		{ "SendCtrlAltDel", false, LINK_POWER_BUTTON },
 		{ "GracefulShutdown", false, LINK_POWER_OFF },
 		{ "Reset", false, LINK_RESET },
+		{ "FlushMetrics", false, LINK_FLUSH },
 	};
 
-	if (action && !strcmp(action, "FlushMetrics")) {
-		refuse_unbuilt(call);
-		return;
-	}
 	for (size_t i = 0; action && i < ARRAY_SIZE(actions); i++) {
 		const struct link_message question = { .ask = (uint16_t)actions[i].ask };
 
@@ -289,47 +287,59 @@ static void get_events(struct call *call)
 /* ---- the table ---- */
 
 static const struct route routes[] = {
-	{ "GET", "", ALWAYS, 0, get_instance, false },
-	{ "GET", "version", ALWAYS, 0, get_version, false },
-	{ "GET", "vm/config", ALWAYS, 0, get_config, false },
-	{ "PATCH", "vm", AFTER, 0, patch_vm, false },
-	{ "PUT", "actions", ALWAYS, 0, put_action, false },
-	{ "GET", "events", ALWAYS, 0, get_events, false },
-	{ "GET", "machine-config", ALWAYS, OBJECT_MACHINE, get_object, false },
-	{ "PUT", "machine-config", BEFORE, OBJECT_MACHINE, put_object, false },
-	{ "PATCH", "machine-config", BEFORE, OBJECT_MACHINE, patch_object, false },
-	{ "PUT", "boot-source", BEFORE, OBJECT_BOOT_SOURCE, put_object, false },
-	{ "PUT", "cpu-config", BEFORE, OBJECT_CPU, put_object, false },
-	{ "PUT", "drives/*", BEFORE, OBJECT_DRIVE, put_object, false },
-	{ "PUT", "network-interfaces/*", BEFORE, OBJECT_NET, put_object, false },
-	{ "PUT", "shares/*", BEFORE, OBJECT_SHARE, put_object, false },
-	{ "PUT", "vsock", BEFORE, OBJECT_VSOCK, put_object, false },
-	{ "PUT", "entropy", BEFORE, OBJECT_ENTROPY, put_object, false },
-	{ "PUT", "metrics", ALWAYS, 0, refuse_unbuilt, false },
-	{ "PUT", "logger", BEFORE, OBJECT_LOGGER, put_logger, false },
-	{ "PUT", "mmds/config", BEFORE, OBJECT_MMDS, put_mmds_config, false },
-	{ "PUT", "mmds", ALWAYS, 0, put_mmds, false },
-	{ "PATCH", "mmds", ALWAYS, 0, patch_mmds, false },
-	{ "GET", "mmds", ALWAYS, 0, get_mmds, false },
-	{ "PUT", "serial", BEFORE, OBJECT_SERIAL, put_object, false },
-	{ "PUT", "balloon", BEFORE, OBJECT_BALLOON, put_object, false },
-	{ "GET", "balloon", ALWAYS, OBJECT_BALLOON, get_object, false },
-	{ "PATCH", "drives/*", AFTER, OBJECT_DRIVE, patch_drive, false },
-	{ "PATCH", "network-interfaces/*", AFTER, OBJECT_NET, patch_net, false },
-	{ "PATCH", "balloon", AFTER, OBJECT_BALLOON, patch_balloon, false },
-	{ "GET", "balloon/statistics", AFTER, OBJECT_BALLOON, get_statistics, false },
-	{ "PATCH", "balloon/statistics", AFTER, OBJECT_BALLOON, patch_statistics, false },
-	{ "PATCH", "balloon/hinting/*", ALWAYS, 0, refuse_unbuilt, true },
-	{ "GET", "balloon/hinting/*", ALWAYS, 0, refuse_unbuilt, false },
-	{ "PUT", "pmem/*", ALWAYS, 0, refuse_unbuilt, false },
-	{ "PATCH", "pmem/*", ALWAYS, 0, refuse_unbuilt, false },
-	{ "DELETE", "pmem/*", ALWAYS, 0, refuse_unbuilt, true },
-	{ "GET", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false },
-	{ "PUT", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false },
-	{ "PATCH", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false },
-	{ "PUT", "snapshot/create", ALWAYS, 0, refuse_unbuilt, false },
-	{ "PUT", "snapshot/load", ALWAYS, 0, refuse_unbuilt, false },
+	{ "GET", "", ALWAYS, 0, get_instance, false, "instance_info" },
+	{ "GET", "version", ALWAYS, 0, get_version, false, "vmm_version" },
+	{ "GET", "vm/config", ALWAYS, 0, get_config, false, "vm_config" },
+	{ "PATCH", "vm", AFTER, 0, patch_vm, false, "vm" },
+	{ "PUT", "actions", ALWAYS, 0, put_action, false, "actions" },
+	{ "GET", "events", ALWAYS, 0, get_events, false, "" },
+	{ "GET", "machine-config", ALWAYS, OBJECT_MACHINE, get_object, false, "machine_cfg" },
+	{ "PUT", "machine-config", BEFORE, OBJECT_MACHINE, put_object, false, "machine_cfg" },
+	{ "PATCH", "machine-config", BEFORE, OBJECT_MACHINE, patch_object, false, "machine_cfg" },
+	{ "PUT", "boot-source", BEFORE, OBJECT_BOOT_SOURCE, put_object, false, "boot_source" },
+	{ "PUT", "cpu-config", BEFORE, OBJECT_CPU, put_object, false, "cpu_cfg" },
+	{ "PUT", "drives/*", BEFORE, OBJECT_DRIVE, put_object, false, "drive" },
+	{ "PUT", "network-interfaces/*", BEFORE, OBJECT_NET, put_object, false, "network" },
+	{ "PUT", "shares/*", BEFORE, OBJECT_SHARE, put_object, false, "share" },
+	{ "PUT", "vsock", BEFORE, OBJECT_VSOCK, put_object, false, "vsock" },
+	{ "PUT", "entropy", BEFORE, OBJECT_ENTROPY, put_object, false, "entropy" },
+	{ "PUT", "metrics", BEFORE, OBJECT_METRICS, put_metrics, false, "metrics" },
+	{ "GET", "metrics", ALWAYS, 0, get_metrics, false, "" },
+	{ "PUT", "logger", BEFORE, OBJECT_LOGGER, put_logger, false, "logger" },
+	{ "PUT", "mmds/config", BEFORE, OBJECT_MMDS, put_mmds_config, false, "mmds" },
+	{ "PUT", "mmds", ALWAYS, 0, put_mmds, false, "mmds" },
+	{ "PATCH", "mmds", ALWAYS, 0, patch_mmds, false, "mmds" },
+	{ "GET", "mmds", ALWAYS, 0, get_mmds, false, "mmds" },
+	{ "PUT", "serial", BEFORE, OBJECT_SERIAL, put_object, false, "serial" },
+	{ "PUT", "balloon", BEFORE, OBJECT_BALLOON, put_object, false, "balloon" },
+	{ "GET", "balloon", ALWAYS, OBJECT_BALLOON, get_object, false, "balloon" },
+	{ "PATCH", "drives/*", AFTER, OBJECT_DRIVE, patch_drive, false, "drive" },
+	{ "PATCH", "network-interfaces/*", AFTER, OBJECT_NET, patch_net, false, "network" },
+	{ "PATCH", "balloon", AFTER, OBJECT_BALLOON, patch_balloon, false, "balloon" },
+	{ "GET", "balloon/statistics", AFTER, OBJECT_BALLOON, get_statistics, false, "balloon" },
+	{ "PATCH", "balloon/statistics", AFTER, OBJECT_BALLOON, patch_statistics, false,
+		"balloon" },
+	{ "PATCH", "balloon/hinting/*", ALWAYS, 0, refuse_unbuilt, true, "" },
+	{ "GET", "balloon/hinting/*", ALWAYS, 0, refuse_unbuilt, false, "" },
+	{ "PUT", "pmem/*", ALWAYS, 0, refuse_unbuilt, false, "" },
+	{ "PATCH", "pmem/*", ALWAYS, 0, refuse_unbuilt, false, "" },
+	{ "DELETE", "pmem/*", ALWAYS, 0, refuse_unbuilt, true, "" },
+	{ "GET", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false, "" },
+	{ "PUT", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false, "" },
+	{ "PATCH", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false, "" },
+	{ "PUT", "snapshot/create", ALWAYS, 0, refuse_unbuilt, false, "" },
+	{ "PUT", "snapshot/load", ALWAYS, 0, refuse_unbuilt, false, "" },
 };
+
+const char *route_counted(unsigned int i, const char **method)
+{
+	_Static_assert(ARRAY_SIZE(routes) <= API_MAX_ROUTES, "each is counted");
+
+	if (i >= ARRAY_SIZE(routes))
+		return NULL;
+	*method = routes[i].method;
+	return routes[i].counted;
+}
 
 /* Whether the path is the route's; `id` has room for MAX_ID bytes and the NUL, and is empty if the
  * path has none.
@@ -438,6 +448,7 @@ void api_request(void *ctx, const struct http_request *request, struct http_answ
 		if (!is_method(request, routes[i].method) ||
 			!matches(routes[i].path, request->path, id))
 			continue;
+		http_set_tag(answer, (unsigned int)i + 1);
 		serve(ctx, &routes[i], id, request, answer);
 		return;
 	}

@@ -23,6 +23,10 @@ void call_show(struct call *call, json_t *body);
 void call_fault(struct call *call, const char *text);
 void call_ask_vmm(struct call *call, const struct link_message *question);
 
+/* In metrics.c. */
+void put_metrics(struct call *call);
+void get_metrics(struct call *call);
+
 /* In route_devices.c. */
 void patch_drive(struct call *call);
 void patch_net(struct call *call);

@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "exit_codes.h"
 #include "util/log.h"
+#include "util/timeline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,21 +55,62 @@ static void send_answer(struct http_answer *answer, const struct link_message *m
 	}
 }
 
-static void note_answer(struct api *api, const struct link_message *message)
+/* Whoever has asked for them, or nobody: they are due at the start, and from time to time. */
+static void take_counts(
+	struct api *api, const struct link_message *message, struct http_answer *answer)
+{
+	struct diag diag, why;
+	int ret;
+
+	metrics_take(&api->metrics, message);
+	if (message->ask == LINK_COUNT) {
+		if (answer)
+			api_send_metrics(api, answer);
+		return;
+	}
+	ret = metrics_write(api, &why);
+	if (!answer && ret)
+		log_warn("metrics: %s", why.text);
+	if (!answer)
+		return;
+	if (!ret) {
+		http_send(answer, NO_CONTENT, NULL);
+		return;
+	}
+	diag_fail(&diag, EIO, "Metrics error: %s", why.text);
+	api_send_fault(answer, BAD, diag.text);
+}
+
+static void note_start(struct api *api)
+{
+	int ret = metrics_begin(api);
+
+	if (ret)
+		log_warn("metrics: %s", strerror(-ret));
+	api->state = API_RUNNING;
+	api_tell(api, "started", NULL);
+}
+
+static uint64_t us_since(uint64_t ns)
+{
+	return (timeline_now() - ns) / 1000;
+}
+
+static void note_answer(
+	struct api *api, const struct link_message *message, const struct api_pending *pending)
 {
 	if (message->result)
 		return;
 	switch (message->ask) {
-	case LINK_START:
-		api->state = API_RUNNING;
-		api_tell(api, "started", NULL);
-		break;
+	case LINK_START: note_start(api); break;
 	case LINK_PAUSE:
+		api->metrics.pause_us = us_since(pending->since_ns);
 		if (api->state != API_PAUSED)
 			api_tell(api, "paused", NULL);
 		api->state = API_PAUSED;
 		break;
 	case LINK_RESUME:
+		api->metrics.resume_us = us_since(pending->since_ns);
 		if (api->state != API_RUNNING)
 			api_tell(api, "resumed", NULL);
 		api->state = API_RUNNING;
@@ -89,8 +131,10 @@ static void take_answer(struct api *api, const struct link_message *message)
 		memcpy(api->failure, message->text, sizeof(api->failure));
 		return;
 	}
-	note_answer(api, message);
-	if (pending->answer)
+	note_answer(api, message, pending);
+	if (message->ask == LINK_COUNT || message->ask == LINK_FLUSH)
+		take_counts(api, message, pending->answer);
+	else if (pending->answer)
 		send_answer(pending->answer, message);
 	forget_pending(api, pending);
 }
@@ -102,6 +146,7 @@ static void take_event(struct api *api, const struct link_message *message)
 	case LINK_EVENT_MARK:
 		api_tell(api, "mark", json_pack("{s:i}", "mark", (int)(message->item & 0xff)));
 		break;
+	case LINK_EVENT_COUNTS: metrics_take(&api->metrics, message); break;
 	default: break;
 	}
 }
@@ -208,6 +253,7 @@ static int expect(struct api *api, enum link_ask ask, struct http_answer *answer
 		return -ENOMEM;
 	pending->ask = ask;
 	pending->answer = answer;
+	pending->since_ns = timeline_now();
 	STAILQ_INSERT_TAIL(&api->pending, pending, next);
 	return 0;
 }

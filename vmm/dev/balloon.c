@@ -36,6 +36,16 @@ struct balloon {
 	struct loop_source stats_due; /* timerfd, or -1 */
 	struct virtio_balloon_stat stat[MAX_STATS]; /* the last that the guest gave */
 	size_t n_stats;
+	uint64_t n_inflations, n_deflations, n_reports, n_stats_taken;
+};
+
+static const struct counter counters[] = {
+	VIRTIO_COUNTERS,
+	{ "inflate_count", offsetof(struct balloon, n_inflations) },
+	{ "deflate_count", offsetof(struct balloon, n_deflations) },
+	{ "free_page_report_count", offsetof(struct balloon, n_reports) },
+	{ "stats_updates_count", offsetof(struct balloon, n_stats_taken) },
+	{ NULL, 0 },
 };
 
 /* ---- options ---- */
@@ -143,6 +153,7 @@ static int serve_stats(struct balloon *balloon, struct virtq *vq, const struct v
 	if (balloon->stats_wanted)
 		log_stats(stat, balloon->n_stats);
 	balloon->stats_wanted = false;
+	counter_add(&balloon->n_stats_taken, 1);
 	balloon->stats_vq = vq;
 	balloon->stats_head = chain->head;
 	return 0;
@@ -167,17 +178,20 @@ static int balloon_serve(struct virtio_dev *dev, struct virtq *vq, const struct 
 {
 	struct balloon *balloon = (struct balloon *)dev;
 	bool has_stats = virtio_has_feature(dev, VIRTIO_BALLOON_F_STATS_VQ);
+	uint64_t *count = &balloon->n_deflations;
 	int ret = 0;
 
 	if (vq == virtio_queue(dev, MORE) && has_stats)
 		return serve_stats(balloon, vq, chain);
 	if (vq == virtio_queue(dev, INFLATE))
-		ret = serve_inflate(dev, chain);
+		ret = serve_inflate(dev, chain), count = &balloon->n_inflations;
 	else if (vq != virtio_queue(dev, DEFLATE))
-		serve_report(balloon, chain);
-	if (!ret)
-		virtq_push(vq, chain->head, 0);
-	return ret;
+		serve_report(balloon, chain), count = &balloon->n_reports;
+	if (ret)
+		return ret;
+	counter_add(count, 1);
+	virtq_push(vq, chain->head, 0);
+	return 0;
 }
 
 static void balloon_stop_queue(struct virtio_dev *dev, struct virtq *vq)
@@ -339,5 +353,6 @@ const struct virtio_class balloon_class = {
 	.write_config = balloon_write_config,
 	.update = balloon_update,
 	.describe = balloon_describe,
+	.counters = counters,
 	.close = balloon_close,
 };

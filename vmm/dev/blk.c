@@ -35,6 +35,7 @@ struct request {
 	struct virtq *vq;
 	uint16_t head;
 	uint8_t *status;
+	uint32_t type; /* VIRTIO_BLK_T_* */
 	uint32_t n_in; /* bytes of data for the guest */
 	uint32_t size; /* bytes of data, either way */
 
@@ -64,6 +65,25 @@ struct blk {
 	uint64_t n_done;        /* the latter */
 	bool waits;             /* some request does, until there are less */
 	const struct virtq *stopping; /* its requests are waited for, or given up; or NULL */
+
+	uint64_t n_reads, n_writes, n_flushes, n_failures, n_unknown;
+	uint64_t n_read, n_written; /* bytes */
+	uint64_t n_throttled;       /* times that a queue had to wait by its rate */
+	uint64_t n_updates;
+};
+
+static const struct counter counters[] = {
+	VIRTIO_COUNTERS,
+	{ "read_count", offsetof(struct blk, n_reads) },
+	{ "read_bytes", offsetof(struct blk, n_read) },
+	{ "write_count", offsetof(struct blk, n_writes) },
+	{ "write_bytes", offsetof(struct blk, n_written) },
+	{ "flush_count", offsetof(struct blk, n_flushes) },
+	{ "execute_fails", offsetof(struct blk, n_failures) },
+	{ "invalid_reqs_count", offsetof(struct blk, n_unknown) },
+	{ "rate_limiter_throttled_events", offsetof(struct blk, n_throttled) },
+	{ "update_count", offsetof(struct blk, n_updates) },
+	{ NULL, 0 },
 };
 
 /* ---- requests ---- */
@@ -86,9 +106,27 @@ static void free_request(struct blk *blk, struct request *request)
 	blk->free = request;
 }
 
+static void count(struct blk *blk, const struct request *request, uint8_t status)
+{
+	if (status == VIRTIO_BLK_S_IOERR) {
+		counter_add(&blk->n_failures, 1);
+	} else if (status == VIRTIO_BLK_S_UNSUPP) {
+		counter_add(&blk->n_unknown, 1);
+	} else if (request->type == VIRTIO_BLK_T_IN) {
+		counter_add(&blk->n_reads, 1);
+		counter_add(&blk->n_read, request->size);
+	} else if (request->type == VIRTIO_BLK_T_OUT) {
+		counter_add(&blk->n_writes, 1);
+		counter_add(&blk->n_written, request->size);
+	} else if (request->type == VIRTIO_BLK_T_FLUSH) {
+		counter_add(&blk->n_flushes, 1);
+	}
+}
+
 /* 5.2.6: the status is the chain's last byte, and the guest looks at it alone. */
 static void answer(struct blk *blk, struct request *request, uint8_t status)
 {
+	count(blk, request, status);
 	*request->status = status;
 	virtq_push(request->vq, request->head, request->n_in + 1);
 	blk->n_done += request->size;
@@ -291,11 +329,14 @@ static int blk_serve(struct virtio_dev *dev, struct virtq *vq, const struct virt
 	blk->waits |= blk->n_bytes >= MOST_AT_ONCE;
 	if (blk->waits)
 		return -EAGAIN;
-	if (!loop_may_go(&blk->rate, blk->timer.fd))
+	if (!loop_may_go(&blk->rate, blk->timer.fd)) {
+		counter_add(&blk->n_throttled, 1);
 		return -EAGAIN;
+	}
 	rate_take(&blk->rate, chain->out_size - sizeof(header) + chain->in_size - 1);
 	request = take_request(blk);
 	iov_read(chain->iov, chain->n_out, &header, sizeof(header));
+	request->type = header.type;
 	request->vq = vq;
 	request->head = chain->head;
 	last = &chain->iov[chain->n_out + chain->n_in - 1];
@@ -374,6 +415,7 @@ static int blk_update(struct virtio_dev *dev, const void *opts, struct diag *dia
 	const struct blk_options *options = opts;
 	int ret = 0;
 
+	counter_add(&blk->n_updates, 1);
 	rate_init(&blk->rate, options->rate, options->ops, timeline_now());
 	if (blk->timer.fd < 0)
 		ret = open_timer(blk);
@@ -528,5 +570,6 @@ const struct virtio_class blk_class = {
 	.quiesce = blk_quiesce,
 	.write_config = blk_write_config,
 	.update = blk_update,
+	.counters = counters,
 	.close = blk_close,
 };

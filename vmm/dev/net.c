@@ -52,10 +52,24 @@ struct net {
 	struct loop_source timer; /* for what has to wait by its rate; -1: there is none */
 	bool is_down;             /* the link has ended */
 	struct rate rate[2];
-	uint64_t n_dropped[2];
-	struct net_mmds mmds; /* its frames come by the first pair */
+	uint64_t n_frames[2], n_bytes[2], n_dropped[2];
+	uint64_t n_throttled[2]; /* times that a queue had to wait by its rate */
+	struct net_mmds mmds;    /* its frames come by the first pair */
 	struct loop_source mmds_frames;
 	struct pair pair[]; /* pairs.n */
+};
+
+static const struct counter counters[] = {
+	VIRTIO_COUNTERS,
+	{ "rx_packets_count", offsetof(struct net, n_frames[RX]) },
+	{ "rx_bytes_count", offsetof(struct net, n_bytes[RX]) },
+	{ "rx_fails", offsetof(struct net, n_dropped[RX]) },
+	{ "rx_rate_limiter_throttled", offsetof(struct net, n_throttled[RX]) },
+	{ "tx_packets_count", offsetof(struct net, n_frames[TX]) },
+	{ "tx_bytes_count", offsetof(struct net, n_bytes[TX]) },
+	{ "tx_fails", offsetof(struct net, n_dropped[TX]) },
+	{ "tx_rate_limiter_throttled", offsetof(struct net, n_throttled[TX]) },
+	{ NULL, 0 },
 };
 
 static bool is_on(const struct pair *pair)
@@ -100,6 +114,21 @@ static void timer_ready(void *ctx, uint32_t)
 	}
 }
 
+static bool may_go(struct net *net, unsigned int way)
+{
+	if (loop_may_go(&net->rate[way], net->timer.fd))
+		return true;
+	counter_add(&net->n_throttled[way], 1);
+	return false;
+}
+
+/* Bytes on the wire: without the header that only the two ends of the queue know. */
+static void count_frame(struct net *net, unsigned int way, uint64_t size)
+{
+	counter_add(&net->n_frames[way], 1);
+	counter_add(&net->n_bytes[way], size - LINK_HEADER);
+}
+
 /* ---- from the guest ---- */
 
 static void await_room(struct pair *pair, bool on)
@@ -142,7 +171,7 @@ static int serve_tx(struct pair *pair, struct virtq *vq, const struct virtq_chai
 	struct net *net = pair->net;
 	int ret;
 
-	if (!loop_may_go(&net->rate[TX], net->timer.fd))
+	if (!may_go(net, TX))
 		return -EAGAIN;
 	ret = send_frame(pair, chain);
 	if (ret == -EAGAIN || ret > 0)
@@ -150,7 +179,9 @@ static int serve_tx(struct pair *pair, struct virtq *vq, const struct virtq_chai
 	if (ret == -EAGAIN)
 		return ret;
 	if (ret < 0)
-		net->n_dropped[TX]++;
+		counter_add(&net->n_dropped[TX], 1);
+	else
+		count_frame(net, TX, chain->out_size);
 	rate_take(&net->rate[TX], chain->out_size);
 	virtq_push(vq, chain->head, 0);
 	return 0;
@@ -250,19 +281,20 @@ static int receive_frame(struct pair *pair, struct virtq *vq, bool is_all)
 	struct net *net = pair->net;
 	ssize_t size;
 
-	if (net->is_down || !is_on(pair) || !loop_may_go(&net->rate[RX], net->timer.fd))
+	if (net->is_down || !is_on(pair) || !may_go(net, RX))
 		return -EAGAIN;
 	size = receive(pair, is_all);
 	if (size == -ENOBUFS)
 		return 0;
 	if (size == -EMSGSIZE) { /* who sends many of them does not keep the others waiting */
-		net->n_dropped[RX]++;
+		counter_add(&net->n_dropped[RX], 1);
 		virtio_kick_later(vq);
 	} else if (size == -EPIPE) {
 		link_ended(net);
 	}
 	if (size < 0)
 		return -EAGAIN;
+	count_frame(net, RX, (uint64_t)size);
 	rate_take(&net->rate[RX], (uint64_t)size);
 	rx_push(pair, vq, (size_t)size);
 	return 0;
@@ -552,5 +584,6 @@ const struct virtio_class net_class = {
 	.reset = net_reset,
 	.quiesce = net_quiesce,
 	.update = net_update,
+	.counters = counters,
 	.close = net_close,
 };

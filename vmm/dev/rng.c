@@ -14,6 +14,18 @@
 /* For one chain.  It may ask for gigabytes; it gets as much as is made in some ten microseconds. */
 #define MOST_BYTES 4096u
 
+struct rng {
+	struct virtio_dev dev; /* first */
+	uint64_t n_requests, n_bytes;
+};
+
+static const struct counter counters[] = {
+	VIRTIO_COUNTERS,
+	{ "entropy_event_count", offsetof(struct rng, n_requests) },
+	{ "entropy_bytes", offsetof(struct rng, n_bytes) },
+	{ NULL, 0 },
+};
+
 /* An item of a list has a size. */
 const struct schema rng_schema = { .size = 1 };
 
@@ -32,12 +44,15 @@ static uint32_t fill(const struct virtq_chain *chain)
 }
 
 /* 5.4.6.1: at least a byte for each chain. */
-static int rng_serve(struct virtio_dev *, struct virtq *vq, const struct virtq_chain *chain)
+static int rng_serve(struct virtio_dev *dev, struct virtq *vq, const struct virtq_chain *chain)
 {
+	struct rng *rng = (struct rng *)dev;
 	uint32_t n = fill(chain);
 
 	if (!n)
 		return -EBADMSG;
+	counter_add(&rng->n_requests, 1);
+	counter_add(&rng->n_bytes, n);
 	virtq_push(vq, chain->head, n);
 	return 0;
 }
@@ -45,20 +60,20 @@ static int rng_serve(struct virtio_dev *, struct virtq *vq, const struct virtq_c
 static void rng_close(struct virtio_dev *dev)
 {
 	virtio_dev_fini(dev);
-	free(dev);
+	free((struct rng *)dev);
 }
 
 static struct virtio_dev *rng_open(const void *, const struct virtio_env *env, struct diag *diag)
 {
-	struct virtio_dev *dev = calloc(1, sizeof(*dev));
+	struct rng *rng = calloc(1, sizeof(*rng));
 
-	if (!dev) {
+	if (!rng) {
 		diag_fail(diag, ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (!virtio_dev_init(dev, &rng_class, env, 0, 1, QUEUE_SIZE, diag))
-		return dev;
-	free(dev);
+	if (!virtio_dev_init(&rng->dev, &rng_class, env, 0, 1, QUEUE_SIZE, diag))
+		return &rng->dev;
+	free(rng);
 	return NULL;
 }
 
@@ -68,5 +83,6 @@ const struct virtio_class rng_class = {
 	.options = &rng_schema,
 	.open = rng_open,
 	.serve = rng_serve,
+	.counters = counters,
 	.close = rng_close,
 };

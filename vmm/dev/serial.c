@@ -16,6 +16,12 @@
 
 #define IER_ALL (UART_IER_RDI | UART_IER_THRI | UART_IER_RLSI | UART_IER_MSI)
 
+const struct counter serial_counters[] = {
+	{ "read_count", offsetof(struct serial, n_read) },
+	{ "write_count", offsetof(struct serial, n_written) },
+	{ NULL, 0 },
+};
+
 static unsigned int rx_capacity(const struct serial *serial)
 {
 	return serial->fcr & UART_FCR_ENABLE_FIFO ? SERIAL_FIFO_SIZE : 1;
@@ -85,6 +91,7 @@ static uint8_t read_data(struct serial *serial)
 		byte = serial->rx[serial->rx_head];
 		serial->rx_head = (serial->rx_head + 1) % SERIAL_FIFO_SIZE;
 		serial->rx_count--;
+		counter_add(&serial->n_read, 1);
 	}
 	want_input(serial);
 	return byte;
@@ -92,6 +99,7 @@ static uint8_t read_data(struct serial *serial)
 
 static void write_data(struct serial *serial, uint8_t byte)
 {
+	counter_add(&serial->n_written, 1);
 	serial->n_status_polls = 0;
 	serial->tx_empty_pending = false;
 	update_line(serial);

@@ -10,6 +10,7 @@
 #define DEV_SERIAL_H
 
 #include "bus/irq.h"
+#include "util/counter.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +42,10 @@ struct serial {
 	uint8_t rx[SERIAL_FIFO_SIZE];
 	unsigned int rx_head, rx_count;
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
+	uint64_t n_read, n_written; /* bytes, by the guest */
 };
+
+extern const struct counter serial_counters[];
 
 void serial_init(
 	struct serial *serial, struct irq_line line, const struct serial_ops *ops, void *ctx);

@@ -48,6 +48,17 @@ const struct schema vsock_schema = {
 
 /* ---- the device ---- */
 
+static const struct counter counters[] = {
+	VIRTIO_COUNTERS,
+	{ "rx_packets_count", offsetof(struct vsock, n_packets[QUEUE_RX]) },
+	{ "rx_bytes_count", offsetof(struct vsock, n_bytes[QUEUE_RX]) },
+	{ "tx_packets_count", offsetof(struct vsock, n_packets[QUEUE_TX]) },
+	{ "tx_bytes_count", offsetof(struct vsock, n_bytes[QUEUE_TX]) },
+	{ "conns_added", offsetof(struct vsock, n_conns_added) },
+	{ "conns_removed", offsetof(struct vsock, n_conns_removed) },
+	{ NULL, 0 },
+};
+
 static int vsock_serve(struct virtio_dev *dev, struct virtq *vq, const struct virtq_chain *chain)
 {
 	struct vsock *vsock = (struct vsock *)dev;
@@ -180,5 +191,6 @@ const struct virtio_class vsock_class = {
 	.served = vsock_served,
 	.reset = vsock_reset,
 	.resume = vsock_resume,
+	.counters = counters,
 	.close = vsock_close,
 };

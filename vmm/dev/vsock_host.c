@@ -108,6 +108,7 @@ static void close_socket(struct conn *conn)
 /* It is nobody's any more; the queue of those that are ready finds it so. */
 void conn_drop(struct conn *conn)
 {
+	counter_add(&conn->vsock->n_conns_removed, conn->state != CONN_FREE);
 	close_socket(conn);
 	forget_ports(conn);
 	conn->state = CONN_FREE;
@@ -151,8 +152,10 @@ static struct conn *add_conn(struct vsock *vsock, int fd, enum conn_state state)
 			.source = { fd, conn_ready, conn, &vsock->dev.dev.lock },
 			.buffer = vsock->buffers + (size_t)i * CONN_BUFFER,
 		};
-		if (!loop_add(vsock->dev.env->loop, &conn->source, EVENTS))
+		if (!loop_add(vsock->dev.env->loop, &conn->source, EVENTS)) {
+			counter_add(&vsock->n_conns_added, 1);
 			return conn;
+		}
 		conn->state = CONN_FREE;
 		break;
 	}

@@ -100,6 +100,8 @@ int vsock_serve_tx(struct vsock *vsock, struct virtq *vq, const struct virtq_cha
 		hdr.len > chain->out_size - sizeof(hdr))
 		return -EBADMSG;
 	virtq_push(vq, chain->head, 0);
+	counter_add(&vsock->n_packets[QUEUE_TX], 1);
+	counter_add(&vsock->n_bytes[QUEUE_TX], hdr.len);
 	/* In nobody else's name, and to nobody else. */
 	if (hdr.src_cid != vsock->config.guest_cid || hdr.dst_cid != VMADDR_CID_HOST)
 		return 0;
@@ -233,5 +235,7 @@ int vsock_serve_rx(struct vsock *vsock, struct virtq *vq, const struct virtq_cha
 		return -EAGAIN;
 	iov_write(chain->iov + chain->n_out, chain->n_in, &hdr, sizeof(hdr));
 	virtq_push(vq, chain->head, (uint32_t)sizeof(hdr) + hdr.len);
+	counter_add(&vsock->n_packets[QUEUE_RX], 1);
+	counter_add(&vsock->n_bytes[QUEUE_RX], hdr.len);
 	return 0;
 }

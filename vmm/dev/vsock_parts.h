@@ -41,6 +41,9 @@ struct vsock {
 	bool tx_waits; /* for room among the strays */
 	uint32_t next_port;
 	struct iovec data[VIRTQ_MAX_CHAIN]; /* of the packet at hand */
+
+	uint64_t n_packets[2], n_bytes[2]; /* by queue; bytes of data */
+	uint64_t n_conns_added, n_conns_removed;
 };
 
 /* ---- vsock_host.c ---- */

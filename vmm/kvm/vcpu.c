@@ -21,6 +21,14 @@ static __thread struct kvm_run *volatile kick_run;
 
 #define KICK_SIGNAL SIGRTMIN
 
+const struct counter vcpu_counters[] = {
+	{ "exit_io_in", offsetof(struct vcpu, n_pio_reads) },
+	{ "exit_io_out", offsetof(struct vcpu, n_pio_writes) },
+	{ "exit_mmio_read", offsetof(struct vcpu, n_mmio_reads) },
+	{ "exit_mmio_write", offsetof(struct vcpu, n_mmio_writes) },
+	{ NULL, 0 },
+};
+
 /* The signal ends KVM_RUN if the vCPU is in it; immediate_exit ends the next KVM_RUN if the signal
  * came just before.
  */
@@ -88,6 +96,9 @@ static void vcpu_handle_io(struct vcpu *vcpu)
 	uint8_t *data = (uint8_t *)vcpu->run + vcpu->run->io.data_offset;
 	unsigned int size = vcpu->run->io.size;
 
+	counter_add(vcpu->run->io.direction == KVM_EXIT_IO_OUT ? &vcpu->n_pio_writes
+							       : &vcpu->n_pio_reads,
+		1);
 	for (uint32_t i = 0; i < vcpu->run->io.count; i++, data += size) {
 		uint64_t value = 0;
 
@@ -106,6 +117,7 @@ static void vcpu_handle_mmio(struct vcpu *vcpu)
 	uint32_t size = vcpu->run->mmio.len;
 	uint64_t gpa = vcpu->run->mmio.phys_addr, value = 0;
 
+	counter_add(vcpu->run->mmio.is_write ? &vcpu->n_mmio_writes : &vcpu->n_mmio_reads, 1);
 	/* An access that no device takes: an empty bus. */
 	if (!is_power_of_2(size) || size > sizeof(value)) {
 		memset(vcpu->run->mmio.data, 0xff, sizeof(vcpu->run->mmio.data));

@@ -8,6 +8,7 @@
 #define KVM_VCPU_H
 
 #include "kvm/kvm.h"
+#include "util/counter.h"
 #include "util/crew.h"
 #include "util/diag.h"
 
@@ -51,7 +52,10 @@ struct vcpu {
 	bool started;
 	atomic_bool working; /* worth a kick */
 	uint64_t n_exits;    /* to user space; read while it is parked */
+	uint64_t n_pio_reads, n_pio_writes, n_mmio_reads, n_mmio_writes; /* of these */
 };
+
+extern const struct counter vcpu_counters[];
 
 /* No KVM, no thread yet. */
 void vcpu_init(struct vcpu *vcpu, unsigned int id, const struct vcpu_ops *ops, void *ctx);

@@ -211,7 +211,7 @@ static void need_reset(struct virtio_dev *dev)
 
 void virtio_fail(struct virtio_dev *dev, const char *why)
 {
-	dev->n_faults++;
+	counter_add(&dev->n_faults, 1);
 	if (log_limit_ok(&dev->limit))
 		log_warn("%s: the guest's driver broke the rules of virtio: %s; the device rests "
 			 "until the guest resets it",

@@ -14,6 +14,7 @@
 #include "bus/bus.h"
 #include "bus/irqfd.h"
 #include "loop/loop.h"
+#include "util/counter.h"
 #include "util/diag.h"
 #include "util/log.h"
 #include "util/schema.h"
@@ -101,6 +102,9 @@ struct virtio_class {
 	 */
 	int (*update)(struct virtio_dev *dev, const void *options, struct diag *diag);
 
+	/* What it counts, in its struct.  NULL: nothing. */
+	const struct counter *counters;
+
 	/* What there is to tell of it, as a JSON object, into `size` bytes.  NULL: nothing. */
 	void (*describe)(struct virtio_dev *dev, char *json, size_t size);
 
@@ -183,6 +187,12 @@ struct virtio_dev {
 };
 
 /* ---- for classes ---- */
+
+/* Counts that any device has, for its table. */
+#define VIRTIO_COUNTERS                                              \
+	{                                                            \
+		"event_fails", offsetof(struct virtio_dev, n_faults) \
+	}
 
 /* `dev` is zero but for what the class has set of it: config, config_size, n_elsewhere.  `features`
  * are the class's own; those of rings are added, unless who serves it elsewhere must know them.

@@ -151,6 +151,8 @@ enum exit_code vm_live(struct vm *vm)
 			vm->watch->started(vm->watch_ctx);
 		loop_when_quiet(&vm->loop, QUIET_MS, watch_tsc, vm);
 		ret = life_serve(&vm->life, &outcome, &diag);
+		if (vm->watch && vm->watch->ending)
+			vm->watch->ending(vm->watch_ctx);
 	}
 	life_end(&vm->life);
 	if (ret) {

@@ -39,6 +39,7 @@ struct vm_watch {
 	void (*started)(void *ctx); /* for the first time: its vCPUs are let go */
 	void (*reset)(void *ctx);   /* it has another life */
 	void (*failed)(void *ctx, const char *why);
+	void (*ending)(void *ctx); /* it runs no more, and is still all there */
 	void (*mark)(
 		void *ctx, uint8_t mark); /* on a vCPU's thread; the rest on the control thread */
 };
