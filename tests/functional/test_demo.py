@@ -24,6 +24,7 @@ def demo(*argv, **env):
                           text=True, timeout=250, env={**os.environ, "BUILD": str(PRONTO.parent), **env})
 
 
+@pytest.mark.long
 def test_boots_debians_kernel_to_user_space_and_ends():
     done = demo()
     assert done.returncode == 0, done.stdout + done.stderr

@@ -57,7 +57,8 @@ def said(words, *arguments):
     return text
 
 
-@pytest.mark.parametrize("name", ["cloud", "generic", "cloud-newer"])
+@pytest.mark.parametrize("name", ["cloud", pytest.param("generic", marks=pytest.mark.long),
+                                  pytest.param("cloud-newer", marks=pytest.mark.long)])
 def test_kernel(tmp_path, monkeypatch, name):
     """Every flavour: Linux's own version string, and a hand-over that loads all of it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -92,6 +92,7 @@ def fixture_guests():
 
 
 @pytest.mark.timeout(4 * BOOT_LIMIT + 100)
+@pytest.mark.long
 def test_guests_are_woken(guests):
     boots(guests, 4)
 

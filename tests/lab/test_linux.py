@@ -138,7 +138,7 @@ def test_kernel(guests, name, form):
 
 @pytest.mark.parametrize("name, cpus, memory, mib", [
     ("cloud", 1, "128M", 128), pytest.param("cloud", 4, "5G", 5120, marks=pytest.mark.long), ("cloud-newer", 1, "3G", 3072),
-    ("cloud-newer", 4, "256M", 256)])
+    pytest.param("cloud-newer", 4, "256M", 256, marks=pytest.mark.long)])
 def test_machine(guests, name, cpus, memory, mib):
     guest = guests[name]
     check_report(boot(guest.vmlinux, "-c", str(cpus), "-m", memory, initrd=guest.initramfs, do="report"), cpus, mib)

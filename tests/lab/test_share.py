@@ -63,6 +63,7 @@ def test_both_ways(name, transport):
 
 
 @WITH_VIRTIOFSD
+@pytest.mark.long
 def test_daemon_dies():
     """The device fails, the log says so once, the guest goes on and ends as it likes."""
     out = lab("""
