@@ -22,7 +22,7 @@ enum { FC_BAD_CONFIGURATION = 152, FC_BAD_ARGUMENTS = 153 };
 struct arguments {
 	const char *socket, *id, *config, *metadata, *max_body, *mmds_limit, *log_path, *level,
 		*metrics_path, *start_us, *start_cpu_us, *parent_cpu_us;
-	bool no_api, enable_pci, help, version;
+	bool no_api, enable_pci, show_level, help, version;
 	struct objects objects;
 	struct api_spec spec;
 };
@@ -47,7 +47,7 @@ static const struct option {
 	{ "--log-path", true, AT(log_path), "where messages go; standard error otherwise" },
 	{ "--level", true, AT(level), "Off, Error, Warn, Info, Debug or Trace" },
 	{ "--module", true, 0, NULL },
-	{ "--show-level", false, 0, NULL },
+	{ "--show-level", false, AT(show_level), "and with each its level" },
 	{ "--show-log-origin", false, 0, NULL },
 	{ "--metrics-path", true, AT(metrics_path), "where metrics go, a line each minute" },
 	{ "--boot-timer", false, 0, NULL },
@@ -172,6 +172,7 @@ static int serve(struct arguments *args)
 		.id = args->id,
 		.log_path = args->log_path,
 		.level = args->level,
+		.show_level = args->show_level,
 		.log_level = LOG_LEVEL_WARN,
 		.metadata = metadata,
 		.mmds_limit = args->mmds_limit ? number(args->mmds_limit) : MMDS_SIZE_LIMIT,

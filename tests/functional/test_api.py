@@ -434,25 +434,36 @@ def test_both_processes_say_what_is_wrong(serve):
     a.start(vm.guest("triplefault"))
     result = a.vm.wait()
     assert result.status == vm.CRASH
-    assert "info: refused: Invalid request method" in result.err and "error: guest crashed: triple fault" in result.err
+    assert "info: Received Error. Status code: 400 Bad Request. Message: Invalid request method" in result.err
+    assert "error: guest crashed: triple fault" in result.err
 
 
 @pytest.mark.kvm
 @pytest.mark.parametrize("name", ["pronto", "firecracker"])
-def test_logger(serve, firecracker, tmp_path, name):
+@pytest.mark.parametrize("show", [False, True])
+def test_logger(serve, firecracker, tmp_path, name, show):
     log = tmp_path / "log"
     a = serve("--id", "x", program=firecracker if name == "firecracker" else name)
     assert "cannot open: No such file or directory" in a.fault("PUT", "/logger", {"log_path": str(log)})
     log.touch()
     assert "unknown level" in a.fault("PUT", "/logger", {"log_path": str(log), "level": "Loud"})
-    a.must("PUT", "/logger", {"log_path": str(log), "level": "Info"})
+    a.must("PUT", "/logger", {"log_path": str(log), "level": "Info", "show_level": show})
     a.fault("GET", "/nothing")
+    a.must("PUT", "/mmds", {"secret": 1})
     a.start(vm.guest("triplefault"))
     assert a.vm.wait().status == vm.CRASH
     lines = log.read_text().splitlines()
-    form = r"pronto: (info|error): " if name == "pronto" else r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9} \[x:(info|error)\] "
+    level = ":(INFO|ERROR)" if show else ""
+    form = {"pronto": r"pronto: (info|error): ",
+            "firecracker": rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{9}} \[x:(main|fc_api){level}\] "}[name]
     assert all(re.match(form, line) for line in lines), lines
-    assert "Invalid request method" in lines[0] and any("guest crashed" in line for line in lines)
+    said = [re.sub(form, "", line) for line in lines]
+    assert said[:4] == ["The request was executed successfully. Status code: 204 No Content.",
+                        'The API server received a Get request on "/nothing".',
+                        "Received Error. Status code: 400 Bad Request. Message: Invalid request method and/or path: GET nothing.",
+                        'The API server received a Put request on "/mmds".']
+    assert 'The API server received a Put request on "/actions" with body "{"action_type": "InstanceStart"}".' in said
+    assert any("guest crashed" in line for line in said)
 
 
 def test_logger_at_a_fifo_that_nobody_reads_yet(serve, tmp_path):

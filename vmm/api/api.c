@@ -36,7 +36,8 @@ const char *api_state_name(enum api_state state)
 
 void api_send_fault(struct http_answer *answer, int status, const char *fault)
 {
-	log_info("refused: %s", fault);
+	log_info("Received Error. Status code: %d %s. Message: %s", status,
+		http_status_text(status), fault);
 	http_send(answer, status, json_pack("{s:s}", "fault_message", fault));
 }
 
@@ -110,6 +111,23 @@ int api_set_log(struct api *api, const char *path, const char *level, struct dia
 	return 0;
 }
 
+int api_use_logger(struct api *api, const json_t *logger, struct diag *diag)
+{
+	int ret = api_set_log(api, text_of(logger, "log_path"), text_of(logger, "level"), diag);
+
+	if (ret)
+		return ret;
+	api->show_level = flag_of(logger, "show_level");
+	api_name_messages(api, "fc_api");
+	return 0;
+}
+
+void api_name_messages(const struct api *api, const char *part)
+{
+	if (api->spec->as_firecracker)
+		log_set_name(api->spec->id, part, api->show_level);
+}
+
 static void client_gone(void *ctx, struct http_answer *answer)
 {
 	struct api *api = ctx;
@@ -135,6 +153,9 @@ static void client_answered(void *ctx, unsigned int tag, int status)
 
 	api->requests[tag - 1].n++;
 	api->requests[tag - 1].n_failed += status >= 400;
+	if (status < 400)
+		log_info("The request was executed successfully. Status code: %d %s.", status,
+			http_status_text(status));
 }
 
 const struct http_ops api_http_ops = {
@@ -228,7 +249,7 @@ static int open_sinks(struct api *api, struct diag *diag)
 	int ret = api_set_log(api, api->spec->log_path, api->spec->level, diag);
 
 	if (!ret && logger)
-		ret = api_set_log(api, text_of(logger, "log_path"), text_of(logger, "level"), diag);
+		ret = api_use_logger(api, logger, diag);
 	if (!ret && api->spec->metrics_path)
 		ret = metrics_open(&api->metrics, api->spec->metrics_path, diag);
 	if (!ret && metrics)
@@ -252,16 +273,19 @@ static int run(struct server *server, bool start, struct diag *diag)
 
 	if (ret)
 		return diag_fail(diag, -ret, "signalfd: %s", strerror(-ret));
-	if (server->api.spec->as_firecracker)
-		log_set_name(server->api.spec->id);
+	server->api.show_level = server->api.spec->show_level;
+	api_name_messages(&server->api, "fc_api");
 	ret = open_sinks(&server->api, diag);
 	if (ret)
 		return ret;
+	log_info("Running Firecracker v" API_FIRECRACKER_VERSION " (Pronto " PRONTO_VERSION ")");
 	if (server->api.spec->metadata)
 		ret = mmds_store_put(&server->api.metadata.store, server->api.spec->metadata, diag);
 	if (ret)
 		return ret;
 	ret = open_socket(server, diag);
+	if (!ret && server->api.http)
+		log_info("API server started.");
 	note_ready(&server->api);
 	if (!ret && start)
 		ret = vmm_start(&server->api, NULL, diag);

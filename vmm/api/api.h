@@ -43,6 +43,7 @@ struct api_spec {
 	size_t mmds_limit;            /* bytes of the metadata */
 	size_t max_body;              /* bytes of a request */
 	const char *log_path, *level; /* as of api_set_log(), to begin with */
+	bool show_level;              /* with each message */
 	const char *metrics_path;     /* as of metrics_open(); NULL: nowhere */
 	bool as_firecracker;          /* its exit status, its ways with signals */
 	bool has_pci;                 /* devices on PCI */
@@ -83,6 +84,7 @@ struct api {
 	struct api_requests requests[API_MAX_ROUTES];
 	enum api_state state;
 	enum log_level log_level; /* the VMM's, too, unless its settings say otherwise */
+	bool show_level;
 
 	pid_t vmm;               /* 0: there is none */
 	char failure[LINK_TEXT]; /* why it could not start; "": it did not say */
@@ -127,6 +129,11 @@ int api_open_sink(const char *path, struct diag *diag);
  * it).  Either may be NULL.  -errno and diag.
  */
 int api_set_log(struct api *api, const char *path, const char *level, struct diag *diag);
+/* The same, as an object says; messages have their level with them if it wants that. */
+int api_use_logger(struct api *api, const json_t *logger, struct diag *diag);
+
+/* Under Firecracker's name messages are in its form, with the name of this part of the program. */
+void api_name_messages(const struct api *api, const char *part);
 
 void api_send_fault(struct http_answer *answer, int status, const char *fault);
 

@@ -171,10 +171,15 @@ static void settle(struct client *client)
 		client_serve(client);
 }
 
+const char *http_status_text(int status)
+{
+	return http_status_str((enum http_status)status);
+}
+
 static void begin_answer(struct client *client, int status)
 {
 	client_print(client, "HTTP/1.1 %d %s\r\nServer: %s\r\nConnection: %s\r\n", status,
-		http_status_str((enum http_status)status), client->http->name,
+		http_status_text(status), client->http->name,
 		client->is_last ? "close" : "keep-alive");
 }
 

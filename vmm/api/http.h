@@ -52,6 +52,9 @@ struct http *http_open(struct loop *loop, int fd, const char *name, size_t max_b
 /* Whoever is owed an answer gets none. */
 void http_close(struct http *http);
 
+/* "Bad Request" */
+const char *http_status_text(int status);
+
 /* The value of a header, by its name in any case; NULL: the request has none. */
 const char *http_header(const struct http_request *request, const char *name);
 

@@ -8,6 +8,7 @@
 #include "util/bits.h"
 #include "util/log.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,7 +202,7 @@ static void put_logger(struct call *call)
 		return;
 	}
 	logger = call->api->objects.of[OBJECT_LOGGER];
-	if (!api_set_log(call->api, text_of(logger, "log_path"), text_of(logger, "level"), &why)) {
+	if (!api_use_logger(call->api, logger, &why)) {
 		call_done(call);
 		return;
 	}
@@ -440,10 +441,25 @@ static void serve(struct api *api, const struct route *route, const char *id,
 	json_decref(call.body);
 }
 
+/* Of the metadata nobody but its guest is told. */
+static void note_request(const struct http_request *request)
+{
+	bool is_shown = request->size && !strstr(request->path, "mmds");
+	char method[8];
+
+	snprintf(method, sizeof(method), "%.7s", request->method);
+	for (char *c = method + 1; *c; c++)
+		*c = (char)tolower(*c);
+	log_info("The API server received a %s request on \"%s\"%s%.*s%s.", method, request->path,
+		is_shown ? " with body \"" : "", is_shown ? (int)request->size : 0, request->body,
+		is_shown ? "\"" : "");
+}
+
 void api_request(void *ctx, const struct http_request *request, struct http_answer *answer)
 {
 	char id[MAX_ID + 1];
 
+	note_request(request);
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
 		if (!is_method(request, routes[i].method) ||
 			!matches(routes[i].path, request->path, id))

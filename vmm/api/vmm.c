@@ -295,6 +295,7 @@ static _Noreturn void be_vmm(struct api *api, struct config *config, int link_fd
 		_exit(EXIT_KILLED);
 	/* Where messages go it opens anew. */
 	log_open();
+	api_name_messages(api, "main");
 	memcpy(fds + 1, metadata->service.tap_fd, n_taps * sizeof(*fds));
 	ret = keep_only(fds, 1 + n_taps);
 	if (!ret && n_taps)

@@ -23,7 +23,8 @@
 
 static enum log_level log_level = LOG_LEVEL_WARN;
 static atomic_bool log_raw;
-static char log_name[LOG_MAX_NAME + 1]; /* "": messages are Pronto's own */
+static char log_name[64 + 1 + 16 + 1]; /* NAME:PART; "": messages are Pronto's own */
+static bool log_with_level;            /* after the name */
 
 /* What standard error would not take yet.  The lock is a leaf, and nobody waits under it. */
 static struct {
@@ -37,6 +38,7 @@ static struct {
 	.stream = { .fd = STDERR_FILENO, .kind = STREAM_SHARED } };
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
+static const char *const upper_names[] = { "ERROR", "WARN", "INFO", "DEBUG" };
 
 void log_set_level(enum log_level level)
 {
@@ -128,9 +130,10 @@ int log_use(int fd)
 	return 0;
 }
 
-void log_set_name(const char *name)
+void log_set_name(const char *name, const char *part, bool with_level)
 {
-	snprintf(log_name, sizeof(log_name), "%s", name);
+	snprintf(log_name, sizeof(log_name), "%.64s:%.16s", name, part);
+	log_with_level = with_level;
 }
 
 void log_finish(void)
@@ -152,24 +155,25 @@ void log_finish(void)
 
 /* ---- messages ---- */
 
-/* What stands before a message; level NULL: it has none. */
-static size_t begin_line(char line[256], const char *level)
+/* What stands before a message; level -1: it has none. */
+static size_t begin_line(char line[256], int level)
 {
 	struct timespec now;
 	struct tm tm;
 	size_t n;
 
 	if (!log_name[0])
-		return (size_t)snprintf(
-			line, 256, "pronto: %s%s", level ? level : "", level ? ": " : "");
+		return (size_t)snprintf(line, 256, "pronto: %s%s",
+			level < 0 ? "" : level_names[level], level < 0 ? "" : ": ");
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	n = strftime(line, 256, "%Y-%m-%dT%H:%M:%S", &tm);
-	return n + (size_t)snprintf(line + n, 256 - n, ".%09ld [%s:%s] ", now.tv_nsec, log_name,
-			   level ? level : "info");
+	return n + (size_t)snprintf(line + n, 256 - n, ".%09ld [%s%s%s] ", now.tv_nsec, log_name,
+			   log_with_level ? ":" : "",
+			   log_with_level ? upper_names[level < 0 ? LOG_LEVEL_INFO : level] : "");
 }
 
-static void put_message(const char *level, const char *fmt, va_list ap)
+static void put_message(int level, const char *fmt, va_list ap)
 {
 	char text[TEXT_MAX], line[1024];
 	size_t n = begin_line(line, level);
@@ -186,7 +190,7 @@ void log_at(enum log_level level, const char *fmt, ...)
 	if (level > log_level)
 		return;
 	va_start(ap, fmt);
-	put_message(level_names[level], fmt, ap);
+	put_message((int)level, fmt, ap);
 	va_end(ap);
 }
 
@@ -195,7 +199,7 @@ void log_say(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_message(NULL, fmt, ap);
+	put_message(-1, fmt, ap);
 	va_end(ap);
 }
 

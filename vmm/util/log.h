@@ -26,11 +26,10 @@ void log_open(void);
  */
 int log_use(int fd);
 
-/* While there is one thread: each message begins with the time, this name (LOG_MAX_NAME bytes) and
- * its level, as Firecracker's do.
+/* While there is one thread: each message begins with the time, this name, that of the part of the
+ * program it comes from, and, if it is wanted, its level, as Firecracker's do.  64 and 16 bytes.
  */
-#define LOG_MAX_NAME 64
-void log_set_name(const char *name);
+void log_set_name(const char *name, const char *part, bool with_level);
 
 /* At the end, when there is one thread: write what is kept, for a second at most. */
 void log_finish(void);
