@@ -252,6 +252,29 @@ static void test_one_object(void **state)
 	machine_fini(&machine);
 }
 
+/* A copy is the same, and has nothing of what it was made of. */
+static void test_copy(void **state)
+{
+	struct machine machine = { 0 };
+	const struct disk *from;
+	struct disk copy;
+	struct diag diag;
+
+	add_disk(&machine, "a,serial=S,hosts=h1,size=1K,queues=3,cache=file:c");
+	from = disk_at(&machine, 0);
+	assert_int_equal(schema_copy(&disk_schema, &copy, from, &diag), 0);
+	assert_ptr_not_equal(copy.path, from->path);
+	assert_ptr_not_equal(copy.cache_path, from->cache_path);
+	machine_fini(&machine);
+	assert_string_equal(copy.path, "a");
+	assert_string_equal(copy.serial, "S");
+	assert_string_equal(copy.hosts, "h1");
+	assert_true(copy.size == 1024 && copy.queues == 3 && copy.cache == CACHE_FILE);
+	assert_string_equal(copy.cache_path, "c");
+	schema_clear(&disk_schema, &copy);
+	assert_true(!copy.path && !copy.serial && !copy.hosts && !copy.cache_path);
+}
+
 static void test_usage(void **state)
 {
 	char usage[SETTING_USAGE];
@@ -361,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_one_object),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_json_members),

@@ -295,18 +295,12 @@ void *setting_add_item(const struct setting *s, void *base, struct diag *diag)
 	return item;
 }
 
-static void clear_members(const struct schema *members, void *object)
-{
-	for (size_t i = 0; i < members->n; i++)
-		setting_clear(&members->settings[i], object);
-}
-
 void setting_drop_item(const struct setting *s, void *base)
 {
 	struct setting_list *list = member(base, s->at);
 
 	list->n--;
-	clear_members(s->members, list_item(s, list, list->n));
+	schema_clear(s->members, list_item(s, list, list->n));
 }
 
 /* "off" takes away all that were given before; "on" is one by its defaults, where nothing has to be
@@ -371,27 +365,34 @@ int setting_set_list(
 	return set_texts(member(base, s->at), items, n, diag);
 }
 
-static void clear_text(char **text)
-{
-	free(*text);
-	*text = NULL;
-}
-
-void setting_clear(const struct setting *s, void *base)
+/* The text that a setting owns, if it may own one; or NULL. */
+static char **own_text(const struct setting *s, void *base)
 {
 	switch (s->kind) {
 	case SETTING_PATH:
 	case SETTING_TEXT:
-	case SETTING_LIST: clear_text(member(base, s->at)); break;
+	case SETTING_LIST: return member(base, s->at);
 	case SETTING_WORD:
 		for (const struct word *w = s->words; w->word; w++)
 			if (takes_path(w->word))
-				clear_text(member(base, s->path_at));
-		break;
-	case SETTING_OBJECT: clear_members(s->members, member(base, s->at)); break;
-	case SETTING_OBJECTS: clear_items(s, base); break;
-	default: break;
+				return member(base, s->path_at);
+		return NULL;
+	default: return NULL;
 	}
+}
+
+void setting_clear(const struct setting *s, void *base)
+{
+	char **text = own_text(s, base);
+
+	if (s->kind == SETTING_OBJECT)
+		schema_clear(s->members, member(base, s->at));
+	else if (s->kind == SETTING_OBJECTS)
+		clear_items(s, base);
+	if (!text)
+		return;
+	free(*text);
+	*text = NULL;
 }
 
 void setting_usage(const struct setting *s, char usage[SETTING_USAGE])
@@ -416,6 +417,32 @@ void setting_usage(const struct setting *s, char usage[SETTING_USAGE])
 }
 
 /* ---- schemas ---- */
+
+void schema_clear(const struct schema *schema, void *object)
+{
+	for (size_t i = 0; i < schema->n; i++)
+		setting_clear(&schema->settings[i], object);
+}
+
+int schema_copy(const struct schema *schema, void *to, const void *from, struct diag *diag)
+{
+	char **text;
+
+	memcpy(to, from, schema->size);
+	for (size_t i = 0; i < schema->n; i++)
+		if ((text = own_text(&schema->settings[i], to)) != NULL)
+			*text = NULL;
+	for (size_t i = 0; i < schema->n; i++) {
+		const struct setting *s = &schema->settings[i];
+
+		text = own_text(s, (void *)from);
+		if (!text || !*text || (*own_text(s, to) = strdup(*text)) != NULL)
+			continue;
+		schema_clear(schema, to);
+		return diag_fail(diag, ENOMEM, "out of memory");
+	}
+	return 0;
+}
 
 int schema_check(const struct schema *schema, void *object, struct diag *diag)
 {

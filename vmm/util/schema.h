@@ -115,6 +115,12 @@ void setting_drop_item(const struct setting *s, void *base);
 /* Free what a setting owns; a text is NULL then, a list empty. */
 void setting_clear(const struct setting *s, void *base);
 
+/* Make `to` the same as `from`, a list's item with no objects in it, with texts of its own, which
+ * schema_clear() frees.  -ENOMEM and diag: it owns nothing.
+ */
+int schema_copy(const struct schema *schema, void *to, const void *from, struct diag *diag);
+void schema_clear(const struct schema *schema, void *object);
+
 /* How the argument is written: "FILE", "a|b|file:PATH", "[=FILE]"; "" if there is none. */
 #define SETTING_USAGE 128
 void setting_usage(const struct setting *s, char usage[SETTING_USAGE]);
