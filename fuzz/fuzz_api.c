@@ -33,8 +33,11 @@ int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
 	return 0;
 }
 
-int vmm_ask(struct api *, const struct link_message *, struct http_answer *answer, struct diag *)
+int vmm_ask(struct api *, const struct link_message *, struct http_answer *answer, json_t *object,
+	json_t *change, struct diag *)
 {
+	if (change)
+		objects_note_change(object, change);
 	http_send(answer, 204, NULL);
 	return 0;
 }

@@ -55,9 +55,10 @@ def test_life(box, tmp_path):
     assert told.pop("larger balloon") == {**balloon, "amount_mib": 16, "stats_polling_interval_s": 2}
     statistics = told.pop("statistics")
     assert (statistics["target_mib"], statistics["target_pages"]) == (16, 4096)
-    # What Pronto does not do is refused in words that reach who asked.
+    assert told.pop("other disk") == "other"
+    # What is not done is refused in words that reach who asked.
     assert "not built" in told.pop("snapshot")
-    assert "path_on_host" in told.pop("other disk")
+    assert f"{root}: another program writes to it, or another disk" in told.pop("busy disk")
     assert "not supported after starting the microVM" in told.pop("second start")
     assert told == {}
 

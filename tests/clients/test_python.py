@@ -42,6 +42,8 @@ def test_firecracker_python(box, disk):
     assert configuration["mmds-config"]["network_interfaces"] == ["eth0"]
     assert told["metadata"] == {"latest": {"name": "first", "more": "second"}}
     assert told["snapshot"].startswith("API fault: ") and "not built" in told["snapshot"]
+    assert told["other disk"] == "other"
+    assert "nowhere: there is no such file" in told["no disk"]
     assert told["late"] == "API fault: The requested operation is not supported after starting the microVM."
     assert told["status"] == 0
 

@@ -72,6 +72,9 @@ class Api:
         self.must("PUT", "/boot-source", {"kernel_image_path": guest, "boot_args": args})
         self.must("PUT", "/actions", {"action_type": "InstanceStart"})
 
+    def drive(self, name):
+        return next(d for d in self.must("GET", "/vm/config")["drives"] if d["drive_id"] == name)
+
     def state(self):
         return self.must("GET", "/")["state"]
 

@@ -332,6 +332,9 @@ def test_devices_change(with_devices, paused):
     ("/drives/data", {"drive_id": "root"}, "does not match"),
     ("/drives/data", {"is_read_only": True}, "unknown field `is_read_only`"),
     ("/drives/data", [], "not a JSON object"),
+    ("/drives/data", {"rate_limiter": 1}, "not a JSON object"),
+    ("/drives/data", {"rate_limiter": {"ops": {"size": 1}}}, "missing field `refill_time`"),
+    ("/drives/data", {"rate_limiter": {"ops": {"size": -1, "refill_time": 1}}}, "invalid value: integer `-1`"),
     ("/balloon", {"amount_mib": 1000}, "more than the machine's memory"),
     ("/balloon", {"amount_mib": "1"}, "`amount_mib` is missing, or not 0 to"),
     ("/balloon", {"amount_mib": 1, "more": 1}, "unknown field `more`"),
@@ -341,6 +344,22 @@ def test_devices_change(with_devices, paused):
 def test_devices_do_not_change_so(with_devices, path, body, words):
     assert words in with_devices.fault("PATCH", path, body)
     assert with_devices.state() == "Running"
+
+
+@pytest.mark.kvm
+def test_a_limiter_keeps_what_is_not_named(with_devices):
+    a = with_devices
+    bandwidth, ops = ({**bucket, "one_time_burst": None} for bucket in LIMITER.values())
+    assert a.drive("data")["rate_limiter"] is None
+    for change, limiter in [
+        ({"ops": LIMITER["ops"]}, {"bandwidth": None, "ops": ops}),
+        ({"bandwidth": LIMITER["bandwidth"], "ops": None}, {"bandwidth": bandwidth, "ops": ops}),
+        ({"ops": {**ops, "one_time_burst": 5}}, {"bandwidth": bandwidth, "ops": {**ops, "one_time_burst": 5}}),
+        ({"bandwidth": {"size": 0, "refill_time": 100}}, {"bandwidth": None, "ops": {**ops, "one_time_burst": 5}}),
+        ({}, {"bandwidth": None, "ops": {**ops, "one_time_burst": 5}}),
+    ]:
+        a.must("PATCH", "/drives/data", {"drive_id": "data", "rate_limiter": change})
+        assert a.drive("data")["rate_limiter"] == limiter
 
 
 @pytest.mark.kvm

@@ -2,7 +2,9 @@
 /* disk.c - drive virtio-blk: write sectors, read them, several at once
  *
  * Sectors FIRST to FIRST + N - 1 are written, each with bytes of its own (pattern()).  With the
- * word "lazy" the driver cannot flush, so that each write has to be durable.
+ * word "lazy" the driver cannot flush, so that each write has to be durable.  With "watch" it
+ * writes nothing, and tells what the disk is each time that the device says that it has changed,
+ * until the first byte on it is a q.
  */
 
 #include "virtio.h"
@@ -85,6 +87,38 @@ static void check_flush(void)
 	check_equal(await(1), VIRTIO_BLK_S_OK, "all is on stable storage");
 }
 
+static bool has_changed(void)
+{
+	if (!(virtio_get(&disk, VIRTIO_MMIO_INTERRUPT_STATUS) & VIRTIO_MMIO_INT_CONFIG))
+		return false;
+	virtio_set(&disk, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_CONFIG);
+	return true;
+}
+
+static void watch(void)
+{
+	check(virtio_start(&disk, 0), "it starts");
+	do {
+		uint32_t capacity = virtio_get(&disk, VIRTIO_MMIO_CONFIG);
+
+		seen[0][0] = 0;
+		if (capacity) {
+			offer(0, VIRTIO_BLK_T_IN, capacity - 1, seen[0], SECTOR);
+			check_equal(await(1), VIRTIO_BLK_S_OK, "there is a last sector");
+			offer(0, VIRTIO_BLK_T_IN, 0, seen[0], SECTOR);
+			check_equal(await(1), VIRTIO_BLK_S_OK, "and a first");
+		}
+		put("sectors ");
+		put_number(capacity);
+		put(", first byte ");
+		put_hex(seen[0][0]);
+		put("\n");
+		while (seen[0][0] != 'q' && !has_changed())
+			cpu_relax();
+	} while (seen[0][0] != 'q');
+	checks_done();
+}
+
 void guest_main(void)
 {
 	bool lazy = bytes_equal(command_line(), "lazy", 4);
@@ -92,6 +126,10 @@ void guest_main(void)
 	check(virtio_find_id(&disk, VIRTIO_ID_BLOCK), "there is a disk");
 	if (!disk.id)
 		return;
+	if (bytes_equal(command_line(), "watch", 5)) {
+		watch();
+		return;
+	}
 	for (unsigned int life = 0; life < 3; life++) {
 		check(virtio_start(&disk, lazy ? 0 : BIT(VIRTIO_BLK_F_FLUSH)), "it starts");
 		check_sectors();

@@ -81,8 +81,8 @@ static int reset(struct vm *vm, struct diag *diag)
 static void update_device(struct agent *agent, const struct link_message *question)
 {
 	struct diag diag = { "" };
-	int ret = devices_update(
-		&agent->launch.vm, question->kind, question->item, question->text, &diag);
+	int ret = devices_update(&agent->launch.vm, question->kind, question->item, question->text,
+		question->anew, &diag);
 
 	answer(agent, LINK_UPDATE, ret, diag.text);
 }

@@ -59,6 +59,8 @@ struct api_pending {
 	enum link_ask ask;
 	struct http_answer *answer; /* NULL: who asked has left */
 	uint64_t since_ns;
+	/* Fields of an object that are these once it is done; NULL: none.  Owned. */
+	json_t *object, *change;
 };
 
 /* Requests of one kind that have come, and of them those that were refused. */
@@ -113,9 +115,11 @@ const char *route_counted(unsigned int i, const char **method);
 /* Make the VMM, which answers `answer` (or nobody, if NULL) when it runs.  -errno and diag. */
 int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag);
 
-/* Ask it something; it answers `answer`.  -errno and diag. */
+/* Ask it something; it answers `answer`.  If it is done, `change` has become true of `object`, both
+ * borrowed, or NULL (objects_note_change()).  -errno and diag.
+ */
 int vmm_ask(struct api *api, const struct link_message *question, struct http_answer *answer,
-	struct diag *diag);
+	json_t *object, json_t *change, struct diag *diag);
 
 /* A line for all who hear of events; `fields` (taken over) are added to it. */
 void api_tell(struct api *api, const char *event, json_t *fields);

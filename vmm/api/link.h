@@ -13,7 +13,8 @@
 
 #include <stdint.h>
 
-#define LINK_TEXT   3072 /* bytes, with the NUL */
+#define LINK_TEXT \
+	8704 /* bytes, with the NUL: a path each byte of which is written twice, and more */
 #define LINK_COUNTS 320
 
 enum link_ask {
@@ -23,7 +24,7 @@ enum link_ask {
 	LINK_POWER_BUTTON,
 	LINK_POWER_OFF, /* the button, and the end after settings' grace period */
 	LINK_RESET,
-	LINK_UPDATE, /* a device's options: `kind`, `item`, and text as on the command line */
+	LINK_UPDATE, /* a device's options: `kind`, `item`, `anew`; text as on the command line */
 	LINK_STATS,  /* a device's figures: JSON */
 	LINK_COUNT,  /* what the machine counts, to be shown */
 	LINK_FLUSH,  /* the same, to be written */
@@ -42,6 +43,7 @@ struct link_message {
 	int32_t result; /* of an answer: 0, or -errno and why as text */
 	uint32_t kind;  /* enum device_kind */
 	uint32_t item;  /* of its kind, from 0 */
+	uint32_t anew;  /* 1: it is to look once more at what it has of the host */
 	uint32_t n_counts;
 	union {
 		char text[LINK_TEXT]; /* unless there are counts */

@@ -65,7 +65,7 @@ static void timer_ready(void *ctx, uint32_t)
 	struct diag diag;
 
 	loop_counter_read(api->metrics.timer.fd);
-	if (vmm_ask(api, &question, NULL, &diag))
+	if (vmm_ask(api, &question, NULL, NULL, NULL, &diag))
 		log_warn("metrics: %s", diag.text);
 }
 
@@ -391,7 +391,7 @@ void get_metrics(struct call *call)
 	const struct link_message question = { .ask = LINK_COUNT };
 
 	if (call->api->state == API_RUNNING || call->api->state == API_PAUSED)
-		call_ask_vmm(call, &question);
+		call_ask_vmm(call, &question, NULL, NULL);
 	else
 		api_send_metrics(call->api, call->answer);
 }

@@ -127,30 +127,74 @@ int objects_put(struct objects *objects, enum object_kind kind, const json_t *in
 }
 
 /* Every field may be left out of what changes an object, so none is required. */
-static json_t *read_change(const struct shape *shape, const json_t *in, struct diag *diag)
+json_t *objects_read_change(enum object_kind kind, const json_t *in, struct diag *diag)
 {
+	const struct shape *shape = object_class[kind].shape;
 	struct field fields[16];
 	const struct shape partial = { fields, shape->n, shape->lax };
+	struct diag why;
+	json_t *change;
 
 	BUG_ON(shape->n > ARRAY_SIZE(fields));
 	memcpy(fields, shape->fields, shape->n * sizeof(*fields));
 	for (size_t i = 0; i < shape->n; i++)
 		fields[i].required = false;
-	return shape_read_partial(&partial, in, diag);
+	change = shape_read_partial(&partial, in, &why);
+	if (!change)
+		refuse_json(&why, diag);
+	return change;
 }
 
 int objects_patch(
 	struct objects *objects, enum object_kind kind, const json_t *in, struct diag *diag)
 {
-	struct diag why;
-	json_t *change = read_change(object_class[kind].shape, in, &why), *object;
+	json_t *change = objects_read_change(kind, in, diag), *object;
 
 	if (!change)
-		return refuse_json(&why, diag);
+		return -EINVAL;
 	object = json_copy(objects->of[kind]);
 	json_object_update(object, change);
 	json_decref(change);
 	return put(objects, kind, object, diag);
+}
+
+/* A bucket without a size, or that is never refilled, is none. */
+static json_t *bucket_now(const json_t *bucket)
+{
+	json_t *now;
+
+	if (!number_of(bucket, "size") || !number_of(bucket, "refill_time"))
+		return json_null();
+	now = json_pack("{s:n}", "one_time_burst");
+	json_object_update(now, (json_t *)bucket);
+	return now;
+}
+
+static void note_limiter(json_t *object, const char *field, const json_t *change)
+{
+	json_t *limiter = json_object_get(object, field), *bucket;
+	const char *name;
+
+	if (!json_is_object(limiter)) {
+		limiter = json_pack("{s:n, s:n}", "bandwidth", "ops");
+		json_object_set_new(object, field, limiter);
+	}
+	json_object_foreach((json_t *)change, name, bucket)
+		json_object_set_new(limiter, name, bucket_now(bucket));
+}
+
+void objects_note_change(json_t *object, const json_t *change)
+{
+	json_t *value;
+	const char *name;
+
+	json_object_foreach((json_t *)change, name, value)
+	{
+		if (json_is_object(value))
+			note_limiter(object, name, value);
+		else
+			json_object_set(object, name, value);
+	}
 }
 
 json_t *objects_show(const struct objects *objects)
@@ -382,6 +426,15 @@ static void add_machine(json_t *settings, const json_t *machine)
 		json_integer((json_int_t)number_of(machine, "mem_size_mib") << 20));
 }
 
+/* Some clients begin with empty files, for disks that come later. */
+static void expect_exchange(const struct setting_list *disks)
+{
+	struct blk_options *disk = disks->items;
+
+	for (size_t i = 0; i < disks->n; i++)
+		disk[i].may_be_empty = true;
+}
+
 int objects_to_config(const struct objects *objects, struct config *config, struct diag *diag)
 {
 	json_t *settings = json_object();
@@ -406,5 +459,6 @@ int objects_to_config(const struct objects *objects, struct config *config, stru
 	if (!ret)
 		ret = config_parse_json(config, "the objects", text, strlen(text), diag);
 	free(text);
+	expect_exchange(&config->devices[DEVICE_disk]);
 	return ret ? ret : config_complete(config, diag);
 }

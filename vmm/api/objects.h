@@ -61,6 +61,14 @@ int objects_put(
 int objects_patch(
 	struct objects *objects, enum object_kind kind, const json_t *in, struct diag *diag);
 
+/* Read what is to change of one that is there, by itself: a new reference with the fields that are
+ * named, and NULL and diag as above.
+ */
+json_t *objects_read_change(enum object_kind kind, const json_t *in, struct diag *diag);
+/* What was read so has come true of `object`.  A rate limiter keeps the bucket that was not named.
+ */
+void objects_note_change(json_t *object, const json_t *change);
+
 /* The item of a list, borrowed; NULL, and -1 in `index`: there is none. */
 json_t *objects_find(
 	const struct objects *objects, enum object_kind kind, const char *id, int *index);

@@ -52,11 +52,12 @@ void call_fault(struct call *call, const char *text)
 	api_send_fault(call->answer, BAD, text);
 }
 
-void call_ask_vmm(struct call *call, const struct link_message *question)
+void call_ask_vmm(
+	struct call *call, const struct link_message *question, json_t *object, json_t *change)
 {
 	struct diag diag;
 
-	if (vmm_ask(call->api, question, call->answer, &diag))
+	if (vmm_ask(call->api, question, call->answer, object, change, &diag))
 		call_fault(call, diag.text);
 }
 
@@ -168,7 +169,7 @@ static void put_action(struct call *call)
 		else if (is_first)
 			start(call);
 		else
-			call_ask_vmm(call, &question);
+			call_ask_vmm(call, &question, NULL, NULL);
 		return;
 	}
 	call_fault(call, "An error occurred when deserializing the json body of a request: unknown "
@@ -188,7 +189,7 @@ static void patch_vm(struct call *call)
 	}
 	if (!strcmp(state, "Resumed"))
 		question.ask = LINK_RESUME;
-	call_ask_vmm(call, &question);
+	call_ask_vmm(call, &question, NULL, NULL);
 }
 
 static void put_logger(struct call *call)

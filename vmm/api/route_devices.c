@@ -8,17 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void update(struct call *call, enum device_kind kind, int item, const char *text)
-{
-	struct link_message question = { .ask = LINK_UPDATE, .kind = kind, .item = (uint32_t)item };
-
-	snprintf(question.text, sizeof(question.text), "%s", text);
-	if (*text)
-		call_ask_vmm(call, &question);
-	else
-		call_done(call);
-}
-
 /* The item that the path names, and that the body may name again; NULL, said: there is none. */
 static json_t *find_item(struct call *call, int *index)
 {
@@ -61,32 +50,99 @@ static bool has_only(struct call *call, const char *const *fields)
 	       (call_fault(call, "The body is not a JSON object."), false);
 }
 
+/* What is to change of the item that the path names: a new reference; NULL, said. */
+static json_t *read_change(struct call *call, const char *const *fields, json_t **item, int *index)
+{
+	struct diag diag;
+	json_t *change;
+
+	if (!has_only(call, fields))
+		return NULL;
+	*item = find_item(call, index);
+	if (!*item)
+		return NULL;
+	change = objects_read_change(call->kind, call->body, &diag);
+	if (!change)
+		call_fault(call, diag.text);
+	return change;
+}
+
+/* The VMM is asked to, if there is something that it has to do. */
+static void update(struct call *call, struct link_message *question, enum device_kind kind,
+	int index, json_t *object, json_t *change)
+{
+	question->ask = LINK_UPDATE;
+	question->kind = kind;
+	question->item = (uint32_t)index;
+	if (question->text[0] || question->anew)
+		call_ask_vmm(call, question, object, change);
+	else
+		call_done(call);
+}
+
+/* Add "KEY=VALUE" to the pieces of a device's options, with a comma of the value written twice;
+ * NULL: nothing.
+ */
+static void add_piece(char text[LINK_TEXT], const char *key, const char *value)
+{
+	size_t n = strlen(text);
+
+	if (!value)
+		return;
+	n += (size_t)snprintf(text + n, LINK_TEXT - n, "%s%s=", n ? "," : "", key);
+	for (; *value && n + 2 < LINK_TEXT; value++) {
+		text[n++] = *value;
+		if (*value == ',')
+			text[n++] = ',';
+	}
+	text[n] = 0;
+}
+
+static void add_rates(char text[LINK_TEXT], const json_t *limiter, const char *prefix)
+{
+	char rates[160];
+	size_t n = strlen(text);
+
+	objects_rate_text(limiter, prefix, rates, sizeof(rates));
+	if (*rates)
+		snprintf(text + n, LINK_TEXT - n, "%s%s", n ? "," : "", rates);
+}
+
+/* Of a disk that another process serves nothing can be said; it is asked what disk it has now. */
 void patch_drive(struct call *call)
 {
-	static const char *const fields[] = { "drive_id", "rate_limiter", NULL };
-	char text[LINK_TEXT];
+	static const char *const fields[] = { "drive_id", "path_on_host", "rate_limiter", NULL };
+	struct link_message question = { .text = "" };
+	const char *path;
+	json_t *drive, *change;
 	int index;
-	json_t *limiter = json_object_get(call->body, "rate_limiter");
 
-	if (!has_only(call, fields) || !find_item(call, &index))
+	change = read_change(call, fields, &drive, &index);
+	if (!change)
 		return;
-	objects_rate_text(limiter, "", text, sizeof(text));
-	update(call, DEVICE_disk, index, text);
+	path = text_of(change, "path_on_host");
+	add_piece(question.text, "path", path);
+	add_rates(question.text, json_object_get(change, "rate_limiter"), "");
+	question.anew = path || is_set(drive, "socket");
+	update(call, &question, DEVICE_disk, index, drive, change);
+	json_decref(change);
 }
 
 void patch_net(struct call *call)
 {
 	static const char *const fields[] = { "iface_id", "rx_rate_limiter", "tx_rate_limiter",
 		NULL };
-	char rx[128], tx[128], text[260];
+	struct link_message question = { .text = "" };
+	json_t *net, *change;
 	int index;
 
-	if (!has_only(call, fields) || !find_item(call, &index))
+	change = read_change(call, fields, &net, &index);
+	if (!change)
 		return;
-	objects_rate_text(json_object_get(call->body, "rx_rate_limiter"), "rx-", rx, sizeof(rx));
-	objects_rate_text(json_object_get(call->body, "tx_rate_limiter"), "tx-", tx, sizeof(tx));
-	snprintf(text, sizeof(text), "%s%s%s", rx, *rx && *tx ? "," : "", tx);
-	update(call, DEVICE_net, index, text);
+	add_rates(question.text, json_object_get(change, "rx_rate_limiter"), "rx-");
+	add_rates(question.text, json_object_get(change, "tx_rate_limiter"), "tx-");
+	update(call, &question, DEVICE_net, index, net, change);
+	json_decref(change);
 }
 
 /* A whole number of a body with no other field; -1, said: it is none. */
@@ -121,7 +177,7 @@ void patch_balloon(struct call *call)
 {
 	int64_t mib = only_number(call, "amount_mib", UINT32_MAX);
 	const json_t *machine = call->api->objects.of[OBJECT_MACHINE];
-	char text[64];
+	struct link_message question = { .text = "" };
 
 	if (mib < 0 || !has_balloon(call))
 		return;
@@ -130,26 +186,22 @@ void patch_balloon(struct call *call)
 			"Balloon update error: The requested amount is more than the machine's memory.");
 		return;
 	}
-	snprintf(text, sizeof(text), "size=%lldM", (long long)mib);
-	json_object_set(call->api->objects.of[OBJECT_BALLOON], "amount_mib",
-		json_object_get(call->body, "amount_mib"));
-	update(call, DEVICE_balloon, 0, text);
+	snprintf(question.text, sizeof(question.text), "size=%lldM", (long long)mib);
+	update(call, &question, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
+		call->body);
 }
 
 void patch_statistics(struct call *call)
 {
 	static const char field[] = "stats_polling_interval_s";
 	int64_t s = only_number(call, field, UINT16_MAX);
-	json_t *balloon = call->api->objects.of[OBJECT_BALLOON];
-	char text[64];
+	struct link_message question = { .text = "" };
 
 	if (s < 0 || !has_balloon(call))
 		return;
-	/* The VMM refuses to begin or to end with them. */
-	if (s && json_integer_value(json_object_get(balloon, field)))
-		json_object_set(balloon, field, json_object_get(call->body, field));
-	snprintf(text, sizeof(text), "stats=%lld", (long long)s);
-	update(call, DEVICE_balloon, 0, text);
+	snprintf(question.text, sizeof(question.text), "stats=%lld", (long long)s);
+	update(call, &question, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
+		call->body);
 }
 
 void get_statistics(struct call *call)
@@ -162,5 +214,5 @@ void get_statistics(struct call *call)
 	if (!json_integer_value(json_object_get(balloon, "stats_polling_interval_s")))
 		call_fault(call, "Statistics for the balloon device are not enabled");
 	else
-		call_ask_vmm(call, &question);
+		call_ask_vmm(call, &question, NULL, NULL);
 }

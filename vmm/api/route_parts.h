@@ -21,7 +21,9 @@ struct call {
 void call_done(struct call *call);
 void call_show(struct call *call, json_t *body);
 void call_fault(struct call *call, const char *text);
-void call_ask_vmm(struct call *call, const struct link_message *question);
+/* Of an object the fields `change` are then as they say; both may be NULL. */
+void call_ask_vmm(
+	struct call *call, const struct link_message *question, json_t *object, json_t *change);
 
 /* In metrics.c. */
 void put_metrics(struct call *call);

@@ -26,6 +26,8 @@
 static void forget_pending(struct api *api, struct api_pending *pending)
 {
 	STAILQ_REMOVE(&api->pending, pending, api_pending, next);
+	json_decref(pending->object);
+	json_decref(pending->change);
 	free(pending);
 }
 
@@ -132,6 +134,8 @@ static void take_answer(struct api *api, const struct link_message *message)
 		return;
 	}
 	note_answer(api, message, pending);
+	if (!message->result && pending->change)
+		objects_note_change(pending->object, pending->change);
 	if (message->ask == LINK_COUNT || message->ask == LINK_FLUSH)
 		take_counts(api, message, pending->answer);
 	else if (pending->answer)
@@ -245,7 +249,8 @@ static void link_ready(void *ctx, uint32_t)
 
 /* ---- its start ---- */
 
-static int expect(struct api *api, enum link_ask ask, struct http_answer *answer)
+static int expect(struct api *api, enum link_ask ask, struct http_answer *answer, json_t *object,
+	json_t *change)
 {
 	struct api_pending *pending = calloc(1, sizeof(*pending));
 
@@ -254,6 +259,8 @@ static int expect(struct api *api, enum link_ask ask, struct http_answer *answer
 	pending->ask = ask;
 	pending->answer = answer;
 	pending->since_ns = timeline_now();
+	pending->object = json_incref(object);
+	pending->change = json_incref(change);
 	STAILQ_INSERT_TAIL(&api->pending, pending, next);
 	return 0;
 }
@@ -340,7 +347,7 @@ int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
 	api->state = API_STARTING;
 	ret = loop_add(&api->loop, &api->link, EPOLLIN);
 	if (!ret)
-		ret = expect(api, LINK_START, answer);
+		ret = expect(api, LINK_START, answer, NULL, NULL);
 	if (ret)
 		ret = diag_fail(diag, -ret, "%s", strerror(-ret));
 out:
@@ -351,12 +358,12 @@ out:
 }
 
 int vmm_ask(struct api *api, const struct link_message *question, struct http_answer *answer,
-	struct diag *diag)
+	json_t *object, json_t *change, struct diag *diag)
 {
 	int ret = link_send(api->link.fd, question);
 
 	if (ret)
 		return diag_fail(diag, -ret, "the VMM cannot be asked: %s", strerror(-ret));
-	ret = expect(api, question->ask, answer);
+	ret = expect(api, question->ask, answer, object, change);
 	return ret ? diag_fail(diag, ENOMEM, "out of memory") : 0;
 }

@@ -211,8 +211,6 @@ static void timer_ready(void *ctx, uint32_t)
 static int open_timer(struct blk *blk)
 {
 	blk->timer = (struct loop_source){ -1, timer_ready, blk, &blk->dev.dev.lock };
-	if (!rate_is_limited(&blk->rate))
-		return 0;
 	return loop_add_timer(blk->dev.env->loop, &blk->timer, 0, 0);
 }
 
@@ -408,22 +406,6 @@ static void blk_write_config(
 	blk->write_back = blk->config.wce;
 }
 
-/* What waits by the old rate is looked at anew. */
-static int blk_update(struct virtio_dev *dev, const void *opts, struct diag *diag)
-{
-	struct blk *blk = (struct blk *)dev;
-	const struct blk_options *options = opts;
-	int ret = 0;
-
-	counter_add(&blk->n_updates, 1);
-	rate_init(&blk->rate, options->rate, options->ops, timeline_now());
-	if (blk->timer.fd < 0)
-		ret = open_timer(blk);
-	for (unsigned int i = 0; i < dev->n_queues; i++)
-		virtio_kick_later(virtio_queue(dev, i));
-	return ret ? diag_fail(diag, -ret, "timerfd: %s", strerror(-ret)) : 0;
-}
-
 static void blk_close(struct virtio_dev *dev)
 {
 	struct blk *blk = (struct blk *)dev;
@@ -447,24 +429,30 @@ static uint8_t exponent(uint32_t good_size, uint32_t block_size)
 	return exp;
 }
 
+/* What the file that is behind it says of the disk. */
+static void tell_file(struct blk *blk)
+{
+	uint32_t block = disk_block_size(blk->disk), good = disk_good_size(blk->disk);
+
+	blk->config.capacity = disk_size(blk->disk) / DISK_SECTOR;
+	blk->config.blk_size = block;
+	blk->config.physical_block_exp = exponent(good, block);
+	blk->config.discard_sector_alignment = good / DISK_SECTOR;
+}
+
 static void fill_config(struct blk *blk, const struct blk_options *options)
 {
-	uint32_t block = disk_block_size(blk->disk);
-
 	blk->config = (struct virtio_blk_config){
-		.capacity = disk_size(blk->disk) / DISK_SECTOR,
 		.seg_max = MAX_SEGMENTS,
-		.blk_size = block,
-		.physical_block_exp = exponent(disk_good_size(blk->disk), block),
 		.wce = 1,
 		.num_queues = (uint16_t)options->n_queues,
 		.max_discard_sectors = MAX_RANGE_SECTORS,
 		.max_discard_seg = MAX_RANGES,
-		.discard_sector_alignment = disk_good_size(blk->disk) / DISK_SECTOR,
 		.max_write_zeroes_sectors = MAX_RANGE_SECTORS,
 		.max_write_zeroes_seg = MAX_RANGES,
 		.write_zeroes_may_unmap = 1,
 	};
+	tell_file(blk);
 	if (options->serial)
 		memcpy(blk->serial, options->serial, strlen(options->serial));
 	blk->dev.config = &blk->config;
@@ -492,24 +480,24 @@ static int make_requests(struct blk *blk, unsigned int n, struct diag *diag)
 	return blk->requests ? 0 : diag_fail(diag, ENOMEM, "out of memory");
 }
 
-static struct disk *open_disk(const struct blk_options *options, struct diag *diag)
+static struct disk_spec spec_of(const struct blk_options *options)
 {
-	const struct disk_spec spec = {
+	return (struct disk_spec){
 		.path = options->path,
 		.read_only = options->read_only,
 		.direct = options->direct,
 		.engine = options->engine,
 		.overlay = options->overlay,
 		.overlay_path = options->overlay_path,
+		.may_be_empty = options->may_be_empty,
 	};
-
-	return disk_open(&spec, diag);
 }
 
 static struct virtio_dev *blk_open(
 	const void *opts, const struct virtio_env *env, struct diag *diag)
 {
 	const struct blk_options *options = opts;
+	const struct disk_spec spec = spec_of(options);
 	struct blk *blk;
 	int ret;
 
@@ -523,7 +511,7 @@ static struct virtio_dev *blk_open(
 	blk->timer.fd = -1;
 	blk->read_only = options->read_only;
 	rate_init(&blk->rate, options->rate, options->ops, timeline_now());
-	blk->disk = open_disk(options, diag);
+	blk->disk = disk_open(&spec, diag);
 	if (!blk->disk)
 		goto err_blk;
 	fill_config(blk, options);
@@ -535,7 +523,7 @@ static struct virtio_dev *blk_open(
 	if (ret)
 		goto err_dev;
 	ret = disk_attach(blk->disk, env->loop, &blk->dev.dev.lock, &disk_ops, blk);
-	if (!ret)
+	if (!ret && rate_is_limited(&blk->rate))
 		ret = open_timer(blk);
 	if (!ret)
 		return &blk->dev;
@@ -548,6 +536,43 @@ err_disk:
 err_blk:
 	free(blk);
 	return NULL;
+}
+
+/* ---- its changes ---- */
+
+/* The guest hears of it even if the size is the same, as what is on the disk need not be. */
+static int exchange_file(struct blk *blk, const struct blk_options *options, struct diag *diag)
+{
+	const struct disk_spec spec = spec_of(options);
+	int ret;
+
+	blk_quiesce(&blk->dev);
+	ret = disk_exchange(blk->disk, &spec, diag);
+	if (ret)
+		return ret;
+	tell_file(blk);
+	virtio_config_changed(&blk->dev);
+	return 0;
+}
+
+/* What waits by the old rate is looked at anew. */
+static int blk_update(struct virtio_dev *dev, const void *opts, bool anew, struct diag *diag)
+{
+	struct blk *blk = (struct blk *)dev;
+	const struct blk_options *options = opts;
+	bool is_limited = options->rate || options->ops;
+	int ret = is_limited && blk->timer.fd < 0 ? open_timer(blk) : 0;
+
+	if (ret)
+		return diag_fail(diag, -ret, "timerfd: %s", strerror(-ret));
+	ret = anew ? exchange_file(blk, options, diag) : 0;
+	if (ret)
+		return ret;
+	counter_add(&blk->n_updates, 1);
+	rate_init(&blk->rate, options->rate, options->ops, timeline_now());
+	for (unsigned int i = 0; i < dev->n_queues; i++)
+		virtio_kick_later(virtio_queue(dev, i));
+	return 0;
 }
 
 static bool blk_shares_memory(const void *opts)

@@ -24,6 +24,8 @@ struct blk_options {
 	uint32_t n_queues;
 	uint64_t rate; /* bytes a second; 0: no limit */
 	uint32_t ops;  /* requests a second; 0: no limit */
+	/* No option of the operator's: the file may be empty, for it is exchanged later. */
+	bool may_be_empty;
 };
 
 extern const struct schema blk_schema; /* of a struct blk_options */

@@ -28,6 +28,7 @@ struct blk_remote {
 	struct vhost_user vu;
 	struct virtio_blk_config config;
 	uint8_t first_wce; /* as the back end had it */
+	char *socket;      /* its name */
 };
 
 static void set_wce(struct blk_remote *blk, uint8_t wce)
@@ -72,10 +73,40 @@ static int blk_remote_serve_lost(
 	return 0;
 }
 
+/* The back end may have another disk by now, or one of another size.  The queues, and the write
+ * cache, are what was agreed upon.
+ */
+static int look_anew(struct blk_remote *blk, struct diag *diag)
+{
+	struct virtio_blk_config config = { 0 };
+	int ret = blk->remote.dev.lost ? -EPIPE
+	                               : vhost_user_get_config(&blk->vu, &config, CONFIG_SIZE);
+
+	if (ret) {
+		remote_lose(&blk->remote, ret);
+		return diag_fail(
+			diag, -ret, "%s: the back end: %s", blk->socket, vhost_user_strerror(ret));
+	}
+	config.num_queues = blk->config.num_queues;
+	config.wce = blk->config.wce;
+	blk->config = config;
+	virtio_config_changed(&blk->remote.dev);
+	return 0;
+}
+
+/* Of its options nothing can change, as the check of them says. */
+static int blk_remote_update(struct virtio_dev *dev, const void *, bool anew, struct diag *diag)
+{
+	return anew ? look_anew((struct blk_remote *)dev, diag) : 0;
+}
+
 static void blk_remote_close(struct virtio_dev *dev)
 {
-	remote_fini((struct remote *)dev);
-	free(dev);
+	struct blk_remote *blk = (struct blk_remote *)dev;
+
+	remote_fini(&blk->remote);
+	free(blk->socket);
+	free(blk);
 }
 
 static const struct virtio_class blk_remote_class = {
@@ -91,6 +122,7 @@ static const struct virtio_class blk_remote_class = {
 	.resume = remote_resume,
 	.reset = blk_remote_reset,
 	.write_config = blk_remote_write_config,
+	.update = blk_remote_update,
 	.close = blk_remote_close,
 };
 
@@ -129,7 +161,7 @@ static int connect_to(struct blk_remote *blk, const struct blk_options *options,
 	if (ret)
 		return ret;
 	blk->remote.vhost = &blk->vu.vhost;
-	blk->remote.name = options->vhost_user;
+	blk->remote.name = blk->socket;
 	return remote_init(&blk->remote, &blk_remote_class, env, FEATURES, options->n_queues,
 		QUEUE_SIZE, diag);
 }
@@ -145,10 +177,13 @@ struct virtio_dev *blk_remote_open(
 		diag_fail(diag, ENOMEM, "out of memory");
 		return NULL;
 	}
-	ret = connect_to(blk, options, env, &why);
+	blk->socket = strdup(options->vhost_user);
+	ret = blk->socket ? connect_to(blk, options, env, &why)
+	                  : diag_fail(&why, ENOMEM, "out of memory");
 	if (!ret)
 		return &blk->remote.dev;
 	diag_fail(diag, -ret, "%s: %s", options->vhost_user, why.text);
+	free(blk->socket);
 	free(blk);
 	return NULL;
 }

@@ -461,7 +461,7 @@ static int open_timer(struct net *net)
 }
 
 /* What waits by the old rates is looked at anew. */
-static int net_update(struct virtio_dev *dev, const void *options, struct diag *diag)
+static int net_update(struct virtio_dev *dev, const void *options, bool, struct diag *diag)
 {
 	struct net *net = (struct net *)dev;
 	int ret = 0;

@@ -370,7 +370,7 @@ struct disk *disk_open(const struct disk_spec *spec, struct diag *diag)
 		return NULL;
 	}
 	disk->fd = -1;
-	ret = disk_open_file(disk, spec, diag);
+	ret = disk_open_file(disk, spec, NULL, diag);
 	if (!ret)
 		ret = open_overlay(disk, spec, diag);
 	if (!ret && spec->direct)
@@ -392,17 +392,49 @@ static void close_overlay(struct disk *disk)
 			disk->path, strerror(-ret));
 }
 
+static void give_file(struct disk *disk)
+{
+	if (disk->fd >= 0)
+		close(disk->fd);
+	free(disk->path);
+}
+
 void disk_close(struct disk *disk)
 {
 	BUG_ON(disk->n_in_flight);
 	if (disk->uring)
 		uring_destroy(disk->uring);
 	close_overlay(disk);
-	if (disk->fd >= 0)
-		close(disk->fd);
+	give_file(disk);
 	free(disk->bounce);
-	free(disk->path);
 	free(disk);
+}
+
+int disk_exchange(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+{
+	struct disk next = { .fd = -1 };
+	int ret;
+
+	BUG_ON(disk->n_in_flight);
+	if (disk->overlay)
+		return diag_fail(diag, EOPNOTSUPP,
+			"%.300s: has an overlay, and what is in that fits no other file; a disk with "
+			"one keeps its file",
+			disk->path);
+	ret = disk_open_file(&next, spec, disk, diag);
+	if (ret) {
+		give_file(&next);
+		return ret;
+	}
+	give_file(disk);
+	disk->path = next.path;
+	disk->fd = next.fd;
+	disk->is_block_device = next.is_block_device;
+	disk->size = next.size;
+	disk->changed = next.changed;
+	disk->good_size = next.good_size;
+	disk->no_punch = disk->no_zero_range = false;
+	return 0;
 }
 
 uint64_t disk_size(const struct disk *disk)

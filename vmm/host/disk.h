@@ -25,7 +25,8 @@ enum disk_overlay { DISK_OVERLAY_NONE, DISK_OVERLAY_GONE, DISK_OVERLAY_KEPT };
 struct disk_spec {
 	const char *path;
 	bool read_only;
-	bool direct; /* past the host's page cache */
+	bool direct;       /* past the host's page cache */
+	bool may_be_empty; /* a place for a file that comes later; not with an overlay */
 	enum disk_engine engine;
 	/* What is written goes beside the image, which stays as it is: into a file that nobody else
 	 * sees and that goes with the process, or into one that is kept.
@@ -84,6 +85,14 @@ struct disk_ops {
 /* Open and lock it.  NULL and diag, which begins with the path.  The main thread. */
 struct disk *disk_open(const struct disk_spec *spec, struct diag *diag);
 void disk_close(struct disk *disk);
+
+/* Have `spec`'s file behind it in place of the one that it has, or look at that one anew if it is
+ * the same.  The rest of `spec` is as it was; the blocks stay as large as they were, as the guest
+ * knows them.  Nothing is in flight (disk_wait()).  -errno and diag, which begins with a path: all
+ * is as it was.  The main thread; it opens a path, so a process that may not has to be handed the
+ * file.
+ */
+int disk_exchange(struct disk *disk, const struct disk_spec *spec, struct diag *diag);
 
 uint64_t disk_size(const struct disk *disk);       /* bytes, a multiple of the block size */
 uint32_t disk_block_size(const struct disk *disk); /* what offset and size are multiples of */

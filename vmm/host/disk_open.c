@@ -55,23 +55,47 @@ static int refuse_open(const struct disk_spec *spec, int err, struct diag *diag)
 	return diag_fail(diag, err, "%.300s: cannot open: %s", path, strerror(err));
 }
 
+/* Whether the disk has what `path` leads to open already. */
+static bool has_open(const struct disk *disk, const char *path)
+{
+	struct stat has, st;
+
+	if (fstat(disk->fd, &has) || stat(path, &st))
+		return false;
+	if (S_ISBLK(st.st_mode))
+		return S_ISBLK(has.st_mode) && st.st_rdev == has.st_rdev;
+	return st.st_dev == has.st_dev && st.st_ino == has.st_ino;
+}
+
 /* O_NONBLOCK, so that a FIFO does not keep us; then without, for io_uring takes it at its word. A
  * block device is ours alone, by O_EXCL, unless we only read it.
  */
-static int open_path(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+static int open_flags(const struct disk_spec *spec)
 {
-	int flags = (is_written(spec) ? O_RDWR : O_RDONLY) | (spec->direct ? O_DIRECT : 0);
+	int flags = is_written(spec) ? O_RDWR : O_RDONLY;
 	struct stat st;
 
+	if (!stat(spec->path, &st) && S_ISBLK(st.st_mode) && is_written(spec))
+		flags |= O_EXCL;
+	return flags | (spec->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+}
+
+/* What is open already keeps its lock, and its hold on a device, which would keep us out as well as
+ * others.
+ */
+static int open_path(struct disk *disk, const struct disk_spec *spec, const struct disk *before,
+	struct diag *diag)
+{
 	disk->path = strdup(spec->path);
 	if (!disk->path)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	if (!stat(spec->path, &st) && S_ISBLK(st.st_mode) && is_written(spec))
-		flags |= O_EXCL;
-	disk->fd = open(spec->path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (before && has_open(before, spec->path))
+		disk->fd = fcntl(before->fd, F_DUPFD_CLOEXEC, 0);
+	else
+		disk->fd = open(spec->path, open_flags(spec));
 	if (disk->fd < 0)
 		return refuse_open(spec, errno, diag);
-	if (fcntl(disk->fd, F_SETFL, flags & O_DIRECT))
+	if (fcntl(disk->fd, F_SETFL, spec->direct ? O_DIRECT : 0))
 		return diag_fail(diag, errno, "%.300s: fcntl: %s", spec->path, strerror(errno));
 	return 0;
 }
@@ -144,20 +168,23 @@ static int see_file(struct disk *disk, const struct disk_spec *spec, struct diag
 	return 0;
 }
 
-int disk_open_file(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+/* The guest knows the disk by them. */
+static int keep_block_size(struct disk *disk, const struct disk *before, struct diag *diag)
 {
-	uint64_t rest;
-	int ret = open_path(disk, spec, diag);
+	if (disk->block_size > before->block_size)
+		return diag_fail(diag, EINVAL,
+			"%.300s: has blocks of %u bytes, and the guest knows the disk by blocks of %u",
+			disk->path, disk->block_size, before->block_size);
+	disk->block_size = before->block_size;
+	return 0;
+}
 
-	if (!ret)
-		ret = see_file(disk, spec, diag);
-	if (!ret)
-		ret = lock_file(disk, spec, diag);
-	if (ret)
-		return ret;
-	rest = disk->size % disk->block_size;
+static int cut_to_blocks(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+{
+	uint64_t rest = disk->size % disk->block_size;
+
 	disk->size -= rest;
-	if (!disk->size)
+	if (!disk->size && (!spec->may_be_empty || spec->overlay != DISK_OVERLAY_NONE))
 		return diag_fail(diag, EINVAL,
 			"%.300s: is %s; `truncate -s 1G %.300s` makes it larger", disk->path,
 			rest ? "shorter than a block" : "empty", disk->path);
@@ -166,4 +193,18 @@ int disk_open_file(struct disk *disk, const struct disk_spec *spec, struct diag 
 			"%s: its last %llu bytes are no whole block of %u: the guest does not see them",
 			disk->path, (unsigned long long)rest, disk->block_size);
 	return 0;
+}
+
+int disk_open_file(struct disk *disk, const struct disk_spec *spec, const struct disk *before,
+	struct diag *diag)
+{
+	int ret = open_path(disk, spec, before, diag);
+
+	if (!ret)
+		ret = see_file(disk, spec, diag);
+	if (!ret)
+		ret = lock_file(disk, spec, diag);
+	if (!ret && before)
+		ret = keep_block_size(disk, before, diag);
+	return ret ? ret : cut_to_blocks(disk, spec, diag);
 }

@@ -35,8 +35,11 @@ struct disk {
 
 /* ---- disk_open.c: the file ---- */
 
-/* Fill in path, fd and what is known by them.  -errno, diag. */
-int disk_open_file(struct disk *disk, const struct disk_spec *spec, struct diag *diag);
+/* Fill in path, fd and what is known by them, of a disk that takes the place of `before` or of none
+ * (NULL).  -errno, diag; what was filled in is the caller's to give back.
+ */
+int disk_open_file(struct disk *disk, const struct disk_spec *spec, const struct disk *before,
+	struct diag *diag);
 
 /* ---- disk_call.c: one piece, by a call that waits.  What the call returned, or -errno. ---- */
 

@@ -97,10 +97,12 @@ struct virtio_class {
 	void (*write_config)(
 		struct virtio_dev *dev, uint32_t offset, unsigned int size, uint64_t value);
 
-	/* Some of its options are not what they were when it was opened: do as they say now.  NULL:
-	 * they cannot change.  -errno and diag.  The control thread; no loop serves it meanwhile.
+	/* Some of its options are not what they were: do as they say now.  `anew`: and what it has
+	 * of the host by them is taken, or looked at, once more, such as a file and its size.  None
+	 * of them is kept a pointer to.  NULL: they cannot change.  -errno and diag: all is as it
+	 * was.  The control thread, with the lock held; no loop serves it meanwhile.
 	 */
-	int (*update)(struct virtio_dev *dev, const void *options, struct diag *diag);
+	int (*update)(struct virtio_dev *dev, const void *options, bool anew, struct diag *diag);
 
 	/* What it counts, in its struct.  NULL: nothing. */
 	const struct counter *counters;

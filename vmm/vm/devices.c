@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int bind_doorbell(void *ctx, const struct virtio_doorbell *bell, int fd, bool on)
 {
@@ -163,27 +164,49 @@ static struct virtio_dev *find(
 	return vm->devices.dev[slot];
 }
 
+/* On a copy, so that the settings say what the device does. */
+static int change(struct virtio_dev *dev, const struct schema *schema, void *options,
+	const char *text, bool anew, struct diag *diag)
+{
+	const struct setting whole = { .kind = SETTING_OBJECT, .members = schema };
+	void *next = malloc(schema->size);
+	int ret;
+
+	if (!next)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	ret = schema_copy(schema, next, options, diag);
+	if (ret)
+		goto out;
+	if (*text)
+		ret = setting_set(&whole, next, text, diag);
+	if (!ret)
+		ret = dev->class->update(dev, next, anew, diag);
+	schema_clear(schema, ret ? next : options);
+	if (!ret)
+		memcpy(options, next, schema->size);
+out:
+	free(next);
+	return ret;
+}
+
 int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
-	struct diag *diag)
+	bool anew, struct diag *diag)
 {
 	struct virtio_dev *dev = find(vm, kind, item, diag);
 	bool waits = vm->devices.has_io && !vm_is_paused(vm);
-	struct setting options = { .kind = SETTING_OBJECT };
-	void *at;
+	const struct schema *schema;
 	int ret;
 
 	if (!dev)
 		return -ENODEV;
 	if (!dev->class->update)
 		return diag_fail(diag, EOPNOTSUPP, "this device stays as it was made");
-	options.members = device_class[kind]->options;
-	at = (char *)vm->config->devices[kind].items + item * options.members->size;
+	schema = device_class[kind]->options;
 	if (waits)
 		io_pause(&vm->devices.io);
 	pthread_mutex_lock(&dev->dev.lock);
-	ret = setting_set(&options, at, text, diag);
-	if (!ret)
-		ret = dev->class->update(dev, at, diag);
+	ret = change(dev, schema, (char *)vm->config->devices[kind].items + item * schema->size,
+		text, anew, diag);
 	pthread_mutex_unlock(&dev->dev.lock);
 	if (waits)
 		io_resume(&vm->devices.io);

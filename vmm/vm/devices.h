@@ -38,11 +38,12 @@ int devices_start(struct vm *vm, struct diag *diag);
  */
 void devices_quiesce(struct vm *vm);
 void devices_resume(struct vm *vm);
-/* Change options of a device while it is there: `text` is as on the command line, "KEY=VALUE,...".
- * `item` counts from 0 among its kind.
+/* Change options of a device while it is there: `text` is as on the command line, "KEY=VALUE,...",
+ * or "".  `anew`: it is to look once more at what it has of the host.  `item` counts from 0 among
+ * its kind.  On failure all is as it was.
  */
 int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
-	struct diag *diag);
+	bool anew, struct diag *diag);
 /* What there is to tell of it, as a JSON object. */
 int devices_describe(struct vm *vm, enum device_kind kind, unsigned int item, char *json,
 	size_t size, struct diag *diag);

@@ -139,11 +139,21 @@ func life(ctx context.Context, kernel, root, data, tap string) {
 	waitFor("[by-go:info] refused: ", "log")
 	must("resume", m.ResumeVM(ctx))
 	state(ctx, "resumed", m)
-	refused("other disk", m.UpdateGuestDrive(ctx, "data", root))
+	otherDisk(ctx, m, root)
 	refused("second start", secondStart(ctx))
 
 	must("shutdown", m.Shutdown(ctx))
 	must("the end", m.Wait(ctx))
+}
+
+// One that is free, and one that another drive has.
+func otherDisk(ctx context.Context, m *firecracker.Machine, root string) {
+	must("other", os.WriteFile("other", make([]byte, 4096), 0600))
+	must("other disk", m.UpdateGuestDrive(ctx, "data", "other"))
+	all, err := firecracker.NewClient(m.Cfg.SocketPath, m.Logger(), false).GetExportVMConfig()
+	must("other disk", err)
+	tell("other disk", all.Payload.Drives[1].PathOnHost)
+	refused("busy disk", m.UpdateGuestDrive(ctx, "data", root))
 }
 
 func about(ctx context.Context, m *firecracker.Machine) {

@@ -61,6 +61,11 @@ def main(facts, kernel, disk, tap):
     told["paused"] = api.describe.get().json()["state"]
     told["snapshot"] = refused(api.create_snapshot.put, mem_file_path="memory", snapshot_path="state", snapshot_type="Full")
     api.vm.patch(state="Resumed")
+    with open("other", "wb") as other:
+        other.write(bytes(4096))
+    api.drive.patch(drive_id="rootfs", path_on_host="other")
+    told["other disk"] = api.vm_config.get().json()["drives"][0]["path_on_host"]
+    told["no disk"] = refused(api.drive.patch, drive_id="rootfs", path_on_host="nowhere")
     told["late"] = refused(api.drive.put, drive_id="more", path_on_host=disk, is_root_device=False, is_read_only=False)
     api.actions.put(action_type="SendCtrlAltDel")
     told["status"] = process.wait(machine.PATIENCE)
