@@ -6,7 +6,8 @@
  * 0..199	a request: a byte for the type; the sector, in a byte, or after 255 in eight; then
  *		its descriptors, to read and to write: for each kind how many there are, and of each
  *		the length in two bytes; the data, of which the first 80 bytes are the input's
- * 200..219	a byte of the configuration space is written: offset, value
+ * 200..218	a byte of the configuration space is written: offset, value
+ * 219		the other file is put behind the disk, which is smaller, or the first again
  * 220..239	the queue is reset, and placed again
  * 240..255	the device is reset; the features that the next driver takes
  *
@@ -25,6 +26,7 @@
 #define SECTOR     512u
 #define N_SECTORS  96u
 #define DISK_SIZE  (N_SECTORS * SECTOR)
+#define N_OTHER    40u /* sectors of the other file */
 #define QUEUE_SIZE 256u
 #define RING       0x1000
 #define ARENA      0x8000 /* of all segments, one after the other */
@@ -41,8 +43,12 @@ struct machine {
 	struct blk_options options;
 	struct rig_ring ring;
 	struct virtio_dev *dev;
-	int fd;
-	uint8_t model[DISK_SIZE];
+	struct file {
+		int fd;
+		char path[40];
+		uint32_t size;
+		uint8_t model[DISK_SIZE]; /* what it holds */
+	} files[2], *file;
 	uint8_t arena[ARENA_SIZE]; /* as it has to be */
 };
 
@@ -62,8 +68,11 @@ static void signal_queue(struct virtio_transport *, unsigned int index)
 	BUG_ON(index);
 }
 
+static unsigned int n_config_signals;
+
 static void signal_config(struct virtio_transport *)
 {
+	n_config_signals++;
 }
 
 static bool doorbell(const struct virtio_transport *, unsigned int, struct virtio_doorbell *)
@@ -91,17 +100,25 @@ static void drive(struct machine *m, uint32_t features)
 }
 
 /* A file in memory, which has a name as long as it is open. */
+static void make_file(struct file *file, uint32_t size)
+{
+	file->fd = memfd_create("disk", MFD_CLOEXEC);
+	BUG_ON(file->fd < 0 || file_write_at(file->fd, image(), size, 0));
+	file->size = size;
+	memcpy(file->model, image(), size);
+	snprintf(file->path, sizeof(file->path), "/proc/self/fd/%d", file->fd);
+}
+
 static void open_disk(struct machine *m, uint8_t what)
 {
-	static char path[40], serial[] = "serial";
+	static char serial[] = "serial";
 	struct diag diag;
 
-	m->fd = memfd_create("disk", MFD_CLOEXEC);
-	BUG_ON(m->fd < 0 || file_write_at(m->fd, image(), DISK_SIZE, 0));
-	memcpy(m->model, image(), DISK_SIZE);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd);
+	make_file(&m->files[0], DISK_SIZE);
+	make_file(&m->files[1], N_OTHER * SECTOR);
+	m->file = m->files;
 	m->options = (struct blk_options){
-		.path = path,
+		.path = m->file->path,
 		.serial = what & 1 ? serial : NULL,
 		.read_only = (what & 6) == 2,
 		.overlay = (what & 6) == 4 ? DISK_OVERLAY_GONE : DISK_OVERLAY_NONE,
@@ -128,16 +145,18 @@ static void init(struct machine *m, uint8_t what)
 	open_disk(m, what);
 }
 
-/* The image is as it was, or as the model has it. */
+/* The images are as they were, or as the models have them. */
 static void fini(struct machine *m)
 {
 	bool stays = m->options.read_only || m->options.overlay;
 	static uint8_t seen[DISK_SIZE];
 
 	virtio_close(m->dev);
-	BUG_ON(file_read_at(m->fd, seen, DISK_SIZE, 0));
-	BUG_ON(memcmp(seen, stays ? image() : m->model, DISK_SIZE) != 0);
-	close(m->fd);
+	for (struct file *file = m->files; file < m->files + ARRAY_SIZE(m->files); file++) {
+		BUG_ON(file_read_at(file->fd, seen, file->size, 0));
+		BUG_ON(memcmp(seen, stays ? image() : file->model, file->size) != 0);
+		close(file->fd);
+	}
 	loop_fini(&m->loop);
 	rig_mem_fini(&m->mem);
 }
@@ -150,21 +169,22 @@ struct request {
 	uint32_t out_size, in_size, n_segments;
 };
 
-static bool on_disk(uint64_t sector, uint64_t size)
+static bool on_disk(const struct machine *m, uint64_t sector, uint64_t size)
 {
-	return size <= DISK_SIZE && sector <= N_SECTORS && sector * SECTOR + size <= DISK_SIZE;
+	return size <= DISK_SIZE && sector <= N_SECTORS && sector * SECTOR + size <= m->file->size;
 }
 
 static uint8_t expect_move(struct machine *m, const struct request *r, bool is_write)
 {
 	uint32_t size = is_write ? r->out_size - (uint32_t)HEADER : r->in_size - 1;
 
-	if ((is_write && m->options.read_only) || size % SECTOR || !on_disk(r->header.sector, size))
+	if ((is_write && m->options.read_only) || size % SECTOR ||
+		!on_disk(m, r->header.sector, size))
 		return VIRTIO_BLK_S_IOERR;
 	if (is_write)
-		memcpy(m->model + r->header.sector * SECTOR, r->out + HEADER, size);
+		memcpy(m->file->model + r->header.sector * SECTOR, r->out + HEADER, size);
 	else
-		memcpy(r->out + r->out_size, m->model + r->header.sector * SECTOR, size);
+		memcpy(r->out + r->out_size, m->file->model + r->header.sector * SECTOR, size);
 	return VIRTIO_BLK_S_OK;
 }
 
@@ -190,13 +210,13 @@ static uint8_t expect_clear(struct machine *m, const struct request *r, bool is_
 		for (uint32_t i = 0; i < n; i++) {
 			memcpy(&range, r->out + HEADER + i * sizeof(range), sizeof(range));
 			if (pass) {
-				memset(m->model + range.sector * SECTOR, 0,
+				memset(m->file->model + range.sector * SECTOR, 0,
 					(uint64_t)range.num_sectors * SECTOR);
 				continue;
 			}
 			if (range.flags & ~(is_zero ? 1u : 0))
 				return VIRTIO_BLK_S_UNSUPP;
-			if (!on_disk(range.sector, (uint64_t)range.num_sectors * SECTOR))
+			if (!on_disk(m, range.sector, (uint64_t)range.num_sectors * SECTOR))
 				return VIRTIO_BLK_S_IOERR;
 		}
 	return VIRTIO_BLK_S_OK;
@@ -301,14 +321,37 @@ static void write_config(struct machine *m, struct fuzz_input *input)
 		BUG_ON(after != before);
 }
 
+/* It is told, and what the driver has set stays; with an overlay nothing happens. */
+static void exchange(struct machine *m)
+{
+	const size_t at = offsetof(struct virtio_blk_config, wce);
+	struct file *next = m->file == m->files ? &m->files[1] : m->files;
+	struct blk_options options = m->options;
+	unsigned int before = n_config_signals;
+	uint64_t wce = virtio_read_config(m->dev, at, 1);
+	struct diag diag;
+
+	options.path = next->path;
+	if (m->options.overlay) {
+		BUG_ON(!blk_class.update(m->dev, &options, true, &diag));
+		return;
+	}
+	BUG_ON(blk_class.update(m->dev, &options, true, &diag));
+	m->file = next;
+	BUG_ON(n_config_signals != before + 1 || virtio_read_config(m->dev, at, 1) != wce);
+	BUG_ON(virtio_read_config(m->dev, 0, 8) != next->size / SECTOR);
+}
+
 static void step(struct machine *m, struct fuzz_input *input)
 {
 	uint8_t what = take8(input);
 
 	if (what < 200) {
 		ask(m, input);
-	} else if (what < 220) {
+	} else if (what < 219) {
 		write_config(m, input);
+	} else if (what == 219) {
+		exchange(m);
 	} else if (what < 240) {
 		virtio_reset_queue(m->dev, 0);
 		place_ring(m);

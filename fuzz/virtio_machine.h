@@ -273,6 +273,7 @@ static int bind_doorbell(void *, const struct virtio_doorbell *bell, int, bool o
 
 static struct virtio_dev *open_rng(void)
 {
+	const struct rng_options options = { 0 };
 	struct virtio_dev *dev;
 	struct diag diag;
 
@@ -280,7 +281,7 @@ static struct virtio_dev *open_rng(void)
 	machine.rng_class.serve = rng_serve;
 	machine.rng_class.served = served;
 	machine.rng_class.stop_queue = rng_stop_queue;
-	dev = rng_class.open(NULL, &machine.env, &diag);
+	dev = rng_class.open(&options, &machine.env, &diag);
 	BUG_ON(!dev);
 	dev->class = &machine.rng_class;
 	return dev;

@@ -194,7 +194,7 @@ static void test_rate(void **state)
 	uint64_t since = timeline_now();
 	unsigned int n = 12;
 
-	rig->options.ops = 20;
+	rig->options.ops = rate_per_second(20);
 	rig_open(rig, RIG_USUAL);
 	for (unsigned int i = 0; i < n; i++)
 		rig_offer_request(rig, &(struct request){ .sector = i, .in_size = SECTOR });

@@ -143,7 +143,7 @@ static void test_refused(void **state)
 	struct rig *rig = *state;
 
 	rig_open(rig, RIG_USUAL);
-	rig->options.ops = 1;
+	rig->options.ops = rate_per_second(1);
 	assert_true(update(rig, "/nowhere", true) < 0);
 	assert_int_equal(rig->n_config_signals, 0);
 	assert_int_equal(capacity(rig), N_SECTORS);
@@ -162,7 +162,7 @@ static void test_rate_alone(void **state)
 	struct rig *rig = *state;
 
 	rig_open(rig, RIG_USUAL);
-	rig->options.ops = 1000000;
+	rig->options.ops = rate_per_second(1000000);
 	assert_int_equal(ftruncate(rig->fd, SECTOR), 0);
 	assert_int_equal(update(rig, "/nowhere", false), 0);
 	assert_int_equal(rig->n_config_signals, 0);

@@ -268,7 +268,7 @@ static void test_pause_with_a_rate(void **state)
 	struct rig_ring *ring = &rig->ring[0];
 	unsigned int n;
 
-	rig->options.ops = 100;
+	rig->options.ops = rate_per_second(100);
 	rig_open(rig, RIG_USUAL);
 	offer_flushes(rig, 0, N_SLOTS);
 	for (unsigned int i = 0; i < 5; i++) {

@@ -165,7 +165,8 @@ static void test_rate(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
 	rig->peer = pair[1];
 	/* A bucket of 3, then one each 50 ms. */
-	open_net(rig, open_packets(rig, pair[0]), (struct net_options){ .ops = 20 });
+	open_net(rig, open_packets(rig, pair[0]),
+		(struct net_options){ .ops = rate_per_second(20) });
 	start_driver(rig, 0);
 	for (uint16_t i = 0; i < 5; i++)
 		rig_offer_one(tx, i, DATA, HEADER + 60, 0);

@@ -54,7 +54,7 @@ static int set_up_mmds_framed(void **state)
 
 static int set_up_mmds_slow(void **state)
 {
-	return set_up_mmds_on(state, false, (struct net_options){ .ops = 20 });
+	return set_up_mmds_on(state, false, (struct net_options){ .ops = rate_per_second(20) });
 }
 
 static int tear_down_mmds(void **state)

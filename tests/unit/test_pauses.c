@@ -135,7 +135,7 @@ static void ticked(void *ctx, uint32_t)
 
 static void init(struct rig *rig, char *kernel)
 {
-	static char rng_options;
+	static struct rng_options rng_options;
 	struct diag diag;
 	int fd;
 

@@ -19,7 +19,7 @@ static int set_up(void **state)
 {
 	struct class_rig *rig = class_rig_create();
 
-	class_rig_open(rig, &rng_class, NULL);
+	class_rig_open(rig, &rng_class, &(const struct rng_options){ 0 });
 	class_rig_start(rig, 0);
 	*state = rig;
 	return 0;
@@ -156,6 +156,37 @@ static void test_nothing_to_write_to(void **state)
 	test_bytes_arrive(state);
 }
 
+/* What is beyond the limit waits for its time, and is not lost. */
+static void test_rate(void **state)
+{
+	struct class_rig *rig = *state;
+	struct rng_options options = { 0 };
+
+	virtio_close(rig->dev);
+	/* 3 at once, then one each 50 ms; and of bytes enough. */
+	assert_true(rate_parse("20", &options.ops));
+	assert_true(rate_parse("1000/10s", &options.rate));
+	class_rig_open(rig, &rng_class, &options);
+	class_rig_start(rig, 0);
+	for (uint16_t i = 0; i < 6; i++)
+		rig_offer_one(&rig->ring[0], i, DATA + 64u * i, 64, WRITE);
+	class_rig_serve(rig, 0);
+	assert_int_equal(rig_n_used(&rig->ring[0]), 3);
+	while (rig_n_used(&rig->ring[0]) < 6)
+		assert_true(class_rig_turn(rig, 10000));
+	for (uint16_t i = 0; i < 6; i++)
+		assert_int_equal(rig_take(&rig->ring[0]).len, 64);
+	/* A thousand bytes are what goes at once: the one that has the last of them goes, too. */
+	virtio_close(rig->dev);
+	options.ops = (struct rate_limit){ 0 };
+	class_rig_open(rig, &rng_class, &options);
+	class_rig_start(rig, 0);
+	for (uint16_t i = 0; i < 64; i++)
+		rig_offer_one(&rig->ring[0], i, DATA + 64u * i, 64, WRITE);
+	class_rig_serve(rig, 0);
+	assert_int_equal(rig_n_used(&rig->ring[0]), 16);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -168,6 +199,7 @@ int main(void)
 		TEST(test_much),
 		TEST(test_many),
 		TEST(test_nothing_to_write_to),
+		TEST(test_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,53 +264,51 @@ int objects_put_all(struct objects *objects, const json_t *in, struct diag *diag
 
 /* ---- in Pronto's words ---- */
 
-/* A bucket that holds `size` and is full again after `refill_time` ms brings so many a second.
- * Either 0: there is no limit.
- */
-static uint64_t per_second(const json_t *bucket)
-{
-	uint64_t size = number_of(bucket, "size"), ms = number_of(bucket, "refill_time"), rate;
+#define RATE_TEXT 64
 
-	if (!size || !ms)
-		return 0;
-	rate = size > UINT64_MAX / 1000 ? size / ms * 1000 : size * 1000 / ms;
-	if (!rate)
-		return 1;
-	return rate < RATE_MAX ? rate : RATE_MAX;
+static uint64_t at_most(uint64_t n, uint64_t most)
+{
+	return n < most ? n : most;
 }
 
-static uint64_t ops_per_second(const json_t *bucket)
+/* A bucket as a setting has it; false: it has no size or is never refilled, and so limits nothing.
+ */
+static bool bucket_text(const json_t *bucket, char text[RATE_TEXT])
 {
-	uint64_t n = per_second(bucket);
+	uint64_t size = number_of(bucket, "size"), ms = number_of(bucket, "refill_time");
 
-	return n < UINT32_MAX ? n : UINT32_MAX;
+	snprintf(text, RATE_TEXT, "%llu/%llums+%llu", (unsigned long long)at_most(size, RATE_MAX),
+		(unsigned long long)at_most(ms, RATE_MAX_PERIOD),
+		(unsigned long long)at_most(number_of(bucket, "one_time_burst"), RATE_MAX));
+	return size && ms;
 }
 
 void objects_rate_text(const json_t *limiter, const char *prefix, char *text, size_t size)
 {
-	const json_t *bytes = json_object_get(limiter, "bandwidth");
-	const json_t *ops = json_object_get(limiter, "ops");
-	int n = 0;
+	static const char *const names[][2] = { { "bandwidth", "rate" }, { "ops", "ops" } };
+	size_t n = 0;
 
 	*text = 0;
-	if (json_is_object(bytes))
-		n = snprintf(
-			text, size, "%srate=%llu", prefix, (unsigned long long)per_second(bytes));
-	if (json_is_object(ops))
-		snprintf(text + n, size - (size_t)n, "%s%sops=%llu", n ? "," : "", prefix,
-			(unsigned long long)ops_per_second(ops));
+	for (size_t i = 0; i < ARRAY_SIZE(names) && n < size; i++) {
+		const json_t *bucket = json_object_get(limiter, names[i][0]);
+		char rate[RATE_TEXT];
+
+		if (!json_is_object(bucket))
+			continue;
+		n += (size_t)snprintf(text + n, size - n, "%s%s%s=%s", n ? "," : "", prefix,
+			names[i][1], bucket_text(bucket, rate) ? rate : "0");
+	}
 }
 
 /* Members of a limiter that limits, in an item's JSON. */
 static void add_rate(json_t *item, const json_t *limiter, const char *bytes, const char *ops)
 {
-	uint64_t n = per_second(json_object_get(limiter, "bandwidth"));
+	char rate[RATE_TEXT];
 
-	if (n)
-		json_object_set_new(item, bytes, json_integer((json_int_t)n));
-	n = ops_per_second(json_object_get(limiter, "ops"));
-	if (n)
-		json_object_set_new(item, ops, json_integer((json_int_t)n));
+	if (bucket_text(json_object_get(limiter, "bandwidth"), rate))
+		json_object_set_new(item, bytes, json_string(rate));
+	if (bucket_text(json_object_get(limiter, "ops"), rate))
+		json_object_set_new(item, ops, json_string(rate));
 }
 
 /* The field by another name, if it is set. */
@@ -359,6 +357,14 @@ static json_t *share_of(const json_t *share)
 	return item;
 }
 
+static json_t *source_of(const json_t *entropy)
+{
+	json_t *item = json_object();
+
+	add_rate(item, json_object_get(entropy, "rate_limiter"), "rate", "ops");
+	return item;
+}
+
 static void add_list(json_t *settings, const char *key, const json_t *list,
 	json_t *(*translate)(const json_t *object))
 {
@@ -377,6 +383,7 @@ static void add_singles(json_t *settings, const struct objects *objects)
 {
 	const json_t *vsock = objects->of[OBJECT_VSOCK];
 	const json_t *balloon = objects->of[OBJECT_BALLOON];
+	const json_t *entropy = objects->of[OBJECT_ENTROPY];
 	const char *serial = text_of(objects->of[OBJECT_SERIAL], "serial_out_path");
 
 	if (vsock)
@@ -389,8 +396,8 @@ static void add_singles(json_t *settings, const struct objects *objects)
 				(json_int_t)number_of(balloon, "amount_mib") << 20, "reporting",
 				json_object_get(balloon, "free_page_reporting"), "stats",
 				json_object_get(balloon, "stats_polling_interval_s")));
-	if (objects->of[OBJECT_ENTROPY])
-		json_object_set_new(settings, "rng", json_true());
+	if (entropy)
+		json_object_set_new(settings, "rng", source_of(entropy));
 	if (serial)
 		json_object_set_new(settings, "console", json_sprintf("file:%s", serial));
 }

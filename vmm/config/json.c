@@ -74,6 +74,8 @@ static const char *wanted(const struct setting *s)
 	switch (s->kind) {
 	case SETTING_NUMBER: return "a whole number";
 	case SETTING_SIZE: return "a string such as \"512M\", or a whole number of bytes";
+	case SETTING_RATE:
+		return "a string such as \"10M\" or \"10M/500ms\", or a whole number a second";
 	case SETTING_FLAG: return "true or false";
 	case SETTING_LIST: return "a string or an array of strings";
 	case SETTING_OBJECT: return "an object, {...}";
@@ -84,7 +86,8 @@ static const char *wanted(const struct setting *s)
 /* The text that a value which holds no others has on a command line; NULL if its type is wrong. */
 static const char *scalar_text(const struct setting *s, const json_t *value, char digits[24])
 {
-	bool is_number = s->kind == SETTING_NUMBER || s->kind == SETTING_SIZE;
+	bool is_number = s->kind == SETTING_NUMBER || s->kind == SETTING_SIZE ||
+	                 s->kind == SETTING_RATE;
 	bool is_text = s->kind != SETTING_NUMBER && s->kind != SETTING_FLAG &&
 	               s->kind != SETTING_OBJECT;
 

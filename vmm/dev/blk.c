@@ -510,7 +510,7 @@ static struct virtio_dev *blk_open(
 	}
 	blk->timer.fd = -1;
 	blk->read_only = options->read_only;
-	rate_init(&blk->rate, options->rate, options->ops, timeline_now());
+	rate_set(&blk->rate, &options->rate, &options->ops, timeline_now());
 	blk->disk = disk_open(&spec, diag);
 	if (!blk->disk)
 		goto err_blk;
@@ -560,7 +560,7 @@ static int blk_update(struct virtio_dev *dev, const void *opts, bool anew, struc
 {
 	struct blk *blk = (struct blk *)dev;
 	const struct blk_options *options = opts;
-	bool is_limited = options->rate || options->ops;
+	bool is_limited = options->rate.tokens || options->ops.tokens;
 	int ret = is_limited && blk->timer.fd < 0 ? open_timer(blk) : 0;
 
 	if (ret)
@@ -569,7 +569,7 @@ static int blk_update(struct virtio_dev *dev, const void *opts, bool anew, struc
 	if (ret)
 		return ret;
 	counter_add(&blk->n_updates, 1);
-	rate_init(&blk->rate, options->rate, options->ops, timeline_now());
+	rate_set(&blk->rate, &options->rate, &options->ops, timeline_now());
 	for (unsigned int i = 0; i < dev->n_queues; i++)
 		virtio_kick_later(virtio_queue(dev, i));
 	return 0;

@@ -7,6 +7,7 @@
 #define DEV_BLK_H
 
 #include "host/disk.h"
+#include "util/rate.h"
 #include "util/schema.h"
 #include "virtio/virtio.h"
 
@@ -22,8 +23,8 @@ struct blk_options {
 	enum disk_overlay overlay;
 	enum disk_engine engine;
 	uint32_t n_queues;
-	uint64_t rate; /* bytes a second; 0: no limit */
-	uint32_t ops;  /* requests a second; 0: no limit */
+	struct rate_limit rate; /* of bytes */
+	struct rate_limit ops;  /* of requests */
 	/* No option of the operator's: the file may be empty, for it is exchanged later. */
 	bool may_be_empty;
 };

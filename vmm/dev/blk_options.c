@@ -34,9 +34,8 @@ static const struct setting settings[] = {
 		.max = VIRTIO_MAX_QUEUES },
 	{ "vhost-user", 0, SETTING_PATH, ANYWHERE, .at = AT(vhost_user) },
 	{ "engine", 0, SETTING_WORD, ANYWHERE, .at = AT(engine), .words = engines },
-	{ "rate", 0, SETTING_SIZE, ANYWHERE, .at = AT(rate), .max = RATE_MAX, .step = 1,
-		.takes = "SIZE" },
-	{ "ops", 0, SETTING_NUMBER, ANYWHERE, .at = AT(ops), .max = UINT32_MAX, .takes = "N" },
+	{ "rate", 0, SETTING_RATE, ANYWHERE, .at = AT(rate), .takes = "RATE" },
+	{ "ops", 0, SETTING_RATE, ANYWHERE, .at = AT(ops), .takes = "RATE" },
 };
 
 static void options_init(void *item)
@@ -52,8 +51,8 @@ static int options_check(void *item, struct diag *diag)
 
 	if (options->vhost_user) {
 		if (options->path || options->read_only || options->direct || options->serial ||
-			options->overlay != DISK_OVERLAY_NONE || options->engine || options->rate ||
-			options->ops)
+			options->overlay != DISK_OVERLAY_NONE || options->engine ||
+			options->rate.tokens || options->ops.tokens)
 			return diag_fail(diag, EINVAL,
 				"with `vhost-user` only `queues` can be said here: all else is the "
 				"business of what serves the disk");

@@ -443,19 +443,25 @@ static void net_close(struct virtio_dev *dev)
 	free(net);
 }
 
+static const struct rate_limit *or_else(
+	const struct rate_limit *limit, const struct rate_limit *otherwise)
+{
+	return limit->tokens ? limit : otherwise;
+}
+
 static void set_rates(struct net *net, const struct net_options *options)
 {
 	uint64_t now = timeline_now();
 
-	rate_init(&net->rate[RX], options->rx_rate ? options->rx_rate : options->rate,
-		options->rx_ops ? options->rx_ops : options->ops, now);
-	rate_init(&net->rate[TX], options->tx_rate ? options->tx_rate : options->rate,
-		options->tx_ops ? options->tx_ops : options->ops, now);
+	rate_set(&net->rate[RX], or_else(&options->rx_rate, &options->rate),
+		or_else(&options->rx_ops, &options->ops), now);
+	rate_set(&net->rate[TX], or_else(&options->tx_rate, &options->rate),
+		or_else(&options->tx_ops, &options->ops), now);
 }
 
-static int open_timer(struct net *net)
+static int open_timer(struct net *net, const struct net_options *options)
 {
-	if (!rate_is_limited(&net->rate[RX]) && !rate_is_limited(&net->rate[TX]))
+	if (!net_is_limited(options) || net->timer.fd >= 0)
 		return 0;
 	return loop_add_timer(net->dev.env->loop, &net->timer, 0, 0);
 }
@@ -464,20 +470,20 @@ static int open_timer(struct net *net)
 static int net_update(struct virtio_dev *dev, const void *options, bool, struct diag *diag)
 {
 	struct net *net = (struct net *)dev;
-	int ret = 0;
+	int ret = open_timer(net, options);
 
+	if (ret)
+		return diag_fail(diag, -ret, "timerfd: %s", strerror(-ret));
 	set_rates(net, options);
-	if (net->timer.fd < 0)
-		ret = open_timer(net);
 	for (unsigned int i = 0; i < dev->n_queues; i++)
 		virtio_kick_later(virtio_queue(dev, i));
-	return ret ? diag_fail(diag, -ret, "timerfd: %s", strerror(-ret)) : 0;
+	return 0;
 }
 
 /* ---- its making ---- */
 
 /* Its files are in the loop. */
-static int watch(struct net *net, struct diag *diag)
+static int watch(struct net *net, const struct net_options *options, struct diag *diag)
 {
 	struct loop *loop = net->dev.env->loop;
 	int ret = 0;
@@ -487,7 +493,7 @@ static int watch(struct net *net, struct diag *diag)
 	if (!ret && net->end.fd >= 0)
 		ret = loop_add(loop, &net->end, EPOLLIN);
 	if (!ret)
-		ret = open_timer(net);
+		ret = open_timer(net, options);
 	return ret ? diag_fail(diag, -ret, "epoll: %s", strerror(-ret)) : 0;
 }
 
@@ -556,7 +562,7 @@ struct virtio_dev *net_create(struct link *link, const struct net_options *optio
 		return NULL;
 	}
 	make_pairs(net);
-	if (!watch(net, diag) && !reach_mmds(net, options->mmds, diag))
+	if (!watch(net, options, diag) && !reach_mmds(net, options->mmds, diag))
 		return &net->dev;
 	net_close(&net->dev);
 	return NULL;

@@ -9,6 +9,7 @@
 
 #include "dev/net_mmds.h"
 #include "host/link.h"
+#include "util/rate.h"
 #include "util/schema.h"
 #include "virtio/virtio.h"
 
@@ -16,26 +17,27 @@
 #define NET_MAX_PAIRS ((VIRTIO_MAX_QUEUES - 1) / 2) /* of queues; one is for control */
 
 struct net_options {
-	char *tap;        /* name of an interface, or NULL */
-	uint32_t fd;      /* of one, or NET_NO_FD */
-	bool user;        /* by passt */
-	char *hostfwd;    /* its forwards, or NULL */
-	bool host;        /* whether the guest reaches the host's loopback through it */
-	bool vhost;       /* the host's kernel moves the frames */
-	uint32_t n_pairs; /* of queues */
-	char *mac;        /* NULL: derived, see docs/network.md */
-	uint32_t mtu;     /* 0: as the link has it */
-	uint64_t rate;    /* bytes a second, each way; 0: no limit */
-	uint32_t ops;     /* frames a second, each way; 0: no limit */
-	/* The same of one way, to the guest (rx) or from it: in place of those; 0: as those. */
-	uint64_t rx_rate, tx_rate;
-	uint32_t rx_ops, tx_ops;
+	char *tap;                   /* name of an interface, or NULL */
+	uint32_t fd;                 /* of one, or NET_NO_FD */
+	bool user;                   /* by passt */
+	char *hostfwd;               /* its forwards, or NULL */
+	bool host;                   /* whether the guest reaches the host's loopback through it */
+	bool vhost;                  /* the host's kernel moves the frames */
+	uint32_t n_pairs;            /* of queues */
+	char *mac;                   /* NULL: derived, see docs/network.md */
+	uint32_t mtu;                /* 0: as the link has it */
+	struct rate_limit rate, ops; /* of bytes, and of frames, each way */
+	/* The same of one way, to the guest (rx) or from it: in place of those, if they limit. */
+	struct rate_limit rx_rate, tx_rate, rx_ops, tx_ops;
 	/* No option of the operator's; NULL: no metadata service is reached through it. */
 	const struct net_mmds_options *mmds;
 };
 
 extern const struct schema net_schema;
 extern const struct virtio_class net_class;
+
+/* Whether any of its rates is. */
+bool net_is_limited(const struct net_options *options);
 
 /* The class's. */
 struct virtio_dev *net_open(const void *options, const struct virtio_env *env, struct diag *diag);

@@ -6,7 +6,6 @@
 #include "dev/net_vhost.h"
 #include "host/passt.h"
 #include "host/tap.h"
-#include "util/rate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,15 +66,9 @@ static void derive_mac(const char *name, uint8_t mac[6])
 
 #define AT(member) offsetof(struct net_options, member)
 
-#define RATE(key, member)                                                                     \
-	{                                                                                     \
-		key, 0, SETTING_SIZE, ANYWHERE, .at = AT(member), .max = RATE_MAX, .step = 1, \
-						.takes = "SIZE"                               \
-	}
-#define OPS(key, member)                                                               \
-	{                                                                              \
-		key, 0, SETTING_NUMBER, ANYWHERE, .at = AT(member), .max = UINT32_MAX, \
-						  .takes = "N"                         \
+#define RATE(key, member)                                                         \
+	{                                                                         \
+		key, 0, SETTING_RATE, ANYWHERE, .at = AT(member), .takes = "RATE" \
 	}
 
 static const struct setting net_settings[] = {
@@ -93,9 +86,9 @@ static const struct setting net_settings[] = {
 	RATE("rate", rate),
 	RATE("rx-rate", rx_rate),
 	RATE("tx-rate", tx_rate),
-	OPS("ops", ops),
-	OPS("rx-ops", rx_ops),
-	OPS("tx-ops", tx_ops),
+	RATE("ops", ops),
+	RATE("rx-ops", rx_ops),
+	RATE("tx-ops", tx_ops),
 };
 
 static void init_options(void *item)
@@ -106,10 +99,10 @@ static void init_options(void *item)
 	options->n_pairs = 1;
 }
 
-static bool is_limited(const struct net_options *options)
+bool net_is_limited(const struct net_options *options)
 {
-	return options->rate || options->ops || options->rx_rate || options->rx_ops ||
-	       options->tx_rate || options->tx_ops;
+	return options->rate.tokens || options->ops.tokens || options->rx_rate.tokens ||
+	       options->rx_ops.tokens || options->tx_rate.tokens || options->tx_ops.tokens;
 }
 
 static int check_options(void *object, struct diag *diag)
@@ -126,7 +119,7 @@ static int check_options(void *object, struct diag *diag)
 		return diag_fail(diag, EINVAL, "vhost is for tap and fd alone");
 	if (!options->tap && options->n_pairs > 1)
 		return diag_fail(diag, EINVAL, "queues is for tap alone");
-	if (options->vhost && is_limited(options))
+	if (options->vhost && net_is_limited(options))
 		return diag_fail(diag, EINVAL,
 			"rate and ops are not for vhost, where the kernel moves the frames; limit the interface (man tc)");
 	if (options->user && options->mtu > PASST_MTU)

@@ -28,7 +28,8 @@
 		"a directory of the host, again for each: mount -t virtiofs TAG /mnt")                       \
 	X(balloon, balloon, "on|off|[size=SIZE][,stats=SECONDS][,reporting=on|off]",                         \
 		"memory that the guest does without goes back to the host (default: off)")                   \
-	X(rng, rng, "on|off", "a source of random bytes (default: on if there are other devices)")           \
+	X(rng, rng, "on|off|[rate=R][,ops=N]",                                                               \
+		"a source of random bytes (default: on if there are other devices)")                         \
 	X(hvc, hvc, "stdio|file:PATH|pty|socket:PATH|null",                                                  \
 		"a virtio console, again for each: hvc0 and on in Linux")                                    \
 	X(port, port, "TO,name=NAME",                                                                        \

@@ -3,69 +3,121 @@
 
 #include "util/rate.h"
 
-#include "util/bits.h"
+#include "util/size.h"
 
-#define SECOND UINT64_C(1000000000)
+#include <stdlib.h>
+#include <string.h>
 
-/* What a bucket holds: a tenth of a second, and at least one. */
-static int64_t depth(const struct rate_bucket *bucket)
+#define MS        UINT64_C(1000000)
+#define SECOND    (1000 * MS)
+#define MAX_WAIT  (3600 * SECOND)
+#define MAX_TEXT  64
+#define MAX_DIGIT 11 /* of a time; the longest is RATE_MAX_PERIOD */
+
+/* ---- limits ---- */
+
+struct rate_limit rate_per_second(uint64_t n)
 {
-	return (int64_t)(bucket->per_second / 10 + 1);
+	return (struct rate_limit){ .tokens = n, .period_ns = SECOND, .size = n / 10 + 1 };
 }
 
-static void bucket_init(struct rate_bucket *bucket, uint64_t per_second, uint64_t now_ns)
+/* "100ms", "2s". */
+static bool parse_period(const char *text, uint64_t *ns)
 {
-	BUG_ON(per_second > RATE_MAX);
-	*bucket = (struct rate_bucket){ .per_second = per_second, .at_ns = now_ns };
-	bucket->tokens = depth(bucket);
+	size_t n = strspn(text, "0123456789");
+	uint64_t unit = 0, count = strtoull(text, NULL, 10);
+
+	if (!strcmp(text + n, "ms"))
+		unit = MS;
+	else if (!strcmp(text + n, "s"))
+		unit = SECOND;
+	if (!n || n > MAX_DIGIT || !unit || !count || count > RATE_MAX_PERIOD * MS / unit)
+		return false;
+	*ns = count * unit;
+	return true;
 }
 
-void rate_init(struct rate *rate, uint64_t bytes, uint64_t ops, uint64_t now_ns)
+bool rate_parse(const char *text, struct rate_limit *limit)
 {
-	bucket_init(&rate->bytes, bytes, now_ns);
-	bucket_init(&rate->ops, ops, now_ns);
+	char copy[MAX_TEXT], *burst = copy, *period, *tokens;
+	size_t size = strlen(text) + 1;
+	uint64_t n, more = 0;
+
+	if (size > sizeof(copy))
+		return false;
+	memcpy(copy, text, size);
+	period = strsep(&burst, "+");
+	tokens = strsep(&period, "/");
+	if (!size_parse(tokens, &n) || n > RATE_MAX)
+		return false;
+	if (burst && (!size_parse(burst, &more) || more > RATE_MAX))
+		return false;
+	*limit = rate_per_second(n);
+	limit->burst = more;
+	if (!period)
+		return true;
+	limit->size = n;
+	return parse_period(period, &limit->period_ns);
 }
 
-/* a * b / c, which is less than 2^63 where it is used; what is less than one is cut off, or counts
- * as one.
- */
-static uint64_t scale(uint64_t a, uint64_t b, uint64_t c)
+static void bucket_set(struct rate_bucket *bucket, const struct rate_limit *limit, uint64_t now_ns)
 {
-	return (uint64_t)((__uint128_t)a * b / c);
+	if (!memcmp(&bucket->limit, limit, sizeof(*limit)))
+		return;
+	bucket->limit = *limit;
+	bucket->tokens = (int64_t)(limit->size + limit->burst);
+	bucket->at_ns = now_ns;
 }
 
-static uint64_t scale_up(uint64_t a, uint64_t b, uint64_t c)
+void rate_set(struct rate *rate, const struct rate_limit *bytes, const struct rate_limit *ops,
+	uint64_t now_ns)
 {
-	return (uint64_t)(((__uint128_t)a * b + c - 1) / c);
+	bucket_set(&rate->bytes, bytes, now_ns);
+	bucket_set(&rate->ops, ops, now_ns);
+}
+
+/* ---- what goes ---- */
+
+/* a * b / c: what is less than one counts as one. */
+static __uint128_t scale_up(uint64_t a, uint64_t b, uint64_t c)
+{
+	return ((__uint128_t)a * b + c - 1) / c;
 }
 
 /* Time counts only when it was worth a token, so that looking often loses none. */
 static void fill(struct rate_bucket *bucket, uint64_t now_ns)
 {
-	uint64_t elapsed = now_ns - bucket->at_ns, missing, brought;
+	const struct rate_limit *limit = &bucket->limit;
+	int64_t missing = (int64_t)limit->size - bucket->tokens;
+	__uint128_t brought;
 
-	missing = (uint64_t)(depth(bucket) - bucket->tokens);
-	if (elapsed / SECOND > missing / bucket->per_second)
-		brought = missing;
-	else
-		brought = scale(elapsed, bucket->per_second, SECOND);
-	if (brought >= missing) {
-		bucket->tokens = depth(bucket);
+	if (missing <= 0) { /* it is full, or still has of its burst */
+		bucket->at_ns = now_ns;
+		return;
+	}
+	brought = (__uint128_t)(now_ns - bucket->at_ns) * limit->tokens / limit->period_ns;
+	if (brought >= (uint64_t)missing) {
+		bucket->tokens = (int64_t)limit->size;
 		bucket->at_ns = now_ns;
 	} else {
 		bucket->tokens += (int64_t)brought;
-		bucket->at_ns += scale_up(brought, SECOND, bucket->per_second);
+		bucket->at_ns += (uint64_t)scale_up(
+			(uint64_t)brought, limit->period_ns, limit->tokens);
 	}
 }
 
 static uint64_t bucket_wait(struct rate_bucket *bucket, uint64_t now_ns)
 {
-	if (!bucket->per_second)
+	__uint128_t wait;
+
+	if (!bucket->limit.tokens)
 		return 0;
 	fill(bucket, now_ns);
 	if (bucket->tokens > 0)
 		return 0;
-	return scale_up((uint64_t)(1 - bucket->tokens), SECOND, bucket->per_second);
+	wait = scale_up(
+		(uint64_t)(1 - bucket->tokens), bucket->limit.period_ns, bucket->limit.tokens);
+	return wait < MAX_WAIT ? (uint64_t)wait : MAX_WAIT;
 }
 
 uint64_t rate_wait_ns(struct rate *rate, uint64_t now_ns)
@@ -76,11 +128,11 @@ uint64_t rate_wait_ns(struct rate *rate, uint64_t now_ns)
 	return bytes > ops ? bytes : ops;
 }
 
-/* Operations are of less than 2^32 bytes each and wait for the one before, so a debt is, too. */
+/* An operation waits for the one before, so a debt is less than 2^32. */
 void rate_take(struct rate *rate, uint64_t bytes)
 {
-	if (rate->bytes.per_second)
+	if (rate->bytes.limit.tokens)
 		rate->bytes.tokens -= (int64_t)bytes;
-	if (rate->ops.per_second)
+	if (rate->ops.limit.tokens)
 		rate->ops.tokens--;
 }

@@ -2,6 +2,7 @@
 /* schema.c - how a text becomes the value of a setting, for each kind */
 
 #include "util/schema.h"
+#include "util/rate.h"
 #include "util/size.h"
 
 #include <ctype.h>
@@ -112,6 +113,19 @@ static int set_size(const struct setting *s, uint64_t *to, const char *text, str
 	if (size % s->step)
 		return diag_fail(diag, EINVAL, "%.40s is not a multiple of %s", text, step);
 	*to = size;
+	return 0;
+}
+
+static int set_rate(struct rate_limit *to, const char *text, struct diag *diag)
+{
+	uint64_t n_said = to->n_said;
+
+	if (!rate_parse(text, to))
+		return diag_fail(diag, EINVAL,
+			"'%.40s' is not a rate; give so many a second, such as 10M, or what may go at "
+			"once and the time that brings it, such as 10M/500ms, and +N for a burst before",
+			text);
+	to->n_said = n_said + 1;
 	return 0;
 }
 
@@ -349,6 +363,7 @@ int setting_set(const struct setting *s, void *base, const char *text, struct di
 	case SETTING_LIST: return add_text(to, text, diag);
 	case SETTING_NUMBER: return set_number(s, to, text, diag);
 	case SETTING_SIZE: return set_size(s, to, text, diag);
+	case SETTING_RATE: return set_rate(to, text, diag);
 	case SETTING_FLAG: return set_flag(to, text, diag);
 	case SETTING_WORD: return set_word(s, base, text, diag);
 	case SETTING_KEY: return set_key(to, text, diag);

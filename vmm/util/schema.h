@@ -20,6 +20,7 @@ enum setting_kind {
 	SETTING_LIST,    /* texts with blanks between: char * as above; in JSON an array, too */
 	SETTING_NUMBER,  /* uint32_t, .min to .max */
 	SETTING_SIZE,    /* uint64_t bytes, .min to .max, a multiple of .step */
+	SETTING_RATE,    /* struct rate_limit: what rate_parse() knows */
 	SETTING_FLAG,    /* bool: on or off; in JSON true or false */
 	SETTING_WORD,    /* an enum: one of .words */
 	SETTING_KEY,     /* int: the code of a control key, written ^A; -1: none */
