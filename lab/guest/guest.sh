@@ -227,6 +227,15 @@ do_vsock()
 	vsock send 2 2001 < /dev/null || say nobody there
 }
 
+# Some megabytes to port 2000 of the host, from where they come back, three times.
+do_streams()
+{
+	dd if=/dev/urandom of=/tmp/stream bs=1000 count=3001 2> /dev/null
+	for _ in 1 2 3; do
+		say stream "$(md5sum < /tmp/stream) $(vsock send 2 2000 < /tmp/stream | md5sum)"
+	done
+}
+
 # From the host: what lies at each of pronto.url=URL[,URL...]
 do_fetch()
 {

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Run in the lab: configure and start a machine by its API, pause and resume it while its guest works, print what it says.
 
-usage: drive_api.py PRONTO PLAN    where PLAN is JSON: requests, changes (which come later, when a text has been said), n_pauses
+usage: drive_api.py PRONTO PLAN    where PLAN is JSON: setup (a script), requests, changes (which come later, when a text has been
+said), n_pauses, echo (a path: what comes to the socket there goes back)
 """
 
 import http.server
@@ -9,6 +10,7 @@ import json
 import os
 import pathlib
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -35,6 +37,23 @@ class Blob(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def echo_at(path):
+    """In a thread for each: what a stream sends goes back to it."""
+    def serve(stream):
+        with stream:
+            while data := stream.recv(65536):
+                stream.sendall(data)
+
+    def accept():
+        while True:
+            threading.Thread(target=serve, args=(door.accept()[0],), daemon=True).start()
+
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(path)
+    door.listen()
+    threading.Thread(target=accept, daemon=True).start()
+
+
 def ask(connection, method, path, body):
     connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -55,6 +74,8 @@ def main(pronto, plan):
     subprocess.run(plan["setup"], shell=True, check=True)
     server = http.server.ThreadingHTTPServer(("10.9.0.1", 8000), Blob)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    if plan["echo"]:
+        echo_at(plan["echo"])
     process = subprocess.Popen([pronto, "api", "--socket", SOCKET], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     while not os.path.exists(SOCKET):
         time.sleep(0.05)
@@ -81,6 +102,7 @@ def main(pronto, plan):
         time.sleep(0.02)
     thread.join()
     print("".join(lines))
+    print("@@ host_time", int(time.time()))
     print("@@ pauses", n)
     if waits:
         print(f"@@ pause_ms {1000 * sorted(waits)[len(waits) // 2]:.1f} {1000 * max(waits):.1f}")
