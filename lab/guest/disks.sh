@@ -12,6 +12,18 @@ do_disks()
 	done
 }
 
+# The second disk while the host puts another file behind it: its size in sectors, before and after.
+do_exchange()
+{
+	size=$(cat /sys/block/vdb/size)
+	say exchange "$size"
+	i=0
+	while [ "$(cat /sys/block/vdb/size)" = "$size" ] && [ "$((i += 1))" -lt 300 ]; do
+		sleep 0.1
+	done
+	say exchange "$(cat /sys/block/vdb/size)"
+}
+
 # The disks that can be written to and have a file system.
 file_systems()
 {

@@ -23,6 +23,7 @@ ip address add 10.9.0.1/24 dev tap7
 ip link set tap7 up
 truncate -s 32M /run/image && PATH=$PATH:/usr/sbin:/sbin mkfs.ext4 -q -F /run/image
 truncate -s 16M /run/raw
+: > /run/place
 """
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="there is no QEMU: install qemu-system-x86")
@@ -80,3 +81,14 @@ def test_metadata(guest, version):
                   changes=[["@@ metadata", ["PATCH", "/mmds", {"latest": {"meta-data": {"name": "second"}}}]]])
     assert facts["metadata"] == ["inner/ name first", "second"]
     assert facts["untold"] == (["first"] if version == "V1" else [""])
+
+
+def test_a_disk_that_comes_later(guest):
+    """Its drive has an empty file until then."""
+    facts = drive(guest, "devices,exchange,write",
+                  ["PUT", "/drives/a", {"drive_id": "a", "is_root_device": False, "path_on_host": "/run/raw"}],
+                  ["PUT", "/drives/b", {"drive_id": "b", "is_root_device": False, "path_on_host": "/run/place"}],
+                  changes=[["@@ exchange", ["PATCH", "/drives/b", {"drive_id": "b", "path_on_host": "/run/image"}]]])
+    assert facts["exchange"] == ["0", str((32 << 20) // 512)]
+    (name, *sums), = (line.split() for line in facts["written"])
+    assert name == "vdb" and sums[0] == sums[2]
