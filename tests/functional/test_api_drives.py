@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import struct
+import subprocess
 
 import pytest
 
@@ -53,6 +54,39 @@ def test_a_drive_has_another_file(watching, tmp_path, more):
     a.must("PATCH", "/drives/place", {"drive_id": "place", "path_on_host": second})  # it has grown
     a.vm.expect("sectors 4000, first byte 0x62\n")
     assert a.drive("place")["path_on_host"] == second
+    ends(a, tmp_path)
+
+
+@pytest.fixture
+def device(tmp_path):
+    """A block device, and how it is made as large as that."""
+    image = sectors(tmp_path / "image", 8, b"d")
+    made = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no block device can be made: {made.stderr.strip()}")
+    path = made.stdout.strip()
+
+    def resize(n):
+        os.truncate(image, 512 * n)
+        subprocess.run(["losetup", "-c", path], check=True)
+    yield path, resize
+    subprocess.run(["losetup", "-d", path], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes block devices")
+@pytest.mark.kvm
+def test_a_drive_has_a_device(watching, device, tmp_path):
+    """Which is the drive's alone, and is not when it has been let go."""
+    path, resize = device
+    a = watching()
+    for n in 8, 16, 24:
+        resize(n)
+        a.must("PATCH", "/drives/place", {"path_on_host": path})
+        a.vm.expect(f"sectors {n}, first byte 0x64\n")
+        with pytest.raises(OSError, match="busy"):
+            os.open(path, os.O_RDONLY | os.O_EXCL)
+    a.must("PATCH", "/drives/place", {"path_on_host": sectors(tmp_path / "first", 3, b"a")})
+    os.close(os.open(path, os.O_RDONLY | os.O_EXCL))
     ends(a, tmp_path)
 
 
