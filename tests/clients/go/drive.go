@@ -136,7 +136,7 @@ func life(ctx context.Context, kernel, root, data, tap string) {
 	must("pause", m.PauseVM(ctx))
 	state(ctx, "paused", m)
 	refused("snapshot", m.CreateSnapshot(ctx, "memory", "state"))
-	waitFor("[by-go:info] refused: ", "log")
+	waitFor("Received Error. Status code: 400 Bad Request. Message: ", "log")
 	must("resume", m.ResumeVM(ctx))
 	state(ctx, "resumed", m)
 	otherDisk(ctx, m, root)
