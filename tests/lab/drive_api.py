@@ -66,6 +66,7 @@ def ask(connection, method, path, body):
 def said(process, lines):
     for line in process.stdout:
         lines.append(line)
+        print(line, end="", flush=True)
     process.wait()
 
 
@@ -101,7 +102,6 @@ def main(pronto, plan):
                 break
         time.sleep(0.02)
     thread.join()
-    print("".join(lines))
     print("@@ host_time", int(time.time()))
     print("@@ pauses", n)
     if waits:
