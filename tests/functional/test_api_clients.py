@@ -23,6 +23,16 @@ def test_pipelined(serve):
     assert out.count(b"HTTP/1.1 200 ") == 500
 
 
+def test_one_connection_serves_until_its_client_says_that_this_was_all(serve):
+    """By HTTP/1.0, too: Firecracker's clients count on it."""
+    a = serve()
+    for version, header, n in [(b"1.0", b"", 3), (b"1.1", b"", 3), (b"1.0", b"Connection: close\r\n", 1),
+                               (b"1.1", b"Connection: close\r\n", 1)]:
+        out = api.raw(a.socket, (b"GET /version HTTP/%s\r\n%s\r\n" % (version, header)) * 3, n=3)
+        assert out.count(b"HTTP/1.1 200 ") == n, (version, header)
+        assert out.count(b"Connection: close" if header else b"Connection: keep-alive") == n
+
+
 def test_half_closed_and_cut(serve):
     a = serve()
     assert b"200 OK" in api.raw(a.socket, GET)

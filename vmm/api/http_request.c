@@ -175,7 +175,8 @@ static void client_request(struct client *client)
 		refuse_body(client);
 		return;
 	}
-	client->is_last = !http_should_keep_alive(&client->parser);
+	/* Clients of Firecracker speak HTTP/1.0 as well, and go on. */
+	client->is_last = client->parser.flags & F_CONNECTION_CLOSE;
 	client->owes = true;
 	request.path = find_path(client->head);
 	http->ops->request(http->ctx, &request, &client->answer);
