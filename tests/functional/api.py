@@ -29,8 +29,8 @@ def connect(path, timeout=vm.TIMEOUT):
 class Api:
     """A process that serves the API, and a connection to it."""
 
-    def __init__(self, box, *options, program="pronto", **kwargs):
-        self.socket = box.path / "tmp" / "api.sock"
+    def __init__(self, box, *options, program="pronto", name="api", **kwargs):
+        self.socket = box.path / "tmp" / f"{name}.sock"
         self.config = {}
         argv = ([vm.PRONTO, "api", "--socket", self.socket] if program == "pronto"
                 else [program, "--api-sock", self.socket])
