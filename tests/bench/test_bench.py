@@ -218,6 +218,16 @@ def test_density_and_timeline(build, tmp_path):
     assert "first guest instruction" in (tmp_path / "timeline-tiny.svg").read_text()
 
 
+@pytest.mark.kvm
+def test_api(build, tmp_path):
+    done = bench(build, tmp_path, "--rounds", "1", "--only", "pronto", "api")
+    assert done.returncode == 0, done
+    case, = json.loads((tmp_path / "api.json").read_text())["benchmark"]["cases"]
+    check_case(case, 1)
+    assert (case["absent"], case["failures"]) == ({}, {})
+    assert {"GET /", "PATCH /balloon", "Paused, Resumed"} <= case["contenders"].keys()
+
+
 def test_what_cannot_run_says_why(tmp_path):
     """A build with nothing in it: no table of zeros, and no success."""
     done = bench(tmp_path, tmp_path / "out", "--rounds", "1", "timeline", "--only", "pronto")
