@@ -6,6 +6,7 @@ Who cannot have one is skipped, with the reason; what was fetched and does not b
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -41,10 +42,14 @@ def kept(name, make, *inputs):
     return pathlib.Path(entry)
 
 
+def program(language, build):
+    """Ours of this language, with a client in it."""
+    sources = sorted((HERE / language).iterdir())
+    return kept(language, build, *(part for file in sources for part in (file.name, file.read_bytes()))) / "drive"
+
+
 def go_program():
-    """Ours, with the SDK in it."""
-    sources = sorted((HERE / "go").iterdir())
-    return kept("go", build_go, *(part for file in sources for part in (file.name, file.read_bytes()))) / "drive"
+    return program("go", build_go)
 
 
 def build_go(place):
@@ -60,6 +65,27 @@ def build_go(place):
         shutil.copy(file, place)
     done, _ = call("go", "build", "-o", "drive", ".", cwd=place, env=env)
     assert done.returncode == 0, done.stdout
+
+
+def rust_program():
+    return program("rust", build_rust)
+
+
+def build_rust(place):
+    if not shutil.which("cargo"):
+        pytest.skip("there is no cargo to build Rust's client with: install cargo")
+    version = re.search(r"\d+\.(\d+)", call("rustc", "--version")[1])
+    if int(version[1]) < 65:
+        pytest.skip(f"Rust's client wants rustc 1.65 and this is {version[0]}: install rustc-web and cargo-web")
+    sources = pathlib.Path(place, "source")
+    shutil.copytree(HERE / "rust", sources)
+    done, last = call("cargo", "fetch", "--locked", cwd=sources)
+    if done.returncode:
+        pytest.skip(f"cargo cannot fetch Rust's client: {last}")
+    done, _ = call("cargo", "build", "--locked", "--offline", "--target-dir", "built", cwd=sources)
+    assert done.returncode == 0, done.stdout
+    shutil.copy(sources / "built" / "debug" / "drive", place)
+    shutil.rmtree(sources)
 
 
 def python_packages():
