@@ -389,7 +389,7 @@ do_disk_lost()
 # Load the modules with the power button, and print the device its presses come from.
 button()
 {
-	/init modules
+	/init modules > /dev/null # which complains of those that are there already
 	for device in /sys/class/input/event*; do
 		if grep -q 'Power Button' "$device/device/name"; then
 			echo "/dev/input/${device##*/}"

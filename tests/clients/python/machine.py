@@ -5,14 +5,14 @@ import os
 import pathlib
 import time
 
-PATIENCE = 60
+PATIENCE, INTERVAL = 60, 0.02  # seconds
 
 
 def wait_until(condition, what):
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, f"{what} did not come within {PATIENCE} s"
-        time.sleep(0.005)
+        time.sleep(INTERVAL)
 
 
 def wait_for_socket(path, process):
@@ -20,6 +20,10 @@ def wait_for_socket(path, process):
     assert process.poll() is None, f"it has ended with status {process.returncode}"
 
 
-def wait_for_guest(text):
+def guest_said(text):
     """Our standard output is a file, and the guest's console."""
-    wait_until(lambda: text in pathlib.Path("/proc/self/fd/1").read_text(encoding="latin-1"), "the guest")
+    return text in pathlib.Path("/proc/self/fd/1").read_text(encoding="latin-1")
+
+
+def wait_for_guest(text):
+    wait_until(lambda: guest_said(text), repr(text))
