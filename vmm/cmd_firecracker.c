@@ -29,12 +29,14 @@ struct arguments {
 
 #define AT(member) offsetof(struct arguments, member)
 
+static const char no_snapshots[] = "is refused: this VMM has no snapshots";
+
 /* Options are words, and values the words after them: no '=', no short ones. */
 static const struct option {
 	const char *name;
 	bool takes;       /* a value */
 	size_t at;        /* const char * or bool */
-	const char *help; /* NULL: it is accepted and does nothing */
+	const char *help; /* NULL: it is accepted and does nothing; no_snapshots: it is refused */
 } options[] = {
 	{ "--api-sock", true, AT(socket), "path of the API's socket" },
 	{ "--id", true, AT(id), "the microVM's name" },
@@ -56,7 +58,8 @@ static const struct option {
 	{ "--start-time-us", true, AT(start_us), "when it began, by the monotonic clock" },
 	{ "--start-time-cpu-us", true, AT(start_cpu_us), "processor time it had used then" },
 	{ "--parent-cpu-time-us", true, AT(parent_cpu_us), "and who started it" },
-	{ "--snapshot-version", false, 0, NULL },
+	{ "--snapshot-version", false, 0, no_snapshots },
+	{ "--describe-snapshot", true, 0, no_snapshots },
 	{ "--version", false, AT(version), "print the version" },
 	{ "--help", false, AT(help), "print this help" },
 };
@@ -85,6 +88,8 @@ static int read_arguments(struct arguments *args, int argc, char **argv)
 			return refuse(argv[i], "is not known, or was not expected");
 		if (option->takes && (i + 1 == argc || find_option(argv[i + 1])))
 			return refuse(argv[i], "needs a value");
+		if (option->help == no_snapshots)
+			return refuse(argv[i], option->help);
 		if (option->takes)
 			value = argv[++i];
 		if (!option->help)

@@ -31,7 +31,7 @@ def test_nothing_is_configured(serve):
     assert a.must("GET", "/") == {"id": "one", "state": "Not started", "vmm_version": "1.17.0", "app_name": "Firecracker"}
     assert a.must("GET", "/version")["firecracker_version"] == "1.17.0"
     assert a.must("GET", "/machine-config") == {
-        "vcpu_count": 1, "mem_size_mib": 128, "smt": False, "cpu_template": None, "track_dirty_pages": False, "huge_pages": "None"}
+        "vcpu_count": 1, "mem_size_mib": 128, "smt": False, "track_dirty_pages": False, "huge_pages": "None"}
     assert a.must("GET", "/vm/config")["drives"] == []
     assert "no kernel" in a.fault("PUT", "/actions", {"action_type": "InstanceStart"})
     a.vm.signal(signal.SIGTERM)
@@ -67,8 +67,13 @@ def test_machine_config(serve):
     a.must("PUT", "/machine-config", {"vcpu_count": 2, "mem_size_mib": 256, "smt": True})
     a.must("PATCH", "/machine-config", {"mem_size_mib": 512})
     assert (a.must("GET", "/machine-config")["vcpu_count"], a.must("GET", "/machine-config")["mem_size_mib"]) == (2, 512)
-    a.must("PUT", "/machine-config", {"vcpu_count": 4, "mem_size_mib": 64})
+    a.must("PUT", "/machine-config", {"vcpu_count": 4, "mem_size_mib": 64, "cpu_template": None})
     assert a.must("GET", "/machine-config")["smt"] is False  # what is left out has its default again
+    # This one is shown if it is there, and not otherwise.
+    assert "cpu_template" not in a.must("GET", "/machine-config")
+    a.must("PATCH", "/machine-config", {"cpu_template": "None"})
+    for shown in a.must("GET", "/machine-config"), a.must("GET", "/vm/config")["machine-config"]:
+        assert shown["cpu_template"] == "None"
     before = a.must("GET", "/machine-config")
     for body, words in [
         ({}, "Empty PATCH request."),
@@ -411,13 +416,16 @@ def test_firecracker_ends_at_once(serve, firecracker):
 
 @pytest.mark.parametrize("options, status", [
     (["--nonsense"], 153), (["--api-sock"], 153), (["--id"], 153), (["--id", ""], 153), (["--no-api"], 153),
-    (["--config-file", "/nowhere"], 152), (["--help"], 0), (["--version"], 0)])
+    (["--config-file", "/nowhere"], 152), (["--help"], 0), (["--version"], 0),
+    (["--snapshot-version"], 153), (["--describe-snapshot", "/x"], 153)])
 def test_firecracker_options(box, firecracker, options, status):
     result = vm.Vm(box, [firecracker, *options]).wait()
     assert result.status == status
     assert bool(result.err) == bool(status)
     if "--version" in options:
         assert result.out.split()[:2] == ["Firecracker", "v1.17.0"]
+    if "snapshot" in options[0]:
+        assert f"argument '{options[0]}' is refused: this VMM has no snapshots" in result.err
 
 
 # ---- pronto ctl ----

@@ -46,7 +46,7 @@ SHAPE(machine,
 	{ .name = "vcpu_count", .type = FIELD_NUMBER, .required = true, .max = UINT8_MAX },
 	{ .name = "mem_size_mib", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX >> 20 },
 	{ .name = "smt", .type = FIELD_FLAG, .fallback = "false" },
-	{ .name = "cpu_template", .type = FIELD_WORD, .words = cpu_templates },
+	{ .name = "cpu_template", .type = FIELD_WORD, .words = cpu_templates, .unshown = true },
 	{ .name = "track_dirty_pages", .type = FIELD_FLAG, .fallback = "false" },
 	{ .name = "huge_pages", .type = FIELD_WORD, .words = huge_pages, .fallback = "\"None\"" });
 

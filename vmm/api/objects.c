@@ -17,9 +17,8 @@
 void objects_init(struct objects *objects)
 {
 	*objects = (struct objects){ 0 };
-	objects->of[OBJECT_MACHINE] = json_pack("{s:i, s:i, s:b, s:n, s:b, s:s}", "vcpu_count", 1,
-		"mem_size_mib", 128, "smt", 0, "cpu_template", "track_dirty_pages", 0, "huge_pages",
-		"None");
+	objects->of[OBJECT_MACHINE] = json_pack("{s:i, s:i, s:b, s:b, s:s}", "vcpu_count", 1,
+		"mem_size_mib", 128, "smt", 0, "track_dirty_pages", 0, "huge_pages", "None");
 	BUG_ON(!objects->of[OBJECT_MACHINE]);
 }
 

@@ -186,7 +186,7 @@ static json_t *read_object(
 			json_decref(out);
 			return NULL;
 		}
-		if (!is_there && is_partial)
+		if (!is_there && (is_partial || field->unshown))
 			continue;
 		value = is_there ? read_field(field, value, is_partial, diag) : fallback(field);
 		if (!value) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* shape.h - what a JSON object of the API may hold, as a table
  *
- * An object that a client sends is read by its shape into one that has every field: what was left
- * out, or is null, has its default.  The sentences for what is wrong are like those that
+ * An object that a client sends is read by its shape into one that has every field that is shown:
+ * what was left out, or is null, has its default.  The sentences for what is wrong are like those that
  * Firecracker's JSON reader has, since clients look for words of them.
  */
 #ifndef API_SHAPE_H
@@ -34,6 +34,7 @@ struct field {
 	const struct shape *inner;
 	/* Of one that was left out, as JSON; NULL: null. */
 	const char *fallback;
+	bool unshown; /* while it is null */
 };
 
 struct shape {
