@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPT_SOCKET = 256, OPT_FD, OPT_CONFIG, OPT_ID, OPT_START, OPT_MAX_BODY };
+enum { OPT_SOCKET = 256, OPT_FD, OPT_CONFIG, OPT_ID, OPT_START, OPT_MAX_BODY, OPT_SCHEMA };
 
 static const struct option options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -21,6 +21,7 @@ static const struct option options[] = {
 	{ "start", no_argument, NULL, OPT_START },
 	{ "id", required_argument, NULL, OPT_ID },
 	{ "max-body", required_argument, NULL, OPT_MAX_BODY },
+	{ "schema", no_argument, NULL, OPT_SCHEMA },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -38,6 +39,7 @@ static void print_help(FILE *out)
 	      "      --start              start the machine at once, from --config\n"
 	      "      --id NAME            what GET / calls the machine (default: anonymous-instance)\n"
 	      "      --max-body BYTES     of a request, at most (default: 51200)\n"
+	      "      --schema             print what GET /schema answers (OpenAPI), and end\n"
 	      "  -v, --verbose            say more; twice for still more\n"
 	      "  -h, --help               print this help and end\n\n"
 	      "The exit status is that of `pronto run`.\n",
@@ -81,6 +83,20 @@ static bool read_number(const char *option, const char *text, unsigned long max,
 	return false;
 }
 
+/* As apply(). */
+static int print_schema(void)
+{
+	json_t *schema = openapi_describe();
+	bool bad = !schema || json_dumpf(schema, stdout, JSON_INDENT(2));
+
+	json_decref(schema);
+	putchar('\n');
+	if (!fflush(stdout) && !bad)
+		return 1;
+	log_error("standard output: cannot write");
+	return -EINVAL;
+}
+
 /* 0, 1: all is done; -EINVAL, said. */
 static int apply(struct arguments *args, int option)
 {
@@ -101,6 +117,7 @@ static int apply(struct arguments *args, int option)
 	case OPT_CONFIG: return read_config(&args->objects, optarg);
 	case OPT_ID: args->spec.id = optarg; break;
 	case OPT_START: args->start = true; break;
+	case OPT_SCHEMA: return print_schema();
 	case 'v':
 		if (args->spec.log_level < LOG_LEVEL_DEBUG)
 			args->spec.log_level++;

@@ -124,7 +124,8 @@ def test_machine_config(serve):
     ("PUT", "/network-interfaces/a", {"iface_id": "a", "user": True, "mtu": 1}, "Invalid MTU"),
     ("PUT", "/vsock", {"guest_cid": 2, "uds_path": "x"}, "guest CID 2"),
     ("PUT", "/cpu-config", {"kvm_capabilities": ["121"]}, "not supported"),
-    ("PUT", "/actions", {"action_type": "Nothing"}, "expected one of `InstanceStart`"),
+    ("PUT", "/actions", {"action_type": "Nothing"}, "unknown variant `Nothing`, expected one of `InstanceStart`"),
+    ("PUT", "/actions", {}, "missing field `action_type`"),
     ("PUT", "/actions", {"action_type": "SendCtrlAltDel"}, "not supported before starting the microVM"),
     ("PATCH", "/vm", {"state": "Paused"}, "not supported before starting the microVM"),
     ("GET", "/balloon", None, "no such device"),
@@ -341,9 +342,11 @@ def test_devices_change(with_devices, paused):
     ("/drives/data", {"rate_limiter": {"ops": {"size": 1}}}, "missing field `refill_time`"),
     ("/drives/data", {"rate_limiter": {"ops": {"size": -1, "refill_time": 1}}}, "invalid value: integer `-1`"),
     ("/balloon", {"amount_mib": 1000}, "more than the machine's memory"),
-    ("/balloon", {"amount_mib": "1"}, "`amount_mib` is missing, or not 0 to"),
+    ("/balloon", {"amount_mib": "1"}, 'invalid type: string "1", expected a whole number, in `amount_mib`'),
+    ("/balloon", {"amount_mib": None}, "missing field `amount_mib`"),
     ("/balloon", {"amount_mib": 1, "more": 1}, "unknown field `more`"),
     ("/balloon/statistics", {"stats_polling_interval_s": 0}, "cannot be switched on or off"),
+    ("/balloon/statistics", {"stats_polling_interval_s": 65536}, "expected 0 to 65535"),
     ("/balloon/hinting/start", {}, "not built"),
 ])
 def test_devices_do_not_change_so(with_devices, path, body, words):

@@ -101,6 +101,11 @@ struct api {
  */
 int api_serve(const struct api_spec *spec, struct objects *objects, bool start);
 
+/* A description of the API by OpenAPI 3.1, whose schemas are JSON Schema, that of the settings of
+ * `pronto run` among them.  A new reference, or NULL: there is no memory.
+ */
+json_t *openapi_describe(void);
+
 /* What clients of the API's socket come to; of a struct api. */
 extern const struct http_ops api_http_ops;
 

@@ -4,7 +4,6 @@
 #include "api/objects.h"
 
 #include "api/object_parts.h"
-#include "util/bits.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -16,25 +15,17 @@
 
 /* ---- shapes ---- */
 
-#define SHAPE(name, ...)                                             \
-	static const struct field name##_fields[] = { __VA_ARGS__ }; \
-	static const struct shape name##_shape = { name##_fields, ARRAY_SIZE(name##_fields), false }
-
-#define LAX_SHAPE(name, ...)                                         \
-	static const struct field name##_fields[] = { __VA_ARGS__ }; \
-	static const struct shape name##_shape = { name##_fields, ARRAY_SIZE(name##_fields), true }
-
 /* clang-format off */
-LAX_SHAPE(bucket,
+static LAX_SHAPE(bucket, "TokenBucket",
 	{ .name = "size", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX },
 	{ .name = "refill_time", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX },
 	{ .name = "one_time_burst", .type = FIELD_NUMBER, .max = INT64_MAX });
 
-SHAPE(limiter,
+SHAPE(limiter, "RateLimiter",
 	{ .name = "bandwidth", .type = FIELD_OBJECT, .inner = &bucket_shape },
 	{ .name = "ops", .type = FIELD_OBJECT, .inner = &bucket_shape });
 
-SHAPE(boot_source,
+static SHAPE(boot_source, "BootSource",
 	{ .name = "kernel_image_path", .type = FIELD_TEXT, .required = true },
 	{ .name = "boot_args", .type = FIELD_TEXT, .max = MAX_CMDLINE },
 	{ .name = "initrd_path", .type = FIELD_TEXT });
@@ -42,7 +33,7 @@ SHAPE(boot_source,
 static const char *const cpu_templates[] = { "None", "C3", "T2", "T2S", "T2CL", "T2A", "V1N1", NULL };
 static const char *const huge_pages[] = { "None", "Transparent", "2M", NULL };
 
-SHAPE(machine,
+static SHAPE(machine, "MachineConfiguration",
 	{ .name = "vcpu_count", .type = FIELD_NUMBER, .required = true, .max = UINT8_MAX },
 	{ .name = "mem_size_mib", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX >> 20 },
 	{ .name = "smt", .type = FIELD_FLAG, .fallback = "false" },
@@ -50,7 +41,7 @@ SHAPE(machine,
 	{ .name = "track_dirty_pages", .type = FIELD_FLAG, .fallback = "false" },
 	{ .name = "huge_pages", .type = FIELD_WORD, .words = huge_pages, .fallback = "\"None\"" });
 
-SHAPE(cpu,
+static SHAPE(cpu, "CpuConfig",
 	{ .name = "kvm_capabilities", .type = FIELD_TEXTS, .fallback = "[]" },
 	{ .name = "cpuid_modifiers", .type = FIELD_ANY, .fallback = "[]" },
 	{ .name = "msr_modifiers", .type = FIELD_ANY, .fallback = "[]" },
@@ -60,7 +51,7 @@ SHAPE(cpu,
 static const char *const cache_types[] = { "Unsafe", "Writeback", NULL };
 static const char *const io_engines[] = { "Sync", "Async", NULL };
 
-SHAPE(drive,
+static SHAPE(drive, "Drive",
 	{ .name = "drive_id", .type = FIELD_TEXT, .required = true },
 	{ .name = "partuuid", .type = FIELD_TEXT, .max = 64 },
 	{ .name = "is_root_device", .type = FIELD_FLAG, .required = true },
@@ -71,7 +62,7 @@ SHAPE(drive,
 	{ .name = "io_engine", .type = FIELD_WORD, .words = io_engines },
 	{ .name = "socket", .type = FIELD_TEXT });
 
-SHAPE(net,
+static SHAPE(net, "NetworkInterface",
 	{ .name = "iface_id", .type = FIELD_TEXT, .required = true },
 	{ .name = "host_dev_name", .type = FIELD_TEXT, .max = IFNAMSIZ - 1 },
 	{ .name = "guest_mac", .type = FIELD_TEXT, .max = 17 },
@@ -81,43 +72,43 @@ SHAPE(net,
 	{ .name = "user", .type = FIELD_FLAG },
 	{ .name = "hostfwd", .type = FIELD_TEXTS });
 
-SHAPE(vsock,
+static SHAPE(vsock, "Vsock",
 	{ .name = "guest_cid", .type = FIELD_NUMBER, .required = true },
 	{ .name = "uds_path", .type = FIELD_TEXT, .required = true },
 	{ .name = "vsock_id", .type = FIELD_TEXT });
 
-SHAPE(balloon,
+static SHAPE(balloon, "Balloon",
 	{ .name = "amount_mib", .type = FIELD_NUMBER, .required = true },
 	{ .name = "deflate_on_oom", .type = FIELD_FLAG, .required = true },
 	{ .name = "stats_polling_interval_s", .type = FIELD_NUMBER, .max = UINT16_MAX, .fallback = "0" },
 	{ .name = "free_page_hinting", .type = FIELD_FLAG, .fallback = "false" },
 	{ .name = "free_page_reporting", .type = FIELD_FLAG, .fallback = "false" });
 
-SHAPE(entropy,
+static SHAPE(entropy, "EntropyDevice",
 	{ .name = "rate_limiter", .type = FIELD_OBJECT, .inner = &limiter_shape });
 
-SHAPE(serial,
+static SHAPE(serial, "SerialDevice",
 	{ .name = "serial_out_path", .type = FIELD_TEXT },
 	{ .name = "rate_limiter", .type = FIELD_OBJECT, .inner = &bucket_shape });
 
-SHAPE(share,
+static SHAPE(share, "Share",
 	{ .name = "share_id", .type = FIELD_TEXT, .required = true },
 	{ .name = "path_on_host", .type = FIELD_TEXT, .required = true },
 	{ .name = "is_read_only", .type = FIELD_FLAG, .fallback = "false" });
 
-SHAPE(logger,
+static SHAPE(logger, "Logger",
 	{ .name = "log_path", .type = FIELD_TEXT },
 	{ .name = "level", .type = FIELD_TEXT, .max = 16, .fallback = "\"Info\"" },
 	{ .name = "show_level", .type = FIELD_FLAG, .fallback = "false" },
 	{ .name = "show_log_origin", .type = FIELD_FLAG, .fallback = "false" },
 	{ .name = "module", .type = FIELD_TEXT });
 
-LAX_SHAPE(metrics,
+static LAX_SHAPE(metrics, "Metrics",
 	{ .name = "metrics_path", .type = FIELD_TEXT, .required = true });
 
 static const char *const mmds_versions[] = { "V1", "V2", NULL };
 
-SHAPE(mmds,
+static SHAPE(mmds, "MmdsConfig",
 	{ .name = "network_interfaces", .type = FIELD_TEXTS, .required = true },
 	{ .name = "version", .type = FIELD_WORD, .words = mmds_versions, .fallback = "\"V1\"" },
 	{ .name = "ipv4_address", .type = FIELD_TEXT, .max = 15, .fallback = "\"169.254.169.254\"" },

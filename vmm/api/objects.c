@@ -130,7 +130,7 @@ json_t *objects_read_change(enum object_kind kind, const json_t *in, struct diag
 {
 	const struct shape *shape = object_class[kind].shape;
 	struct field fields[16];
-	const struct shape partial = { fields, shape->n, shape->lax };
+	const struct shape partial = { shape->name, fields, shape->n, shape->lax };
 	struct diag why;
 	json_t *change;
 

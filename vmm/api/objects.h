@@ -40,6 +40,8 @@ struct object_class {
 
 extern const struct object_class object_class[N_OBJECT_KINDS];
 
+extern const struct shape limiter_shape;
+
 struct objects {
 	json_t *of[N_OBJECT_KINDS]; /* NULL, an object, or an array of them; owned */
 	/* Settings in Pronto's own JSON, which the objects add to and override; NULL: there are

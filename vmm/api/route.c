@@ -20,22 +20,8 @@
 #define BAD        400
 #define TOO_LARGE  413
 
-#define MAX_ID 64
-
 #define NOT_BEFORE "The requested operation is not supported before starting the microVM."
 #define NOT_AFTER  "The requested operation is not supported after starting the microVM."
-
-enum when { BEFORE = 1, AFTER = 2, ALWAYS = BEFORE | AFTER };
-
-struct route {
-	const char *method;
-	const char *path; /* words with '/' between; "*" is an id */
-	enum when when;
-	enum object_kind kind;
-	void (*serve)(struct call *call);
-	bool body_is_optional;
-	const char *counted; /* as what, by the names of Firecracker's metrics; "": it is not */
-};
 
 void call_done(struct call *call)
 {
@@ -76,6 +62,16 @@ static void get_version(struct call *call)
 {
 	call_show(call, json_pack("{s:s, s:s}", "firecracker_version", API_FIRECRACKER_VERSION,
 				"pronto_version", PRONTO_VERSION));
+}
+
+static void get_schema(struct call *call)
+{
+	json_t *schema = openapi_describe();
+
+	if (schema)
+		call_show(call, schema);
+	else
+		call_fault(call, "out of memory");
 }
 
 static void get_config(struct call *call)
@@ -147,6 +143,8 @@ static void put_action(struct call *call)
 {
 	const char *action = text_of(call->body, "action_type");
 	bool is_first = call->api->state == API_NOT_STARTED;
+	struct link_message question = { 0 };
+	size_t i = 0;
 	static const struct {
 		const char *name;
 		bool is_first; /* before the start, or after */
@@ -159,36 +157,23 @@ static void put_action(struct call *call)
 		{ "FlushMetrics", false, LINK_FLUSH },
 	};
 
-	for (size_t i = 0; action && i < ARRAY_SIZE(actions); i++) {
-		const struct link_message question = { .ask = (uint16_t)actions[i].ask };
-
-		if (strcmp(action, actions[i].name))
-			continue;
-		if (is_first != actions[i].is_first)
-			call_fault(call, is_first ? NOT_BEFORE : NOT_AFTER);
-		else if (is_first)
-			start(call);
-		else
-			call_ask_vmm(call, &question, NULL, NULL);
-		return;
-	}
-	call_fault(call, "An error occurred when deserializing the json body of a request: unknown "
-			 "variant or no `action_type`, expected one of `InstanceStart`, "
-			 "`SendCtrlAltDel`, `FlushMetrics`, `GracefulShutdown`, `Reset`.");
+	/* There is no other: its shape has let it through. */
+	while (strcmp(action, actions[i].name))
+		i++;
+	question.ask = (uint16_t)actions[i].ask;
+	if (is_first != actions[i].is_first)
+		call_fault(call, is_first ? NOT_BEFORE : NOT_AFTER);
+	else if (is_first)
+		start(call);
+	else
+		call_ask_vmm(call, &question, NULL, NULL);
 }
 
 static void patch_vm(struct call *call)
 {
-	const char *state = text_of(call->body, "state");
-	struct link_message question = { .ask = LINK_PAUSE };
+	bool is_pause = !strcmp(text_of(call->body, "state"), "Paused");
+	const struct link_message question = { .ask = is_pause ? LINK_PAUSE : LINK_RESUME };
 
-	if (!state || (strcmp(state, "Paused") && strcmp(state, "Resumed"))) {
-		call_fault(call, "An error occurred when deserializing the json body of a request: "
-				 "unknown variant or no `state`, expected `Paused` or `Resumed`.");
-		return;
-	}
-	if (!strcmp(state, "Resumed"))
-		question.ask = LINK_RESUME;
 	call_ask_vmm(call, &question, NULL, NULL);
 }
 
@@ -288,65 +273,114 @@ static void get_events(struct call *call)
 
 /* ---- the table ---- */
 
-static const struct route routes[] = {
-	{ "GET", "", ALWAYS, 0, get_instance, false, "instance_info" },
-	{ "GET", "version", ALWAYS, 0, get_version, false, "vmm_version" },
-	{ "GET", "vm/config", ALWAYS, 0, get_config, false, "vm_config" },
-	{ "PATCH", "vm", AFTER, 0, patch_vm, false, "vm" },
-	{ "PUT", "actions", ALWAYS, 0, put_action, false, "actions" },
-	{ "GET", "events", ALWAYS, 0, get_events, false, "" },
-	{ "GET", "machine-config", ALWAYS, OBJECT_MACHINE, get_object, false, "machine_cfg" },
-	{ "PUT", "machine-config", BEFORE, OBJECT_MACHINE, put_object, false, "machine_cfg" },
-	{ "PATCH", "machine-config", BEFORE, OBJECT_MACHINE, patch_object, false, "machine_cfg" },
-	{ "PUT", "boot-source", BEFORE, OBJECT_BOOT_SOURCE, put_object, false, "boot_source" },
-	{ "PUT", "cpu-config", BEFORE, OBJECT_CPU, put_object, false, "cpu_cfg" },
-	{ "PUT", "drives/*", BEFORE, OBJECT_DRIVE, put_object, false, "drive" },
-	{ "PUT", "network-interfaces/*", BEFORE, OBJECT_NET, put_object, false, "network" },
-	{ "PUT", "shares/*", BEFORE, OBJECT_SHARE, put_object, false, "share" },
-	{ "PUT", "vsock", BEFORE, OBJECT_VSOCK, put_object, false, "vsock" },
-	{ "PUT", "entropy", BEFORE, OBJECT_ENTROPY, put_object, false, "entropy" },
-	{ "PUT", "metrics", BEFORE, OBJECT_METRICS, put_metrics, false, "metrics" },
-	{ "GET", "metrics", ALWAYS, 0, get_metrics, false, "" },
-	{ "PUT", "logger", BEFORE, OBJECT_LOGGER, put_logger, false, "logger" },
-	{ "PUT", "mmds/config", BEFORE, OBJECT_MMDS, put_mmds_config, false, "mmds" },
-	{ "PUT", "mmds", ALWAYS, 0, put_mmds, false, "mmds" },
-	{ "PATCH", "mmds", ALWAYS, 0, patch_mmds, false, "mmds" },
-	{ "GET", "mmds", ALWAYS, 0, get_mmds, false, "mmds" },
-	{ "PUT", "serial", BEFORE, OBJECT_SERIAL, put_object, false, "serial" },
-	{ "PUT", "balloon", BEFORE, OBJECT_BALLOON, put_object, false, "balloon" },
-	{ "GET", "balloon", ALWAYS, OBJECT_BALLOON, get_object, false, "balloon" },
-	{ "PATCH", "drives/*", AFTER, OBJECT_DRIVE, patch_drive, false, "drive" },
-	{ "PATCH", "network-interfaces/*", AFTER, OBJECT_NET, patch_net, false, "network" },
-	{ "PATCH", "balloon", AFTER, OBJECT_BALLOON, patch_balloon, false, "balloon" },
-	{ "GET", "balloon/statistics", AFTER, OBJECT_BALLOON, get_statistics, false, "balloon" },
-	{ "PATCH", "balloon/statistics", AFTER, OBJECT_BALLOON, patch_statistics, false,
-		"balloon" },
-	{ "PATCH", "balloon/hinting/*", ALWAYS, 0, refuse_unbuilt, true, "" },
-	{ "GET", "balloon/hinting/*", ALWAYS, 0, refuse_unbuilt, false, "" },
-	{ "PUT", "pmem/*", ALWAYS, 0, refuse_unbuilt, false, "" },
-	{ "PATCH", "pmem/*", ALWAYS, 0, refuse_unbuilt, false, "" },
-	{ "DELETE", "pmem/*", ALWAYS, 0, refuse_unbuilt, true, "" },
-	{ "GET", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false, "" },
-	{ "PUT", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false, "" },
-	{ "PATCH", "hotplug/memory", ALWAYS, 0, refuse_unbuilt, false, "" },
-	{ "PUT", "snapshot/create", ALWAYS, 0, refuse_unbuilt, false, "" },
-	{ "PUT", "snapshot/load", ALWAYS, 0, refuse_unbuilt, false, "" },
+#define NONE N_OBJECT_KINDS
+
+/* clang-format off */
+const struct route api_routes[] = {
+	{ "GET", "", ALWAYS, NONE, get_instance, "instance_info",
+		.help = "what the machine is, and whether it runs", .gives = &instance_shape },
+	{ "GET", "version", ALWAYS, NONE, get_version, "vmm_version",
+		.help = "which version this is", .gives = &version_shape },
+	{ "GET", "vm/config", ALWAYS, NONE, get_config, "vm_config",
+		.help = "all objects", .gives = &all_objects_shape },
+	{ "GET", "schema", ALWAYS, NONE, get_schema, "",
+		.help = "this description", .gives = &anything_shape },
+	{ "GET", "events", ALWAYS, NONE, get_events, "",
+		.help = "what happens, as it happens, to the machine's end",
+		.gives = &event_shape, .type = "application/x-ndjson" },
+	{ "PATCH", "vm", AFTER, NONE, patch_vm, "vm",
+		.help = "pause the machine, or resume it", .takes = &vm_state_shape },
+	{ "PUT", "actions", ALWAYS, NONE, put_action, "actions",
+		.help = "start the machine, or have its guest power off or reset", .takes = &action_shape },
+	{ "GET", "machine-config", ALWAYS, OBJECT_MACHINE, get_object, "machine_cfg",
+		.help = "vCPUs and memory" },
+	{ "PUT", "machine-config", BEFORE, OBJECT_MACHINE, put_object, "machine_cfg",
+		.help = "set vCPUs and memory" },
+	{ "PATCH", "machine-config", BEFORE, OBJECT_MACHINE, patch_object, "machine_cfg",
+		.help = "change some of vCPUs and memory" },
+	{ "PUT", "boot-source", BEFORE, OBJECT_BOOT_SOURCE, put_object, "boot_source",
+		.help = "set kernel, initrd and command line" },
+	{ "PUT", "cpu-config", BEFORE, OBJECT_CPU, put_object, "cpu_cfg",
+		.help = "what the vCPUs are like: an empty one" },
+	{ "PUT", "drives/*", BEFORE, OBJECT_DRIVE, put_object, "drive",
+		.help = "set a disk" },
+	{ "PATCH", "drives/*", AFTER, OBJECT_DRIVE, patch_drive, "drive",
+		.help = "change a disk's rate, or its file", .takes = &drive_change_shape },
+	{ "PUT", "network-interfaces/*", BEFORE, OBJECT_NET, put_object, "network",
+		.help = "set a network interface" },
+	{ "PATCH", "network-interfaces/*", AFTER, OBJECT_NET, patch_net, "network",
+		.help = "change a network interface's rates", .takes = &net_change_shape },
+	{ "PUT", "shares/*", BEFORE, OBJECT_SHARE, put_object, "share",
+		.help = "set a directory of the host that the guest mounts" },
+	{ "PUT", "vsock", BEFORE, OBJECT_VSOCK, put_object, "vsock",
+		.help = "set streams between guest and host" },
+	{ "PUT", "entropy", BEFORE, OBJECT_ENTROPY, put_object, "entropy",
+		.help = "set a source of random bytes" },
+	{ "PUT", "serial", BEFORE, OBJECT_SERIAL, put_object, "serial",
+		.help = "set where the serial console goes" },
+	{ "PUT", "logger", BEFORE, OBJECT_LOGGER, put_logger, "logger",
+		.help = "set where messages go" },
+	{ "PUT", "metrics", BEFORE, OBJECT_METRICS, put_metrics, "metrics",
+		.help = "set where metrics go" },
+	{ "GET", "metrics", ALWAYS, NONE, get_metrics, "",
+		.help = "what has been counted, for Prometheus", .type = "text/plain" },
+	{ "PUT", "mmds/config", BEFORE, OBJECT_MMDS, put_mmds_config, "mmds",
+		.help = "set which interfaces have the metadata service" },
+	{ "PUT", "mmds", ALWAYS, NONE, put_mmds, "mmds",
+		.help = "set the guest's metadata" },
+	{ "PATCH", "mmds", ALWAYS, NONE, patch_mmds, "mmds",
+		.help = "merge into the guest's metadata (RFC 7396)" },
+	{ "GET", "mmds", ALWAYS, NONE, get_mmds, "mmds",
+		.help = "the guest's metadata", .gives = &anything_shape },
+	{ "PUT", "balloon", BEFORE, OBJECT_BALLOON, put_object, "balloon",
+		.help = "set a balloon" },
+	{ "GET", "balloon", ALWAYS, OBJECT_BALLOON, get_object, "balloon",
+		.help = "the balloon" },
+	{ "PATCH", "balloon", AFTER, OBJECT_BALLOON, patch_balloon, "balloon",
+		.help = "ask the guest for more memory, or for less", .takes = &balloon_change_shape },
+	{ "GET", "balloon/statistics", AFTER, OBJECT_BALLOON, get_statistics, "balloon",
+		.help = "how the guest's memory is used", .gives = &statistics_shape },
+	{ "PATCH", "balloon/statistics", AFTER, OBJECT_BALLOON, patch_statistics, "balloon",
+		.help = "set how often the guest is asked how its memory is used", .takes = &statistics_change_shape },
+	{ "PATCH", "balloon/hinting/*", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "have the guest hint at its free pages", .body_is_optional = true, .is_refused = true },
+	{ "GET", "balloon/hinting/*", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "how far its hints are", .is_refused = true },
+	{ "PUT", "pmem/*", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "set a persistent memory", .is_refused = true },
+	{ "PATCH", "pmem/*", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "change a persistent memory's rate", .is_refused = true },
+	{ "DELETE", "pmem/*", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "take a persistent memory away", .body_is_optional = true, .is_refused = true },
+	{ "GET", "hotplug/memory", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "memory that comes and goes", .is_refused = true },
+	{ "PUT", "hotplug/memory", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "set memory that comes and goes", .is_refused = true },
+	{ "PATCH", "hotplug/memory", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "ask for more memory that comes and goes, or for less", .is_refused = true },
+	{ "PUT", "snapshot/create", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "keep the machine's state", .is_refused = true },
+	{ "PUT", "snapshot/load", ALWAYS, NONE, refuse_unbuilt, "",
+		.help = "go on from a state that was kept", .is_refused = true },
 };
+/* clang-format on */
+
+const size_t api_n_routes = ARRAY_SIZE(api_routes);
 
 const char *route_counted(unsigned int i, const char **method)
 {
-	_Static_assert(ARRAY_SIZE(routes) <= API_MAX_ROUTES, "each is counted");
+	_Static_assert(ARRAY_SIZE(api_routes) <= API_MAX_ROUTES, "each is counted");
 
-	if (i >= ARRAY_SIZE(routes))
+	if (i >= api_n_routes)
 		return NULL;
-	*method = routes[i].method;
-	return routes[i].counted;
+	*method = api_routes[i].method;
+	return api_routes[i].counted;
 }
 
-/* Whether the path is the route's; `id` has room for MAX_ID bytes and the NUL, and is empty if the
- * path has none.
+/* Whether the path is the route's; `id` has room for ROUTE_MAX_ID bytes and the NUL, and is empty
+ * if the path has none.
  */
-static bool matches(const char *pattern, const char *path, char id[MAX_ID + 1])
+static bool matches(const char *pattern, const char *path, char id[ROUTE_MAX_ID + 1])
 {
 	*id = 0;
 	while (*path == '/')
@@ -355,7 +389,7 @@ static bool matches(const char *pattern, const char *path, char id[MAX_ID + 1])
 		size_t have = strcspn(path, "/"), want = strcspn(pattern, "/");
 
 		if (*pattern == '*') {
-			if (!have || have > MAX_ID)
+			if (!have || have > ROUTE_MAX_ID)
 				return false;
 			memcpy(id, path, have);
 			id[have] = 0;
@@ -414,29 +448,53 @@ static const char *find_fault(const struct api *api, const struct route *route, 
 	return NULL;
 }
 
+/* NULL, and diag: it is no JSON. */
+static json_t *parse_body(const struct http_request *request, struct diag *diag)
+{
+	json_error_t error;
+	json_t *body = json_loadb(
+		request->body, request->size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+
+	if (!body)
+		diag_fail(diag, EINVAL, "%s at line %d column %d", error.text, error.line,
+			error.column);
+	return body;
+}
+
+/* The body, a new reference, by the route's shape if it has one; NULL, and diag, if it is not
+ * right. Of one that may be left out there is what it stands for then.
+ */
+static json_t *read_body(
+	const struct route *route, const struct http_request *request, struct diag *diag)
+{
+	json_t *in = request->size ? parse_body(request, diag) : json_object(), *body;
+
+	if (!in || !route->takes)
+		return in;
+	body = shape_read(route->takes, in, diag);
+	json_decref(in);
+	return body;
+}
+
 static void serve(struct api *api, const struct route *route, const char *id,
 	const struct http_request *request, struct http_answer *answer)
 {
 	const char *why = find_fault(api, route, id, request);
 	struct call call = { api, answer, route->kind, *id ? id : NULL, NULL };
-	json_error_t error;
-	char text[256];
+	struct diag diag = { "out of memory" };
+	char text[sizeof(diag.text) + 80];
 
 	if (why) {
 		api_send_fault(answer, BAD, why);
 		return;
 	}
-	if (request->size) {
-		call.body = json_loadb(request->body, request->size,
-			JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-		if (!call.body) {
-			snprintf(text, sizeof(text),
-				"An error occurred when deserializing the json body of a request: %s at "
-				"line %d column %d.",
-				error.text, error.line, error.column);
-			call_fault(&call, text);
-			return;
-		}
+	call.body = read_body(route, request, &diag);
+	if (!call.body) {
+		snprintf(text, sizeof(text),
+			"An error occurred when deserializing the json body of a request: %s.",
+			diag.text);
+		call_fault(&call, text);
+		return;
 	}
 	route->serve(&call);
 	json_decref(call.body);
@@ -458,15 +516,15 @@ static void note_request(const struct http_request *request)
 
 void api_request(void *ctx, const struct http_request *request, struct http_answer *answer)
 {
-	char id[MAX_ID + 1];
+	char id[ROUTE_MAX_ID + 1];
 
 	note_request(request);
-	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (!is_method(request, routes[i].method) ||
-			!matches(routes[i].path, request->path, id))
+	for (size_t i = 0; i < api_n_routes; i++) {
+		if (!is_method(request, api_routes[i].method) ||
+			!matches(api_routes[i].path, request->path, id))
 			continue;
 		http_set_tag(answer, (unsigned int)i + 1);
-		serve(ctx, &routes[i], id, request, answer);
+		serve(ctx, &api_routes[i], id, request, answer);
 		return;
 	}
 	refuse_route(request, answer);

@@ -24,40 +24,12 @@ static json_t *find_item(struct call *call, int *index)
 	return NULL;
 }
 
-/* Whether the body has no fields but these; false, said. */
-static bool has_only(struct call *call, const char *const *fields)
-{
-	const json_t *value;
-	const char *name;
-	char text[160];
-
-	json_object_foreach(call->body, name, value)
-	{
-		const char *const *field = fields;
-
-		while (*field && strcmp(*field, name))
-			field++;
-		if (*field)
-			continue;
-		snprintf(text, sizeof(text),
-			"An error occurred when deserializing the json body of a request: unknown "
-			"field `%.40s`, or one that cannot change.",
-			name);
-		call_fault(call, text);
-		return false;
-	}
-	return json_is_object(call->body) ||
-	       (call_fault(call, "The body is not a JSON object."), false);
-}
-
 /* What is to change of the item that the path names: a new reference; NULL, said. */
-static json_t *read_change(struct call *call, const char *const *fields, json_t **item, int *index)
+static json_t *read_change(struct call *call, json_t **item, int *index)
 {
 	struct diag diag;
 	json_t *change;
 
-	if (!has_only(call, fields))
-		return NULL;
 	*item = find_item(call, index);
 	if (!*item)
 		return NULL;
@@ -111,13 +83,12 @@ static void add_rates(char text[LINK_TEXT], const json_t *limiter, const char *p
 /* Of a disk that another process serves nothing can be said; it is asked what disk it has now. */
 void patch_drive(struct call *call)
 {
-	static const char *const fields[] = { "drive_id", "path_on_host", "rate_limiter", NULL };
 	struct link_message question = { .text = "" };
 	const char *path;
 	json_t *drive, *change;
 	int index;
 
-	change = read_change(call, fields, &drive, &index);
+	change = read_change(call, &drive, &index);
 	if (!change)
 		return;
 	path = text_of(change, "path_on_host");
@@ -130,39 +101,17 @@ void patch_drive(struct call *call)
 
 void patch_net(struct call *call)
 {
-	static const char *const fields[] = { "iface_id", "rx_rate_limiter", "tx_rate_limiter",
-		NULL };
 	struct link_message question = { .text = "" };
 	json_t *net, *change;
 	int index;
 
-	change = read_change(call, fields, &net, &index);
+	change = read_change(call, &net, &index);
 	if (!change)
 		return;
 	add_rates(question.text, json_object_get(change, "rx_rate_limiter"), "rx-");
 	add_rates(question.text, json_object_get(change, "tx_rate_limiter"), "tx-");
 	update(call, &question, DEVICE_net, index, net, change);
 	json_decref(change);
-}
-
-/* A whole number of a body with no other field; -1, said: it is none. */
-static int64_t only_number(struct call *call, const char *field, int64_t max)
-{
-	const char *const fields[] = { field, NULL };
-	const json_t *value = json_object_get(call->body, field);
-	int64_t n = json_is_integer(value) ? json_integer_value(value) : -1;
-	char text[160];
-
-	if (!has_only(call, fields))
-		return -1;
-	if (n >= 0 && n <= max)
-		return n;
-	snprintf(text, sizeof(text),
-		"An error occurred when deserializing the json body of a request: `%s` is missing, or "
-		"not 0 to %lld.",
-		field, (long long)max);
-	call_fault(call, text);
-	return -1;
 }
 
 static bool has_balloon(struct call *call)
@@ -175,18 +124,18 @@ static bool has_balloon(struct call *call)
 
 void patch_balloon(struct call *call)
 {
-	int64_t mib = only_number(call, "amount_mib", UINT32_MAX);
+	uint64_t mib = number_of(call->body, "amount_mib");
 	const json_t *machine = call->api->objects.of[OBJECT_MACHINE];
 	struct link_message question = { .text = "" };
 
-	if (mib < 0 || !has_balloon(call))
+	if (!has_balloon(call))
 		return;
-	if (mib > json_integer_value(json_object_get(machine, "mem_size_mib"))) {
+	if (mib > number_of(machine, "mem_size_mib")) {
 		call_fault(call,
 			"Balloon update error: The requested amount is more than the machine's memory.");
 		return;
 	}
-	snprintf(question.text, sizeof(question.text), "size=%lldM", (long long)mib);
+	snprintf(question.text, sizeof(question.text), "size=%lluM", (unsigned long long)mib);
 	update(call, &question, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
 		call->body);
 }
@@ -194,12 +143,12 @@ void patch_balloon(struct call *call)
 void patch_statistics(struct call *call)
 {
 	static const char field[] = "stats_polling_interval_s";
-	int64_t s = only_number(call, field, UINT16_MAX);
+	uint64_t s = number_of(call->body, field);
 	struct link_message question = { .text = "" };
 
-	if (s < 0 || !has_balloon(call))
+	if (!has_balloon(call))
 		return;
-	snprintf(question.text, sizeof(question.text), "stats=%lld", (long long)s);
+	snprintf(question.text, sizeof(question.text), "stats=%llu", (unsigned long long)s);
 	update(call, &question, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
 		call->body);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* route_parts.h - a call of the API, for the files that serve some: route.c has the table and what
- * is asked before the start, route_devices.c what is asked of devices while the machine runs
+/* route_parts.h - the operations of the API, for the files that serve and describe them: route.c
+ * has the table and what is asked before the start, route_devices.c what is asked of devices while
+ * the machine runs, route_shapes.c what bodies and answers hold, openapi.c a description of it all
  */
 #ifndef API_ROUTE_PARTS_H
 #define API_ROUTE_PARTS_H
@@ -14,8 +15,31 @@ struct call {
 	struct http_answer *answer;
 	enum object_kind kind; /* what its path is about */
 	const char *id;        /* of its path; NULL: it has none */
-	json_t *body;          /* NULL: there is none */
+	json_t *body;          /* {}: there is none */
 };
+
+#define ROUTE_MAX_ID 64 /* bytes */
+
+enum when { BEFORE = 1, AFTER = 2, ALWAYS = BEFORE | AFTER };
+
+struct route {
+	const char *method;
+	const char *path; /* words with '/' between; "*" is an id */
+	enum when when;
+	enum object_kind kind; /* whose object it sets, changes or shows, or N_OBJECT_KINDS */
+	void (*serve)(struct call *call);
+	const char *counted; /* as what, by the names of Firecracker's metrics; "": it is not */
+	const char *help;
+	const struct shape
+		*takes; /* its body, by which it is read; NULL: the kind's, or any JSON */
+	const struct shape *gives; /* its answer; NULL: the kind's if it is a GET, else none */
+	const char *type;          /* of the answer, if that is not one JSON */
+	bool body_is_optional;
+	bool is_refused;
+};
+
+extern const struct route api_routes[];
+extern const size_t api_n_routes;
 
 /* How a call ends: with an answer that it has given, or one that is to come. */
 void call_done(struct call *call);
@@ -35,5 +59,11 @@ void patch_net(struct call *call);
 void patch_balloon(struct call *call);
 void patch_statistics(struct call *call);
 void get_statistics(struct call *call);
+
+/* In route_shapes.c. */
+extern const struct shape action_shape, vm_state_shape, drive_change_shape, net_change_shape,
+	balloon_change_shape, statistics_change_shape;
+extern const struct shape error_shape, instance_shape, version_shape, all_objects_shape,
+	anything_shape, statistics_shape, event_shape;
 
 #endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/* route_shapes.c - what operations are asked and answer, beside the objects of object_shapes.c */
+
+#include "api/route_parts.h"
+
+/* clang-format off */
+
+/* ---- asked ---- */
+
+static const char *const actions[] = {
+	"InstanceStart", "SendCtrlAltDel", "FlushMetrics", "GracefulShutdown", "Reset", NULL
+};
+static const char *const vm_states[] = { "Paused", "Resumed", NULL };
+
+SHAPE(action, "InstanceActionInfo",
+	{ .name = "action_type", .type = FIELD_WORD, .required = true, .words = actions });
+
+SHAPE(vm_state, "Vm",
+	{ .name = "state", .type = FIELD_WORD, .required = true, .words = vm_states });
+
+SHAPE(drive_change, "PartialDrive",
+	{ .name = "drive_id", .type = FIELD_TEXT },
+	{ .name = "path_on_host", .type = FIELD_TEXT },
+	{ .name = "rate_limiter", .type = FIELD_OBJECT, .inner = &limiter_shape });
+
+SHAPE(net_change, "PartialNetworkInterface",
+	{ .name = "iface_id", .type = FIELD_TEXT },
+	{ .name = "rx_rate_limiter", .type = FIELD_OBJECT, .inner = &limiter_shape },
+	{ .name = "tx_rate_limiter", .type = FIELD_OBJECT, .inner = &limiter_shape });
+
+SHAPE(balloon_change, "BalloonUpdate",
+	{ .name = "amount_mib", .type = FIELD_NUMBER, .required = true });
+
+SHAPE(statistics_change, "BalloonStatsUpdate",
+	{ .name = "stats_polling_interval_s", .type = FIELD_NUMBER, .required = true, .max = UINT16_MAX });
+
+/* ---- answered ---- */
+
+static const char *const states[] = { "Not started", "Running", "Paused", NULL };
+
+SHAPE(error, "Error",
+	{ .name = "fault_message", .type = FIELD_TEXT, .required = true });
+
+SHAPE(instance, "InstanceInfo",
+	{ .name = "id", .type = FIELD_TEXT, .required = true },
+	{ .name = "state", .type = FIELD_WORD, .required = true, .words = states },
+	{ .name = "vmm_version", .type = FIELD_TEXT, .required = true },
+	{ .name = "app_name", .type = FIELD_TEXT, .required = true });
+
+SHAPE(version, "FirecrackerVersion",
+	{ .name = "firecracker_version", .type = FIELD_TEXT, .required = true },
+	{ .name = "pronto_version", .type = FIELD_TEXT, .required = true });
+
+/* Its fields are object_class[]'s. */
+const struct shape all_objects_shape = { .name = "FullVmConfiguration", .lax = true };
+
+const struct shape anything_shape = { .name = "Anything", .lax = true };
+
+SHAPE(statistics, "BalloonStats",
+	{ .name = "target_pages", .type = FIELD_NUMBER, .required = true },
+	{ .name = "actual_pages", .type = FIELD_NUMBER, .required = true },
+	{ .name = "target_mib", .type = FIELD_NUMBER, .required = true },
+	{ .name = "actual_mib", .type = FIELD_NUMBER, .required = true },
+	{ .name = "swap_in", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "swap_out", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "major_faults", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "minor_faults", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "free_memory", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "total_memory", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "available_memory", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "disk_caches", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "hugetlb_allocations", .type = FIELD_NUMBER, .max = UINT64_MAX },
+	{ .name = "hugetlb_failures", .type = FIELD_NUMBER, .max = UINT64_MAX });
+
+static const char *const events[] = {
+	"started", "paused", "resumed", "mark", "reset", "ended", NULL
+};
+
+SHAPE(event, "Event",
+	{ .name = "event", .type = FIELD_WORD, .required = true, .words = events },
+	{ .name = "monotonic_ns", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX },
+	{ .name = "mark", .type = FIELD_NUMBER, .max = UINT8_MAX },
+	{ .name = "how", .type = FIELD_TEXT },
+	{ .name = "status", .type = FIELD_NUMBER, .max = UINT8_MAX });
+/* clang-format on */
