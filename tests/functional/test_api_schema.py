@@ -12,7 +12,7 @@ jsonschema = pytest.importorskip("jsonschema", reason="there is no jsonschema: i
 
 # Firecracker's operations and Pronto's own, written down once more.
 OPERATIONS = """
-GET /  GET /version  GET /vm/config  GET /schema  GET /events  PATCH /vm  PUT /actions
+GET /  GET /version  GET /vm/config  GET /schema  GET /events  GET /timeline  PATCH /vm  PUT /actions
 GET /machine-config  PUT /machine-config  PATCH /machine-config  PUT /boot-source  PUT /cpu-config
 PUT /drives/{id}  PATCH /drives/{id}  PUT /network-interfaces/{id}  PATCH /network-interfaces/{id}  PUT /shares/{id}
 PUT /vsock  PUT /entropy  PUT /serial  PUT /logger  PUT /metrics  GET /metrics  PUT /mmds/config  PUT /mmds  PATCH /mmds  GET /mmds
@@ -130,7 +130,7 @@ def test_answers_are_as_described(described, serve, tmp_path):
     a.must("PUT", "/boot-source", {"kernel_image_path": vm.guest("button")})
     ask("PUT", "/actions", {"action_type": "InstanceStart"})
     a.vm.expect("ready")
-    look(*before, "/balloon", "/balloon/statistics")
+    look(*before, "/balloon", "/balloon/statistics", "/timeline")
     ask("PATCH", "/vm", {"state": "Paused"})
     ask("PATCH", "/vm", {"state": "Resumed"})
     ask("PATCH", "/drives/{id}", {"drive_id": "x", "rate_limiter": rate})

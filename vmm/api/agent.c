@@ -33,7 +33,7 @@ static void tell(struct agent *agent, const struct link_message *message)
 	(void)link_send(agent->link.fd, message);
 }
 
-static void answer(struct agent *agent, enum link_ask ask, int ret, const char *text)
+static void answer(struct agent *agent, unsigned int ask, int ret, const char *text)
 {
 	struct link_message message = { .ask = (uint16_t)ask, .result = ret };
 
@@ -107,6 +107,20 @@ static void count(struct agent *agent, uint16_t ask)
 	say(agent, &message);
 }
 
+static void tell_timeline(struct agent *agent)
+{
+	struct link_message message = { .ask = LINK_TIMELINE };
+	FILE *out = fmemopen(message.text, sizeof(message.text), "w");
+
+	if (!out) {
+		answer(agent, LINK_TIMELINE, -ENOMEM, "out of memory");
+		return;
+	}
+	timeline_print_json(out, &agent->launch.timeline);
+	fclose(out);
+	say(agent, &message);
+}
+
 static int (*const asked[])(struct vm *vm, struct diag *diag) = {
 	[LINK_PAUSE] = pause_machine,
 	[LINK_RESUME] = resume_machine,
@@ -115,29 +129,29 @@ static int (*const asked[])(struct vm *vm, struct diag *diag) = {
 	[LINK_RESET] = reset,
 };
 
-static void serve(struct agent *agent, const struct link_message *question)
+static void do_asked(struct agent *agent, unsigned int ask)
 {
 	struct diag diag = { "" };
 	int ret;
 
-	if (question->ask == LINK_UPDATE) {
-		update_device(agent, question);
+	if (ask >= ARRAY_SIZE(asked) || !asked[ask]) {
+		answer(agent, ask, -ENOSYS, "nothing is known of this");
 		return;
 	}
-	if (question->ask == LINK_STATS) {
-		describe_device(agent, question);
-		return;
+	ret = asked[ask](&agent->launch.vm, &diag);
+	answer(agent, ask, ret, diag.text);
+}
+
+static void serve(struct agent *agent, const struct link_message *question)
+{
+	switch (question->ask) {
+	case LINK_UPDATE: update_device(agent, question); break;
+	case LINK_STATS: describe_device(agent, question); break;
+	case LINK_COUNT:
+	case LINK_FLUSH: count(agent, question->ask); break;
+	case LINK_TIMELINE: tell_timeline(agent); break;
+	default: do_asked(agent, question->ask); break;
 	}
-	if (question->ask == LINK_COUNT || question->ask == LINK_FLUSH) {
-		count(agent, question->ask);
-		return;
-	}
-	if (question->ask >= ARRAY_SIZE(asked) || !asked[question->ask]) {
-		answer(agent, question->ask, -ENOSYS, "nothing is known of this");
-		return;
-	}
-	ret = asked[question->ask](&agent->launch.vm, &diag);
-	answer(agent, question->ask, ret, diag.text);
 }
 
 static void link_ready(void *ctx, uint32_t)
@@ -171,15 +185,21 @@ static void has_reset(void *ctx)
 	tell(ctx, &message);
 }
 
+static void tell_mark(struct agent *agent, uint8_t mark)
+{
+	const struct link_message message = { .event = LINK_EVENT_MARK, .item = mark };
+
+	tell(agent, &message);
+}
+
 /* Each once: a guest may set them as often as it likes. */
 static void has_mark(void *ctx, uint8_t mark)
 {
 	struct agent *agent = ctx;
-	const struct link_message message = { .event = LINK_EVENT_MARK, .item = mark };
 	uint64_t bit = UINT64_C(1) << mark % 64;
 
 	if (!(atomic_fetch_or(&agent->marks[mark / 64], bit) & bit))
-		tell(agent, &message);
+		tell_mark(agent, mark);
 }
 
 static void is_ending(void *ctx)
@@ -240,6 +260,8 @@ int agent_run(const struct config *config, int link_fd, uint64_t since_ns)
 	if (!agent)
 		return EXIT_HOST_ERROR;
 	agent->link = (struct loop_source){ link_fd, link_ready, agent, NULL };
+	agent->launch.has_reader = true;
+	timeline_record(&agent->launch.timeline, TIMELINE_ASKED);
 	log_set_level(config->log_level);
 	control_catch_signals();
 	ret = launch_open(&agent->launch, config, since_ns, &diag);

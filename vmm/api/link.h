@@ -13,8 +13,7 @@
 
 #include <stdint.h>
 
-#define LINK_TEXT \
-	8704 /* bytes, with the NUL: a path each byte of which is written twice, and more */
+#define LINK_TEXT   16384 /* bytes, with the NUL: a timeline with all of a guest's marks */
 #define LINK_COUNTS 320
 
 enum link_ask {
@@ -24,10 +23,11 @@ enum link_ask {
 	LINK_POWER_BUTTON,
 	LINK_POWER_OFF, /* the button, and the end after settings' grace period */
 	LINK_RESET,
-	LINK_UPDATE, /* a device's options: `kind`, `item`, `anew`; text as on the command line */
-	LINK_STATS,  /* a device's figures: JSON */
-	LINK_COUNT,  /* what the machine counts, to be shown */
-	LINK_FLUSH,  /* the same, to be written */
+	LINK_UPDATE,   /* a device's options: `kind`, `item`, `anew`; text as on the command line */
+	LINK_STATS,    /* a device's figures: JSON */
+	LINK_COUNT,    /* what the machine counts, to be shown */
+	LINK_FLUSH,    /* the same, to be written */
+	LINK_TIMELINE, /* JSON */
 };
 
 enum link_event {
@@ -41,8 +41,8 @@ struct link_message {
 	uint16_t ask;   /* enum link_ask: a question, or the one that this answers */
 	uint16_t event; /* enum link_event: it is none of these */
 	int32_t result; /* of an answer: 0, or -errno and why as text */
-	uint32_t kind;  /* enum device_kind */
-	uint32_t item;  /* of its kind, from 0 */
+	uint32_t kind;  /* enum device_kind, of which `item` is one */
+	uint32_t item;  /* from 0 */
 	uint32_t anew;  /* 1: it is to look once more at what it has of the host */
 	uint32_t n_counts;
 	union {

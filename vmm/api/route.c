@@ -258,6 +258,13 @@ static void get_mmds(struct call *call)
 	free(text);
 }
 
+static void get_timeline(struct call *call)
+{
+	const struct link_message question = { .ask = LINK_TIMELINE };
+
+	call_ask_vmm(call, &question, NULL, NULL);
+}
+
 static void get_events(struct call *call)
 {
 	struct api_stream *stream = calloc(1, sizeof(*stream));
@@ -288,6 +295,8 @@ const struct route api_routes[] = {
 	{ "GET", "events", ALWAYS, NONE, get_events, "",
 		.help = "what happens, as it happens, to the machine's end",
 		.gives = &event_shape, .type = "application/x-ndjson" },
+	{ "GET", "timeline", AFTER, NONE, get_timeline, "",
+		.help = "when the moments of the boot came", .gives = &timeline_shape },
 	{ "PATCH", "vm", AFTER, NONE, patch_vm, "vm",
 		.help = "pause the machine, or resume it", .takes = &vm_state_shape },
 	{ "PUT", "actions", ALWAYS, NONE, put_action, "actions",

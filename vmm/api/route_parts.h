@@ -64,6 +64,6 @@ void get_statistics(struct call *call);
 extern const struct shape action_shape, vm_state_shape, drive_change_shape, net_change_shape,
 	balloon_change_shape, statistics_change_shape;
 extern const struct shape error_shape, instance_shape, version_shape, all_objects_shape,
-	anything_shape, statistics_shape, event_shape;
+	anything_shape, statistics_shape, timeline_shape, event_shape;
 
 #endif

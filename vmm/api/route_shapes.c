@@ -72,6 +72,14 @@ SHAPE(statistics, "BalloonStats",
 	{ .name = "hugetlb_allocations", .type = FIELD_NUMBER, .max = UINT64_MAX },
 	{ .name = "hugetlb_failures", .type = FIELD_NUMBER, .max = UINT64_MAX });
 
+static SHAPE(moment, "Moment",
+	{ .name = "name", .type = FIELD_TEXT, .required = true },
+	{ .name = "ns", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX });
+
+SHAPE(timeline, "Timeline",
+	{ .name = "start_ns", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX },
+	{ .name = "moments", .type = FIELD_OBJECTS, .required = true, .inner = &moment_shape });
+
 static const char *const events[] = {
 	"started", "paused", "resumed", "mark", "reset", "ended", NULL
 };

@@ -56,6 +56,7 @@ void timeline_name(char name[32], unsigned int moment)
 {
 	static const char *const names[] = {
 		[TIMELINE_START] = "VMM start",
+		[TIMELINE_ASKED] = "start asked for",
 		[TIMELINE_OPENED] = "kernel file open",
 		[TIMELINE_LOADED] = "kernel loaded",
 		[TIMELINE_KVM] = "KVM open",

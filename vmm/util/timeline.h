@@ -14,6 +14,7 @@
 
 enum timeline_moment {
 	TIMELINE_START,   /* the program began to read its arguments */
+	TIMELINE_ASKED,   /* the API was asked to start the machine */
 	TIMELINE_OPENED,  /* the kernel's file is open and its ELF unpacked */
 	TIMELINE_LOADED,  /* kernel, initrd and hand-over are in guest RAM */
 	TIMELINE_KVM,     /* KVM is open, and has said what it can do */

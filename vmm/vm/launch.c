@@ -191,9 +191,9 @@ static int open_timeline(struct launch *launch, uint64_t since_ns, struct diag *
 	const char *path = launch->config->timeline_path;
 	int fd, err;
 
+	atomic_store(&launch->timeline.at_ns[TIMELINE_START], since_ns);
 	if (launch->config->timeline == TIMELINE_TO_NOWHERE)
 		return 0;
-	atomic_store(&launch->timeline.at_ns[TIMELINE_START], since_ns);
 	if (!path) {
 		launch->timeline_file = stderr;
 		return 0;
@@ -237,7 +237,7 @@ static int close_timeline(struct launch *launch)
 /* What records the moments: nothing, unless they are wanted. */
 static struct timeline *wanted_timeline(struct launch *launch)
 {
-	return launch->timeline_file ? &launch->timeline : NULL;
+	return launch->timeline_file || launch->has_reader ? &launch->timeline : NULL;
 }
 
 /* ---- */

@@ -20,15 +20,16 @@ struct launch {
 	struct boot_spec spec;
 	char *cmdline; /* the kernel's, if something was added to it; owned */
 	struct timeline timeline;
-	FILE *timeline_file; /* where it goes; NULL if none is wanted */
+	bool has_reader;     /* who looks at the timeline while the machine runs */
+	FILE *timeline_file; /* where it goes at the end; NULL: nowhere */
 	struct vm vm;
 };
 
 /* All of them are the main thread's.
  *
- * Open what the settings name, which are complete; `launch` is zero.  The program began at
- * `since_ns` (CLOCK_MONOTONIC).  Afterwards launch->vm is configured.  0, or -errno and diag, and
- * nothing is open.
+ * Open what the settings name, which are complete; `launch` is zero but for has_reader.  The
+ * program began at `since_ns` (CLOCK_MONOTONIC).  Afterwards launch->vm is configured.  0, or
+ * -errno and diag, and nothing is open.
  */
 int launch_open(
 	struct launch *launch, const struct config *config, uint64_t since_ns, struct diag *diag);
