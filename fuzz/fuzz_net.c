@@ -77,12 +77,17 @@ static void link_ignore(struct link *)
 {
 }
 
+static void link_explain_end(struct link *, struct diag *diag)
+{
+	diag_fail(diag, ENODEV, "it has ended");
+}
+
 static const struct link_ops link_ops = {
 	.send = link_send,
 	.flush = framed_flush,
 	.receive = link_receive,
 	.set_features = link_set_features,
-	.tell_end = link_ignore,
+	.explain_end = link_explain_end,
 	.close = link_ignore,
 };
 

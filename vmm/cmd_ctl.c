@@ -36,7 +36,6 @@ static const struct verb {
 	{ "reset", "PUT", "/actions", "{\"action_type\":\"Reset\"}",
 		"begin anew (with \"on-reboot\": \"restart\")" },
 	{ "metrics", "GET", "/metrics", "", "what it has counted, as Prometheus reads it" },
-	{ "schema", "GET", "/schema", "", "all that can be asked (OpenAPI)" },
 	{ "timeline", "GET", "/timeline", "", "when the moments of its boot came" },
 	{ "schema", "GET", "/schema", "", "all that can be asked (OpenAPI)" },
 	{ "events", "GET", "/events", "", "tell what happens, a line of JSON each, to its end" },

@@ -1,14 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""What the API tells of a machine that runs: when the moments of its boot came."""
+"""What the API tells of a machine that runs: when the moments of its boot came, what of the host it has lost."""
 
+import json
+import os
+import shutil
+import signal
+import subprocess
 import time
 
 import pytest
 
+import api
 import vm
+from test_net import needs_passt
+from test_share import with_daemon
 
 pytestmark = pytest.mark.kvm
 
+
+@pytest.fixture
+def heard(serve):
+    """The API, and what is said of events until the machine's end."""
+    a = serve()
+    events = api.Connection(a.socket)
+    events.request("GET", "/events")
+    stream = events.getresponse()
+
+    def rest():
+        return [json.loads(line) for line in stream.read().splitlines()]
+    return a, rest
+
+
+# ---- the timeline ----
 
 def test_timeline(serve):
     a = serve()
@@ -37,3 +60,79 @@ def test_timeline_of_all_marks(serve):
     a.vm.expect("ready")
     names = [moment["name"] for moment in a.must("GET", "/timeline")["moments"]]
     assert len([name for name in names if name.startswith("guest's mark ")]) == 255 and "user space" in names
+
+
+# ---- devices that fail ----
+
+def failure(a, rest):
+    """Of the one device that has failed; the machine has been told to end."""
+    a.must("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
+    assert a.vm.wait().status == vm.POWEROFF
+    event, = [e for e in rest() if e["event"] == "device-failed"]
+    assert event.pop("monotonic_ns") > 0
+    return event
+
+
+def end(a, box, name):
+    """Kill who has that name, and wait until the VMM has said so."""
+    pids = [pid for pid in box.processes() if os.readlink(f"/proc/{pid}/exe").rsplit("/", 1)[1].startswith(name)]
+    assert pids
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it ends with the other
+            pass
+    vm.wait_until(lambda: b"error: " in a.vm.err, what="the VMM's word")
+
+
+@needs_passt
+def test_passt_ends(heard, box):
+    a, rest = heard
+    a.must("PUT", "/network-interfaces/eth0", {"iface_id": "eth0", "user": True})
+    a.start(vm.guest("button"))
+    a.vm.expect("ready")
+    end(a, box, "passt")
+    assert failure(a, rest) == {"event": "device-failed", "device": "net", "index": 0, "id": "eth0",
+                                "why": "passt was ended by signal 9 (Killed)"}
+
+
+@with_daemon
+def test_virtiofsd_ends(heard, box, tmp_path):
+    a, rest = heard
+    a.must("PUT", "/shares/s", {"share_id": "s", "path_on_host": str(tmp_path)})
+    a.start(vm.guest("button"))
+    a.vm.expect("ready")
+    end(a, box, "virtiofsd")
+    event = failure(a, rest)
+    assert (event["device"], event["index"], event["id"]) == ("share", 0, "s")
+    assert "virtiofsd was ended by signal 9 (Killed)" in event["why"]
+
+
+@pytest.mark.skipif(not shutil.which("qemu-storage-daemon"), reason="there is no qemu-storage-daemon")
+@pytest.mark.parametrize("how", ["objects", "settings"])
+def test_back_end_of_a_disk_ends(serve, tmp_path, how):
+    plain, path = tmp_path / "plain", tmp_path / "socket"
+    for file in plain, tmp_path / "image":
+        file.write_bytes(bytes(1 << 20))
+    config = tmp_path / "config"
+    config.write_text(json.dumps({"kernel": vm.guest("button"), "disk": [str(plain), {"vhost-user": str(path)}]}))
+    with subprocess.Popen([
+            "qemu-storage-daemon", "--blockdev", f"driver=file,node-name=f,filename={tmp_path / 'image'}", "--export",
+            f"type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path={path},writable=on"]) as daemon:
+        vm.wait_until(path.exists, what="the back end")
+        a = serve(*(["--config", config] if how == "settings" else []))
+        events = api.Connection(a.socket)
+        events.request("GET", "/events")
+        stream = events.getresponse()
+        if how == "objects":
+            a.must("PUT", "/drives/plain", {"drive_id": "plain", "is_root_device": False, "path_on_host": str(plain)})
+            a.must("PUT", "/drives/served", {"drive_id": "served", "is_root_device": False, "socket": str(path)})
+            a.start(vm.guest("button"))
+        else:
+            a.must("PUT", "/actions", {"action_type": "InstanceStart"})
+        a.vm.expect("ready")
+        daemon.kill()
+    vm.wait_until(lambda: b"error: " in a.vm.err, what="the VMM's word")
+    event = failure(a, lambda: [json.loads(line) for line in stream.read().splitlines()])
+    assert event == {"event": "device-failed", "device": "disk", "index": 1, **({"id": "served"} if how == "objects" else {}),
+                     "why": "the back end: it has closed its connection"}

@@ -153,7 +153,7 @@ def test_tap_with_a_rate(guest):
 def test_tap_is_removed(guest):
     facts, err = boot(guest, "tap=tap7", "net,link_down", "pronto.ip=10.9.0.2/24", ready="ip link delete tap7")
     assert [nic.split()[2] for nic in facts["nic"]] == ["1", "0"]
-    assert err == "pronto: error: net: tap7 is gone from the host, and the guest's link is down\n"
+    assert err == "pronto: error: net: tap7 is gone from the host; the guest's link is down\n"
 
 
 # ---- by the host's kernel, and by several queues ----

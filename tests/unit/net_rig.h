@@ -89,9 +89,10 @@ static inline void packets_set_features(struct link *link, uint64_t features)
 	link->room = HEADER + (features & TSO & ~CSUM ? LINK_MAX_FRAME : 1518);
 }
 
-static inline void packets_tell_end(struct link *link)
+static inline void packets_explain_end(struct link *link, struct diag *diag)
 {
 	((struct packets *)link)->n_ends++;
+	diag_fail(diag, ENODEV, "it has ended");
 }
 
 /* The test looks at it once more. */
@@ -105,7 +106,7 @@ static const struct link_ops packets_ops = {
 	.send = packets_send,
 	.receive = packets_receive,
 	.set_features = packets_set_features,
-	.tell_end = packets_tell_end,
+	.explain_end = packets_explain_end,
 	.close = packets_close,
 };
 
@@ -113,8 +114,9 @@ static inline void framed_set_features(struct link *, uint64_t)
 {
 }
 
-static inline void framed_tell_end(struct link *)
+static inline void framed_explain_end(struct link *, struct diag *diag)
 {
+	diag_fail(diag, ENODEV, "it has ended");
 }
 
 static inline void framed_close(struct link *link)
@@ -127,7 +129,7 @@ static const struct link_ops framed_ops = {
 	.flush = framed_flush,
 	.receive = framed_receive,
 	.set_features = framed_set_features,
-	.tell_end = framed_tell_end,
+	.explain_end = framed_explain_end,
 	.close = framed_close,
 };
 

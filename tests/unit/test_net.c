@@ -183,10 +183,19 @@ static void test_rate(void **state)
 }
 
 /* The link ends: the guest sees it down, frames go nowhere, and nothing turns. */
+static void hear_failure(void *ctx, const struct virtio_dev *, const char *why)
+{
+	assert_string_equal(why, "it has ended");
+	++*(unsigned int *)ctx;
+}
+
 static void test_link_ends(void **state)
 {
 	struct rig *rig = *state;
+	unsigned int n_told = 0;
 
+	rig->env.failed = hear_failure;
+	rig->env.ctx = &n_told;
 	start_driver(rig, 0);
 	offer_rx(rig, 4, 2048);
 	kick(rig, RX);
@@ -194,6 +203,7 @@ static void test_link_ends(void **state)
 	rig->peer = -1;
 	run(rig);
 	assert_int_equal(rig->packets->n_ends, 1);
+	assert_int_equal(n_told, 1);
 	assert_int_equal(virtio_read_config(rig->dev, 6, 2), 0);
 	assert_int_equal(rig->n_config, 1);
 	rig_offer_one(&rig->ring[TX], 0, DATA, HEADER + 60, 0);

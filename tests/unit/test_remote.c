@@ -36,7 +36,7 @@ struct rig {
 	struct rig_ring ring[N_QUEUES];
 	bool bound[N_QUEUES];
 	unsigned int n_signals[N_QUEUES], n_config_signals, n_failed;
-	unsigned int n_connects;
+	unsigned int n_connects, n_told; /* n_told: that it is lost */
 };
 
 static struct rig *the_rig; /* of the test that runs, for the transport's callbacks */
@@ -116,6 +116,15 @@ static void run_loop(struct rig *rig)
 
 static const struct irqfd_ops no_irqfds;
 
+static void hear_failure(void *ctx, const struct virtio_dev *dev, const char *why)
+{
+	struct rig *rig = ctx;
+
+	assert_ptr_equal(dev, &rig->remote.dev);
+	assert_true(dev->lost && *why);
+	rig->n_told++;
+}
+
 static struct rig *make(const struct backend *backend, int init_ret)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
@@ -131,6 +140,7 @@ static struct rig *make(const struct backend *backend, int init_ret)
 		.mem = &rig->mem,
 		.loop = &rig->loop,
 		.bind = bind_bell,
+		.failed = hear_failure,
 		.ctx = rig,
 	};
 	rig->transport = (struct virtio_transport){
@@ -439,6 +449,7 @@ static void test_lost_at_each_message(void **)
 		bring_up(rig);
 		run_loop(rig);
 		assert_true(rig->remote.dev.lost);
+		assert_int_equal(rig->n_told, 1);
 		assert_true(rig->n_config_signals <= 1);
 		destroy(rig, true);
 	}
@@ -463,6 +474,7 @@ static void test_lost_in_a_pause(void **)
 		virtio_resume(&rig->remote.dev);
 		run_loop(rig);
 		assert_true(rig->remote.dev.lost);
+		assert_int_equal(rig->n_told, 1);
 		assert_int_equal(rig->n_config_signals, 1);
 		assert_int_equal(rig->n_failed, 1);
 		assert_int_equal(rig_n_used(&rig->ring[0]), 1);
@@ -479,6 +491,7 @@ static void test_lost_early(void **)
 	shutdown(rig->backend.fd, SHUT_RDWR);
 	run_loop(rig);
 	assert_true(rig->remote.dev.lost);
+	assert_int_equal(rig->n_told, 1);
 	assert_int_equal(rig->n_config_signals, 0);
 	agree(rig);
 	assert_false(rig->remote.dev.status & VIRTIO_CONFIG_S_FEATURES_OK);

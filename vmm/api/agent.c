@@ -211,6 +211,14 @@ static void is_ending(void *ctx)
 	tell(ctx, &message);
 }
 
+static void has_lost_device(void *ctx, enum device_kind kind, unsigned int item, const char *why)
+{
+	struct link_message message = { .event = LINK_EVENT_DEVICE, .kind = kind, .item = item };
+
+	snprintf(message.text, sizeof(message.text), "%s", why);
+	tell(ctx, &message);
+}
+
 static void has_failed(void *ctx, const char *why)
 {
 	struct agent *agent = ctx;
@@ -223,6 +231,7 @@ static const struct vm_watch watch = {
 	.started = has_started,
 	.reset = has_reset,
 	.mark = has_mark,
+	.device_failed = has_lost_device,
 	.failed = has_failed,
 	.ending = is_ending,
 };

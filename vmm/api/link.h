@@ -34,6 +34,7 @@ enum link_event {
 	LINK_EVENT_RESET = 1, /* the guest has another life */
 	LINK_EVENT_MARK,      /* it has reached a moment of its own: `item` */
 	LINK_EVENT_COUNTS,    /* what the machine has counted, at its end */
+	LINK_EVENT_DEVICE,    /* a device has failed: `kind`, `item`, and why */
 };
 
 /* Sent only as far as its text, or its counts, go. */

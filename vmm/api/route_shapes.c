@@ -81,13 +81,17 @@ SHAPE(timeline, "Timeline",
 	{ .name = "moments", .type = FIELD_OBJECTS, .required = true, .inner = &moment_shape });
 
 static const char *const events[] = {
-	"started", "paused", "resumed", "mark", "reset", "ended", NULL
+	"started", "paused", "resumed", "mark", "reset", "device-failed", "ended", NULL
 };
 
 SHAPE(event, "Event",
 	{ .name = "event", .type = FIELD_WORD, .required = true, .words = events },
 	{ .name = "monotonic_ns", .type = FIELD_NUMBER, .required = true, .max = INT64_MAX },
 	{ .name = "mark", .type = FIELD_NUMBER, .max = UINT8_MAX },
+	{ .name = "device", .type = FIELD_TEXT },
+	{ .name = "index", .type = FIELD_NUMBER },
+	{ .name = "id", .type = FIELD_TEXT },
+	{ .name = "why", .type = FIELD_TEXT },
 	{ .name = "how", .type = FIELD_TEXT },
 	{ .name = "status", .type = FIELD_NUMBER, .max = UINT8_MAX });
 /* clang-format on */

@@ -143,9 +143,33 @@ static void take_answer(struct api *api, const struct link_message *message)
 	forget_pending(api, pending);
 }
 
+/* By the name that its client gave it, too, if it has one. */
+static void tell_device_failed(struct api *api, const struct link_message *message)
+{
+	static const enum object_kind object[N_DEVICE_KINDS] = {
+		[DEVICE_disk] = OBJECT_DRIVE,
+		[DEVICE_net] = OBJECT_NET,
+		[DEVICE_share] = OBJECT_SHARE,
+	};
+	const char *id_field;
+	json_t *fields, *id;
+
+	if (message->kind >= N_DEVICE_KINDS)
+		return;
+	fields = json_pack("{s:s, s:I, s:s}", "device", device_option[message->kind] + 2, "index",
+		(json_int_t)message->item, "why", message->text);
+	id_field = object_class[object[message->kind]].id;
+	if (id_field) {
+		id = json_array_get(api->objects.of[object[message->kind]], message->item);
+		json_object_set(fields, "id", json_object_get(id, id_field));
+	}
+	api_tell(api, "device-failed", fields);
+}
+
 static void take_event(struct api *api, const struct link_message *message)
 {
 	switch (message->event) {
+	case LINK_EVENT_DEVICE: tell_device_failed(api, message); break;
 	case LINK_EVENT_RESET: api_tell(api, "reset", NULL); break;
 	case LINK_EVENT_MARK:
 		api_tell(api, "mark", json_pack("{s:i}", "mark", (int)(message->item & 0xff)));

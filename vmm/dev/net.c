@@ -89,7 +89,7 @@ static void link_ended(struct net *net)
 	net->config.status = 0;
 	virtio_config_changed(&net->dev);
 	if (net->end.fd < 0)
-		net->pairs.link->ops->tell_end(net->pairs.link);
+		net_explain_end(&net->dev, net->pairs.link);
 }
 
 static void end_ready(void *ctx, uint32_t)
@@ -97,7 +97,7 @@ static void end_ready(void *ctx, uint32_t)
 	struct net *net = ctx;
 
 	loop_remove(net->dev.env->loop, &net->end);
-	net->pairs.link->ops->tell_end(net->pairs.link);
+	net_explain_end(&net->dev, net->pairs.link);
 	link_ended(net);
 }
 

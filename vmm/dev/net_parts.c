@@ -89,3 +89,12 @@ int net_answer_command(struct virtq *vq, const struct virtq_chain *chain, bool o
 	virtq_push(vq, chain->head, sizeof(ack));
 	return 0;
 }
+
+void net_explain_end(const struct virtio_dev *dev, struct link *link)
+{
+	struct diag diag;
+
+	link->ops->explain_end(link, &diag);
+	log_error("net: %s; the guest's link is down", diag.text);
+	virtio_tell_failure(dev, diag.text);
+}

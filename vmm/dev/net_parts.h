@@ -48,4 +48,7 @@ unsigned int net_read_command(const struct virtio_dev *dev, const struct net_pai
 /* And its answer, as a class's serve(). */
 int net_answer_command(struct virtq *vq, const struct virtq_chain *chain, bool ok);
 
+/* The link of this device has ended: say why, in the log and to the machine's operator. */
+void net_explain_end(const struct virtio_dev *dev, struct link *link);
+
 #endif

@@ -12,6 +12,8 @@
 #ifndef HOST_LINK_H
 #define HOST_LINK_H
 
+#include "util/diag.h"
+
 #include <linux/virtio_net.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,8 +58,8 @@ struct link_ops {
 	 */
 	void (*switch_queue)(struct link *link, bool on);
 
-	/* `end_fd` is readable, or frames no longer go: say why, once, in the log. */
-	void (*tell_end)(struct link *link);
+	/* `end_fd` is readable, or frames no longer go: why, asked once. */
+	void (*explain_end)(struct link *link, struct diag *diag);
 
 	/* Give all back, of this queue alone. */
 	void (*close)(struct link *link);

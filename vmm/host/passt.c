@@ -128,13 +128,9 @@ static void passt_set_features(struct link *, uint64_t)
 {
 }
 
-static void passt_tell_end(struct link *link)
+static void passt_explain_end(struct link *link, struct diag *diag)
 {
-	struct passt *passt = (struct passt *)link;
-	struct diag diag;
-
-	child_describe_end(&passt->child, &diag);
-	log_error("net: %s; the guest's link is down", diag.text);
+	child_describe_end(&((struct passt *)link)->child, diag);
 }
 
 /* The socket's end is the end of it. */
@@ -152,7 +148,7 @@ static const struct link_ops passt_ops = {
 	.flush = framed_flush,
 	.receive = framed_receive,
 	.set_features = passt_set_features,
-	.tell_end = passt_tell_end,
+	.explain_end = passt_explain_end,
 	.close = passt_close,
 };
 

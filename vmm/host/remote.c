@@ -38,7 +38,7 @@ void remote_lose(struct remote *remote, int ret)
 	if (!remote->explain || !remote->explain(remote, &diag))
 		diag_fail(&diag, -ret, "the back end: %s", remote->vhost->ops->strerror(ret));
 	log_error("%s: %s; what the guest asks of the device now fails", remote->name, diag.text);
-	virtio_lose(&remote->dev);
+	virtio_lose(&remote->dev, diag.text);
 }
 
 /* Stopped, or who serves it would meet the same again at each kick. */

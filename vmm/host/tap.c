@@ -94,9 +94,9 @@ static void tap_switch_queue(struct link *link, bool on)
 			"net: %s: a queue cannot be switched: %s", tap_name(link), strerror(errno));
 }
 
-static void tap_tell_end(struct link *link)
+static void tap_explain_end(struct link *link, struct diag *diag)
 {
-	log_error("net: %s is gone from the host, and the guest's link is down", tap_name(link));
+	diag_fail(diag, ENODEV, "%s is gone from the host", tap_name(link));
 }
 
 static void tap_close(struct link *link)
@@ -110,7 +110,7 @@ static const struct link_ops tap_ops = {
 	.receive = tap_receive,
 	.set_features = tap_set_features,
 	.switch_queue = tap_switch_queue,
-	.tell_end = tap_tell_end,
+	.explain_end = tap_explain_end,
 	.close = tap_close,
 };
 

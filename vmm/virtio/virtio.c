@@ -219,10 +219,17 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 	need_reset(dev);
 }
 
-void virtio_lose(struct virtio_dev *dev)
+void virtio_tell_failure(const struct virtio_dev *dev, const char *why)
+{
+	if (dev->env->failed)
+		dev->env->failed(dev->env->ctx, dev, why);
+}
+
+void virtio_lose(struct virtio_dev *dev, const char *why)
 {
 	BUG_ON(dev->lost || !dev->n_elsewhere);
 	dev->lost = true;
+	virtio_tell_failure(dev, why);
 	need_reset(dev);
 	for (unsigned int i = 0; i < dev->n_elsewhere; i++) {
 		virtq_take_over(&dev->queue[i].vq);

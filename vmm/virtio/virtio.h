@@ -156,6 +156,8 @@ struct virtio_env {
 	 */
 	int (*bind)(void *ctx, const struct virtio_doorbell *bell, int fd, bool on);
 	const struct irqfd_ops *irqfds; /* NULL: there are none */
+	/* What virtio_tell_failure() tells.  NULL: nobody hears it. */
+	void (*failed)(void *ctx, const struct virtio_dev *dev, const char *why);
 	void *ctx;
 	struct consoles *consoles; /* host/consoles.h: for who is one */
 	unsigned int ordinal;      /* of the device that open() makes, from 0 among its kind */
@@ -243,10 +245,15 @@ void virtio_config_changed(struct virtio_dev *dev);
 /* The guest has broken the rules (2.1.2): the device does nothing more until it is reset. */
 void virtio_fail(struct virtio_dev *dev, const char *why);
 
-/* Who served it elsewhere is gone, for good: what the guest has asked for and asks for fails, and
- * no driver gets it to work again.  The caller says why in the log.
+/* What the device needs of the host is gone, for good: have the machine's operator told.  Any
+ * thread.
  */
-void virtio_lose(struct virtio_dev *dev);
+void virtio_tell_failure(const struct virtio_dev *dev, const char *why);
+
+/* Who served it elsewhere is gone, for good: what the guest has asked for and asks for fails, and
+ * no driver gets it to work again.  The operator is told why; the caller says it in the log.
+ */
+void virtio_lose(struct virtio_dev *dev, const char *why);
 
 /* ---- for transports ---- */
 

@@ -30,6 +30,21 @@ static int bind_irqfd(void *ctx, unsigned int number, int fd, bool on)
 
 static const struct irqfd_ops irqfd_ops = { .set_routes = set_routes, .bind = bind_irqfd };
 
+/* Which one of the settings' it is; its slot says so, as they were made in this order. */
+static void device_failed(void *ctx, const struct virtio_dev *dev, const char *why)
+{
+	const struct vm *vm = ctx;
+	unsigned int item = 0, kind = 0;
+
+	while (item < vm->devices.n && vm->devices.dev[item] != dev)
+		item++;
+	if (item == vm->devices.n || !vm->watch || !vm->watch->device_failed)
+		return;
+	while (item >= vm->config->devices[kind].n)
+		item -= (unsigned int)vm->config->devices[kind++].n;
+	vm->watch->device_failed(vm->watch_ctx, kind, item, why);
+}
+
 static void put_on_mmio(struct vm *vm, unsigned int slot, struct virtio_dev *dev)
 {
 	struct irq_line line = { &vm->ioapic.chip, PLATFORM_VIRTIO_GSI + slot };
@@ -113,6 +128,7 @@ int devices_open(struct vm *vm, struct diag *diag)
 		.consoles = &vm->consoles,
 		.bind = bind_doorbell,
 		.irqfds = &irqfd_ops,
+		.failed = device_failed,
 		.ctx = vm,
 	};
 	devices->io_env = devices->env;

@@ -34,14 +34,20 @@
 #include "vm/devices.h"
 #include "vm/life.h"
 
-/* Who hears of what happens to a machine; each may be NULL. */
+/* Who hears of what happens to a machine; each may be NULL.  On the control thread, unless another
+ * is named.
+ */
 struct vm_watch {
 	void (*started)(void *ctx); /* for the first time: its vCPUs are let go */
 	void (*reset)(void *ctx);   /* it has another life */
 	void (*failed)(void *ctx, const char *why);
 	void (*ending)(void *ctx); /* it runs no more, and is still all there */
-	void (*mark)(
-		void *ctx, uint8_t mark); /* on a vCPU's thread; the rest on the control thread */
+	/* On a vCPU's thread. */
+	void (*mark)(void *ctx, uint8_t mark);
+	/* The host has no more of what a device needs, for good; `item` counts from 0 among its
+	 * kind.  Any thread, with the device's lock held.
+	 */
+	void (*device_failed)(void *ctx, enum device_kind kind, unsigned int item, const char *why);
 };
 
 struct vm {
