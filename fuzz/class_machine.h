@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CLASS_MAX_RINGS 4
+#define CLASS_MAX_RINGS 5
 
 struct class_machine {
 	struct virtio_transport transport; /* first */

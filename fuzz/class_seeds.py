@@ -125,10 +125,16 @@ INFLATE, DEFLATE, STATS, REPORT = range(4)
 ALL = 3  # reports and statistics
 BL_PAGES = 0x6000
 BL_DUE = b"\xc1"
+HINTS, HINT = 4, 2
+BL_HINT, BL_HINT_KEEPING, BL_HINT_STOP = b"\xc5", b"\xc9", b"\xcd"
 
 
 def bl_sent(queue, *numbers):
     return bl_pages(*numbers) + bl_buffer(queue, 0, BL_PAGES, 4 * len(numbers)) + available(queue, 0)
+
+
+def bl_says(queue, word):
+    return b"\x81\xff" + struct.pack("<I", word) + bl_buffer(queue, 0, BL_PAGES, 4) + available(queue, 0)
 
 
 BALLOONS = {
@@ -150,6 +156,17 @@ BALLOONS = {
     "two-statistics": (ALL, bl_buffer(STATS, 0, 0x7000, 100) + available(STATS, 0, 2) + BL_DUE),
     "statistics-reset": (ALL, bl_buffer(STATS, 0, 0x7000, 1000) + available(STATS, 0) + b"\xcb" + BL_DUE + available(STATS, 0) +
                          b"\xc0\x02\x06" + BL_DUE),
+    "hints": (HINTS, bl_says(HINT, 5) + BL_HINT + bl_says(HINT, 2) + bl_buffer(HINT, 1, 0x10000, 0x4000, D_WRITE) + available(HINT, 1) +
+              bl_says(HINT, 0) + available(HINT, 1)),
+    "hints-kept": (HINTS, BL_HINT_KEEPING + bl_says(HINT, 2) + bl_buffer(HINT, 1, 0x10000, 0x4000, D_WRITE) + available(HINT, 1) +
+                   bl_says(HINT, 0) + BL_HINT_STOP + available(HINT, 1)),
+    "hints-late": (HINTS, BL_HINT + bl_says(HINT, 2) + BL_HINT + bl_says(HINT, 0) + bl_says(HINT, 3) +
+                   bl_buffer(HINT, 1, 0, 0x4000, D_WRITE, high=True) + available(HINT, 1) + BL_HINT_STOP + available(HINT, 1)),
+    "hints-word": (HINTS, BL_HINT + bl_buffer(HINT, 0, BL_PAGES, 5) + available(HINT, 0)),
+    "hints-both": (HINTS, bl_pages(0x7fffffff, 2) + BL_HINT + bl_buffer(HINT, 0, BL_PAGES + 4, 4, D_NEXT, 1) +
+                   bl_buffer(HINT, 1, 0x10000, 0x4000, D_WRITE) + available(HINT, 0)),
+    "hints-anew": (HINTS | ALL, BL_HINT + bl_says(3, 2) + b"\xc0\x10\x06" + BL_HINT + BL_HINT_STOP + b"\xc0\x02\x06" + bl_says(2, 3) + BL_HINT +
+                   bl_says(2, 3) + bl_buffer(2, 1, 0x10000, 0x4000, D_WRITE) + available(2, 1)),
     "config": (0, b"\xca\x04" + b"\1\2\3\4" + b"\xc6\x04\1\2" + b"\xca\0\1\2\3\4" + b"\xce\x0c" + bytes(8)),
 }
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* fuzz_balloon.c - virtio-balloon and a driver that keeps no rule: which pages go, and no others
  *
- * Bit 0 of the first byte: free pages are reported, bit 1: there are statistics.  Then there is a
- * row of steps.  The upper two bits of the first byte say what it is:
+ * Bit 0 of the first byte: free pages are reported, bit 1: there are statistics, bit 2: free pages
+ * are hinted at.  Then there is a row of steps.  The upper two bits of the first byte say what it
+ * is:
  *
  * - 0: a descriptor, as machine_describe() has it; bits 1:0 which queue, bit 2: times 64, bit 3:
  *   above 4 GiB
  * - 1: a chain is offered, as many times as bits 4:2 say and once more; bits 1:0 the queue; its
  *   head
  * - 2: numbers of pages are written to PFNS_AT on, as many as bits 5:0 say: see page_number()
- * - 3: bits 1:0: the driver starts anew (features, the rings' size); the statistics are due; the
- *   configuration space is written (offset, 1 << bits 3:2 bytes); a queue is reset (bits 3:2)
+ * - 3: bits 1:0: the driver starts anew (features, the rings' size); the statistics are due, or
+ *   (bits 3:2 not 0) hints are asked for: see COMMANDS; the configuration space is written (offset,
+ * 1 << bits 3:2 bytes); a queue is reset (bits 3:2)
  *
  * Each page but those of rings and numbers has a mark at its ends, by which it is seen to go.
  */
@@ -36,6 +38,8 @@ static struct {
 	bool reports, has_stats;
 	int timer;           /* -1: none */
 	struct virtq *holds; /* the statistics' buffer is held, of this queue */
+	uint32_t word;       /* the guest's last, of hints */
+	bool has_word, ends_itself;
 	bool may_go[N_PAGES], must_go[N_PAGES];
 } b;
 
@@ -110,13 +114,8 @@ static void expect_inflate(const struct virtq_chain *chain)
 	}
 }
 
-static void expect_report(const struct virtq_chain *chain)
+static void expect_buffers(const struct virtq_chain *chain)
 {
-	uint32_t poison = (uint32_t)virtio_read_config(
-		b.m.dev, offsetof(struct virtio_balloon_config, poison_val), 4);
-
-	if (virtio_has_feature(b.m.dev, VIRTIO_BALLOON_F_PAGE_POISON) && poison)
-		return;
 	for (unsigned int i = 0; i < chain->n_in; i++) {
 		const struct iovec *iov = &chain->iov[chain->n_out + i];
 
@@ -125,6 +124,58 @@ static void expect_report(const struct virtq_chain *chain)
 				    iov->iov_len))
 				b.may_go[page] = b.must_go[page] = true;
 	}
+}
+
+static void expect_report(const struct virtq_chain *chain)
+{
+	uint32_t poison = (uint32_t)virtio_read_config(
+		b.m.dev, offsetof(struct virtio_balloon_config, poison_val), 4);
+
+	if (!virtio_has_feature(b.m.dev, VIRTIO_BALLOON_F_PAGE_POISON) || !poison)
+		expect_buffers(chain);
+}
+
+static uint32_t asked_hints(void)
+{
+	return (uint32_t)virtio_read_config(
+		b.m.dev, offsetof(struct virtio_balloon_config, free_page_hint_cmd_id), 4);
+}
+
+/* Returns what is asked of the guest afterwards. */
+static uint32_t expect_hint(const struct virtq_chain *chain)
+{
+	uint32_t asked = asked_hints(), before = b.word;
+	bool had_word = b.has_word;
+
+	if (chain->n_out && chain->out_size != 4)
+		return asked;
+	if (chain->n_out) {
+		iov_read(chain->iov, chain->n_out, &b.word, 4);
+		b.has_word = true;
+	}
+	if (asked > VIRTIO_BALLOON_CMD_ID_DONE && b.has_word && b.word == asked)
+		expect_buffers(chain);
+	if (chain->n_out && !b.word && had_word && before == asked && b.ends_itself)
+		return VIRTIO_BALLOON_CMD_ID_DONE;
+	return asked;
+}
+
+static bool is_hints(const struct virtio_dev *dev, const struct virtq *vq)
+{
+	unsigned int index = 2 + virtio_has_feature(dev, VIRTIO_BALLOON_F_STATS_VQ);
+
+	return virtio_has_feature(dev, VIRTIO_BALLOON_F_FREE_PAGE_HINT) &&
+	       virtio_index(vq) == index;
+}
+
+static int serve_hint(struct virtio_dev *dev, struct virtq *vq, const struct virtq_chain *chain)
+{
+	uint32_t asked = expect_hint(chain);
+	bool is_bad = chain->n_out && chain->out_size != 4;
+	int ret = balloon_class.serve(dev, vq, chain);
+
+	BUG_ON(ret != (is_bad ? -EBADMSG : 0) || asked_hints() != asked);
+	return ret;
 }
 
 static int serve(struct virtio_dev *dev, struct virtq *vq, const struct virtq_chain *chain)
@@ -136,6 +187,8 @@ static int serve(struct virtio_dev *dev, struct virtq *vq, const struct virtq_ch
 	int ret;
 
 	BUG_ON(!machine_runs(&b.m));
+	if (is_hints(dev, vq))
+		return serve_hint(dev, vq, chain);
 	if (is_inflate)
 		expect_inflate(chain);
 	else if (!is_stats && vq != virtio_queue(dev, 1))
@@ -168,10 +221,13 @@ static void start(uint8_t chosen, uint16_t size)
 		features |= VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING);
 	if (!(chosen & 2))
 		features |= VIRTIO_BIT(VIRTIO_BALLOON_F_STATS_VQ);
+	if (!(chosen & 16))
+		features |= VIRTIO_BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT);
 	if (chosen & 4)
 		features |= VIRTIO_BIT(VIRTIO_BALLOON_F_PAGE_POISON);
 	if (chosen & 8)
 		features |= VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC);
+	b.has_word = false;
 	machine_start(&b.m, features, size);
 	machine_run(&b.m);
 }
@@ -179,7 +235,10 @@ static void start(uint8_t chosen, uint16_t size)
 static void set_up(uint8_t what)
 {
 	const struct balloon_options options = {
-		.size = MIB(1), .reporting = what & 1, .stats_s = what >> 1 & 1
+		.size = MIB(1),
+		.reporting = what & 1,
+		.stats_s = what >> 1 & 1,
+		.hinting = what >> 2 & 1,
 	};
 	struct diag diag;
 
@@ -238,6 +297,26 @@ static void tick(void)
 	BUG_ON(vq && (uint16_t)(vq->next_used - used) != 1);
 }
 
+static void command(unsigned int which)
+{
+	static const char *const COMMANDS[] = { BALLOON_HINTS_START, BALLOON_HINTS_START_KEEPING,
+		BALLOON_HINTS_STOP };
+	uint32_t before = asked_hints();
+	struct diag diag;
+	char json[64] = "";
+	int ret;
+
+	machine_lock(&b.m);
+	ret = balloon_class.command(b.m.dev, COMMANDS[which], json, sizeof(json), &diag);
+	BUG_ON(*json || (ret && asked_hints() != before));
+	machine_unlock(&b.m);
+	if (!ret && which < 2) {
+		b.ends_itself = !which;
+		BUG_ON(asked_hints() <= VIRTIO_BALLOON_CMD_ID_DONE || asked_hints() == before);
+	}
+	machine_run(&b.m);
+}
+
 static void write_config(struct fuzz_input *input, unsigned int size)
 {
 	uint64_t num_pages = virtio_read_config(b.m.dev, 0, 4);
@@ -258,7 +337,12 @@ static void others(struct fuzz_input *input, uint8_t what)
 		chosen = take8(input);
 		start(chosen, (uint16_t)(1 << take8(input) % 8));
 		break;
-	case 1: tick(); break;
+	case 1:
+		if (what >> 2 & 3)
+			command((what >> 2 & 3) - 1u);
+		else
+			tick();
+		break;
 	case 2: write_config(input, 1u << (what >> 2 & 3)); break;
 	default: machine_reset_queue(&b.m, queue_of((uint8_t)(what >> 2)));
 	}

@@ -180,6 +180,29 @@ do_memory()
 	say free "$(awk '/^MemFree/ { print $2 }' /proc/meminfo)"
 }
 
+# Hold 8 MiB, and copy them five times and drop the copies again and again: each must be what is held, and that what it
+# was.  The host does what it likes with what is free.
+do_hold()
+{
+	mkdir -p /mnt
+	mount -t tmpfs -o size=100% tmpfs /mnt
+	dd if=/dev/urandom of=/mnt/held bs=1M count=8 2> /dev/null
+	first=$(md5sum < /mnt/held)
+	say ready hold
+	for round in 1 2 3; do
+		for i in 1 2 3 4 5; do
+			cp /mnt/held "/mnt/copy$i"
+		done
+		for i in 1 2 3 4 5; do
+			[ "$(md5sum < "/mnt/copy$i")" = "$first" ] || say differs copy "$round" "$i"
+			rm "/mnt/copy$i"
+		done
+	done
+	[ "$(md5sum < /mnt/held)" = "$first" ] || say differs held
+	umount /mnt
+	say held "$round"
+}
+
 # The value of NAME=VALUE on the kernel's command line.
 argument()
 {

@@ -347,7 +347,9 @@ def test_devices_change(with_devices, paused):
     ("/balloon", {"amount_mib": 1, "more": 1}, "unknown field `more`"),
     ("/balloon/statistics", {"stats_polling_interval_s": 0}, "cannot be switched on or off"),
     ("/balloon/statistics", {"stats_polling_interval_s": 65536}, "expected 0 to 65535"),
-    ("/balloon/hinting/start", {}, "not built"),
+    ("/balloon/hinting/start", {}, "free page hinting is not enabled"),
+    ("/balloon/hinting/stop", None, "free page hinting is not enabled"),
+    ("/balloon/hinting/on", {}, "Invalid request method and/or path"),
 ])
 def test_devices_do_not_change_so(with_devices, path, body, words):
     assert words in with_devices.fault("PATCH", path, body)

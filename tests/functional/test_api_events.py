@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the API tells of a machine that runs: when the moments of its boot came, what of the host it has lost."""
+"""What the API tells of a machine that runs: when the moments of its boot came, what of the host it has lost, hints."""
 
 import json
 import os
@@ -136,3 +136,35 @@ def test_back_end_of_a_disk_ends(serve, tmp_path, how):
     event = failure(a, lambda: [json.loads(line) for line in stream.read().splitlines()])
     assert event == {"event": "device-failed", "device": "disk", "index": 1, **({"id": "served"} if how == "objects" else {}),
                      "why": "the back end: it has closed its connection"}
+
+
+# ---- hints ----
+
+@pytest.fixture
+def hinted(serve):
+    a = serve()
+    a.must("PUT", "/balloon", {"amount_mib": 0, "deflate_on_oom": True, "free_page_hinting": True})
+    return a
+
+
+def test_hints_before_the_start(hinted):
+    for method, path in ("PATCH", "start"), ("PATCH", "stop"), ("GET", "status"):
+        assert "not supported before starting" in hinted.fault(method, f"/balloon/hinting/{path}")
+    assert hinted.must("GET", "/balloon")["free_page_hinting"] is True
+
+
+def test_hints_of_a_guest_that_has_no_driver(hinted):
+    hinted.start(vm.guest("button"))
+    hinted.vm.expect("ready")
+    assert "the guest has no driver that hints at free pages, or not yet" in hinted.fault("PATCH", "/balloon/hinting/start")
+    hinted.must("PATCH", "/balloon/hinting/stop")
+    assert hinted.must("GET", "/balloon/hinting/status") == {"host_cmd": 0, "guest_cmd": None}
+    for body, words in [({"acknowledge_on_stop": 1}, "expected a boolean"), ([], "not a JSON object"), ("{", "deserializing")]:
+        assert words in hinted.fault("PATCH", "/balloon/hinting/start", body)
+
+
+def test_hints_without_a_balloon(serve):
+    a = serve()
+    a.start(vm.guest("button"))
+    for method, path in ("PATCH", "start"), ("PATCH", "stop"), ("GET", "status"):
+        assert a.fault(method, f"/balloon/hinting/{path}") == "No balloon device found."

@@ -17,7 +17,7 @@ GET /machine-config  PUT /machine-config  PATCH /machine-config  PUT /boot-sourc
 PUT /drives/{id}  PATCH /drives/{id}  PUT /network-interfaces/{id}  PATCH /network-interfaces/{id}  PUT /shares/{id}
 PUT /vsock  PUT /entropy  PUT /serial  PUT /logger  PUT /metrics  GET /metrics  PUT /mmds/config  PUT /mmds  PATCH /mmds  GET /mmds
 PUT /balloon  GET /balloon  PATCH /balloon  GET /balloon/statistics  PATCH /balloon/statistics
-PATCH /balloon/hinting/{id}  GET /balloon/hinting/{id}
+PATCH /balloon/hinting/start  PATCH /balloon/hinting/stop  GET /balloon/hinting/status
 PUT /pmem/{id}  PATCH /pmem/{id}  DELETE /pmem/{id}  GET /hotplug/memory  PUT /hotplug/memory  PATCH /hotplug/memory
 PUT /snapshot/create  PUT /snapshot/load
 """
@@ -118,7 +118,7 @@ def test_answers_are_as_described(described, serve, tmp_path):
     ask("PUT", "/drives/{id}", {"drive_id": "x", "is_root_device": True, "path_on_host": str(disk), "rate_limiter": rate})
     ask("PUT", "/vsock", {"guest_cid": 3, "uds_path": str(tmp_path / "vsock")})
     ask("PUT", "/entropy", {})
-    ask("PUT", "/balloon", {"amount_mib": 8, "deflate_on_oom": True, "stats_polling_interval_s": 1})
+    ask("PUT", "/balloon", {"amount_mib": 8, "deflate_on_oom": True, "stats_polling_interval_s": 1, "free_page_hinting": True})
     ask("PUT", "/logger", {"level": "Warn"})
     (tmp_path / "metrics").touch()
     ask("PUT", "/metrics", {"metrics_path": str(tmp_path / "metrics")})
@@ -130,12 +130,13 @@ def test_answers_are_as_described(described, serve, tmp_path):
     a.must("PUT", "/boot-source", {"kernel_image_path": vm.guest("button")})
     ask("PUT", "/actions", {"action_type": "InstanceStart"})
     a.vm.expect("ready")
-    look(*before, "/balloon", "/balloon/statistics", "/timeline")
+    look(*before, "/balloon", "/balloon/statistics", "/balloon/hinting/status", "/timeline")
     ask("PATCH", "/vm", {"state": "Paused"})
     ask("PATCH", "/vm", {"state": "Resumed"})
     ask("PATCH", "/drives/{id}", {"drive_id": "x", "rate_limiter": rate})
     ask("PATCH", "/balloon", {"amount_mib": 9})
     ask("PATCH", "/balloon/statistics", {"stats_polling_interval_s": 2})
+    ask("PATCH", "/balloon/hinting/stop")
     look("/vm/config")
     ask("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
     assert a.vm.wait().status == vm.POWEROFF
@@ -147,7 +148,7 @@ def test_answers_are_as_described(described, serve, tmp_path):
     refused = {key for key, operation in there.items() if "Always refused" in operation["description"]}
     assert set(there) - asked - refused == {
         ("GET", "/events"), ("PUT", "/serial"), ("PUT", "/mmds/config"), ("PUT", "/shares/{id}"),
-        ("PUT", "/network-interfaces/{id}"), ("PATCH", "/network-interfaces/{id}")}
+        ("PUT", "/network-interfaces/{id}"), ("PATCH", "/network-interfaces/{id}"), ("PATCH", "/balloon/hinting/start")}
 
 
 @pytest.mark.parametrize("method, path, body", [
@@ -174,7 +175,7 @@ def test_what_is_described_otherwise_is_refused(described, serve, method, path, 
 GOOD = [
     {}, {"kernel": "k"}, {"memory": "512M", "cpus": 64}, {"memory": 1 << 30}, {"cmdline": "a b"}, {"cmdline": ["a", "b"]},
     {"disk": ["a.img", {"path": "b.img", "ro": True, "rate": "1M"}]}, {"disk": {"path": "a"}}, {"disk": "a"}, {"rng": True}, {"rng": "off"},
-    {"balloon": {"size": "1M", "stats": 3}}, {"console": "file:/x"}, {"console": "null"}, {"timeline": True},
+    {"balloon": {"size": "1M", "hinting": True, "stats": 3}}, {"console": "file:/x"}, {"console": "null"}, {"timeline": True},
     {"timeline": "/dev/null"}, {"cpu": {"pmu": True}}, {"escape-key": "none"}, {"grace": 0}, {"root": {"dir": "/x", "ro": True}},
 ]
 BAD = [

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Memory that a guest does without, in the lab: how much of it the host has back."""
 
+import json
 import re
 import shutil
 
 import pytest
 
-from machines import ROOT, in_lab
+from machines import ROOT, in_lab, kernel_with_devices
 from test_linux import BASE, PRONTO, kernel, output
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
@@ -26,6 +27,36 @@ wait $!
 echo "@@ status $?"
 cat /run/out
 """
+
+
+def hinted(do, mib, changes):
+    """What is said of a guest that does this, and asked and answered meanwhile."""
+    kernel_, initrd = kernel_with_devices("cloud-newer")
+    plan = {"kernel": kernel_, "initrd": initrd, "args": f"{BASE} pronto.do={do}", "mib": mib, "changes": changes}
+    done = in_lab("/usr/bin/python3", ROOT / "tests" / "lab" / "drive_hints.py", PRONTO, json.dumps(plan), seconds=400)
+    out = done.stdout.decode(errors="replace").replace("\r", "")
+    assert "@@ status 0\n" in out and "@@ kernel_problem" not in out, out[-4000:] + done.stderr.decode(errors="replace")[-2000:]
+    return out
+
+
+def test_what_is_free_when_the_host_asks():
+    out = hinted("devices,memory,wait-button,memory", 256, "once")
+    rss = {when: int(kib) for when, kib in re.findall(r"@@ rss (\w+) (\d+)", out)}
+    assert "@@ virtio virtio0 0x0005 virtio_balloon 0x0000000f\n" in out
+    # Of the 100 MiB what lies in whole blocks of 4 MiB.
+    assert rss["left"] - rss["asked"] > 50 * 1024, rss
+    # It has no more, and may use it all again.
+    status, = re.findall(r"@@ hints (.*)", out)
+    assert json.loads(status) == {"host_cmd": 1, "guest_cmd": 0}
+    free = [int(kib) for kib in re.findall(r"@@ free (\d+)", out)]
+    assert len(free) == 4 and abs(free[2] - free[0]) < 32 * 1024, free
+
+
+def test_what_is_in_use_stays():
+    """The host asks all the time, in both ways, while the guest is short of memory."""
+    out = hinted("devices,hold", 128, "always")
+    assert "@@ held 3\n" in out and "@@ differs" not in out, out
+    assert int(re.search(r"@@ asked (\d+)", out)[1]) >= 10
 
 
 def test_what_a_guest_has_left_goes_back_to_the_host():

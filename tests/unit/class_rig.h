@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-#define CLASS_RINGS 4
+#define CLASS_RINGS 5
 
 struct class_rig {
 	struct virtio_transport transport; /* first */

@@ -11,6 +11,7 @@
 #include "class_rig.h"
 #include "dev/balloon.h"
 
+#include <errno.h>
 #include <linux/virtio_balloon.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,206 @@ static void test_statistics_that_nobody_asked_for(void **state)
 	close(saved);
 }
 
+/* ---- hints ---- */
+
+#define HINTS    2 /* their queue, where there are no statistics */
+#define HINT_BIT (1u << VIRTIO_BALLOON_F_FREE_PAGE_HINT)
+
+static const struct balloon_options hinting = { .hinting = true };
+
+static int command(struct class_rig *rig, const char *what, char json[64], struct diag *diag)
+{
+	*json = 0;
+	return balloon_class.command(rig->dev, what, json, 64, diag);
+}
+
+static void must(struct class_rig *rig, const char *what)
+{
+	struct diag diag;
+	char json[64];
+
+	assert_int_equal(command(rig, what, json, &diag), 0);
+	assert_string_equal(json, "");
+}
+
+static void check_status(struct class_rig *rig, const char *expected)
+{
+	struct diag diag;
+	char json[64];
+
+	assert_int_equal(command(rig, BALLOON_HINTS_STATUS, json, &diag), 0);
+	assert_string_equal(json, expected);
+}
+
+static uint32_t asked(const struct class_rig *rig)
+{
+	return (uint32_t)virtio_read_config(
+		rig->dev, offsetof(struct virtio_balloon_config, free_page_hint_cmd_id), 4);
+}
+
+/* The driver's side: as a vCPU kicks, with nobody at the loop. */
+static void say(struct class_rig *rig, uint32_t word)
+{
+	*(uint32_t *)rig_at(&rig->mem, 0x8000, 4) = word;
+	rig_offer_one(&rig->ring[HINTS], 0, 0x8000, 4, 0);
+	virtio_kick(rig->dev, HINTS);
+	assert_int_equal(rig_take(&rig->ring[HINTS]).len, 0);
+}
+
+/* Whether the page goes. */
+static bool hint_goes(struct class_rig *rig)
+{
+	touch(rig, 0x10000, 1);
+	rig_offer_one(&rig->ring[HINTS], 0, 0x10000, PAGE, VRING_DESC_F_WRITE);
+	virtio_kick(rig->dev, HINTS);
+	assert_int_equal(rig_take(&rig->ring[HINTS]).len, 0);
+	return !has_pages(rig, 0x10000, 1);
+}
+
+/* A page is gone when the kick for it returns: later the guest may have taken it back. */
+static void test_hints(void **state)
+{
+	struct class_rig *rig = *state;
+
+	start(rig, &hinting, HINT_BIT);
+	check_status(rig, "{\"host_cmd\":0,\"guest_cmd\":null}");
+	assert_false(hint_goes(rig)); /* nobody has asked */
+	must(rig, BALLOON_HINTS_START);
+	assert_int_equal(asked(rig), 2);
+	assert_int_equal(rig->n_config_signals, 1);
+	assert_false(hint_goes(rig)); /* for whom it is the driver has not said */
+	say(rig, 2);
+	check_status(rig, "{\"host_cmd\":2,\"guest_cmd\":2}");
+	assert_true(hint_goes(rig));
+	assert_true(hint_goes(rig));
+	say(rig, VIRTIO_BALLOON_CMD_ID_STOP);
+	check_status(rig, "{\"host_cmd\":1,\"guest_cmd\":0}");
+	assert_int_equal(rig->n_config_signals, 2);
+	assert_false(hint_goes(rig));
+}
+
+static void test_hints_that_are_kept(void **state)
+{
+	struct class_rig *rig = *state;
+
+	start(rig, &hinting, HINT_BIT);
+	must(rig, BALLOON_HINTS_STOP); /* nothing began */
+	assert_int_equal(asked(rig), VIRTIO_BALLOON_CMD_ID_STOP);
+	must(rig, BALLOON_HINTS_START_KEEPING);
+	say(rig, 2);
+	say(rig, VIRTIO_BALLOON_CMD_ID_STOP);
+	check_status(rig, "{\"host_cmd\":2,\"guest_cmd\":0}");
+	assert_int_equal(rig->n_config_signals, 1);
+	must(rig, BALLOON_HINTS_STOP);
+	check_status(rig, "{\"host_cmd\":1,\"guest_cmd\":0}");
+}
+
+/* What is still on its way when the host is done with it may be in use again. */
+static void test_hints_that_are_late(void **state)
+{
+	struct class_rig *rig = *state;
+
+	start(rig, &hinting, HINT_BIT);
+	must(rig, BALLOON_HINTS_START);
+	say(rig, 2);
+	must(rig, BALLOON_HINTS_STOP);
+	assert_false(hint_goes(rig));
+	must(rig, BALLOON_HINTS_START);
+	assert_false(hint_goes(rig));
+	/* The end of a run that is over is not the end of the one that begins. */
+	say(rig, VIRTIO_BALLOON_CMD_ID_STOP);
+	assert_int_equal(asked(rig), 3);
+	say(rig, 3);
+	assert_true(hint_goes(rig));
+	say(rig, VIRTIO_BALLOON_CMD_ID_DONE);
+	assert_false(hint_goes(rig));
+}
+
+static void test_hints_of_nobody(void **state)
+{
+	static const struct balloon_options none = { .reporting = true };
+	struct class_rig *rig = *state;
+	struct diag diag;
+	char json[64];
+
+	/* A driver that takes none. */
+	start(rig, &hinting, 0);
+	assert_int_equal(command(rig, BALLOON_HINTS_START, json, &diag), -EBUSY);
+	assert_string_equal(
+		diag.text, "the guest has no driver that hints at free pages, or not yet");
+	assert_int_equal(command(rig, "nonsense", json, &diag), -ENOSYS);
+	virtio_close(rig->dev);
+	class_rig_open(rig, &balloon_class, &none);
+	for (unsigned int i = 0; i < 4; i++) {
+		static const char *const commands[] = { BALLOON_HINTS_START,
+			BALLOON_HINTS_START_KEEPING, BALLOON_HINTS_STOP, BALLOON_HINTS_STATUS };
+
+		assert_int_equal(command(rig, commands[i], json, &diag), -EINVAL);
+		assert_non_null(strstr(diag.text, "hinting is not enabled"));
+	}
+}
+
+static void test_hints_and_a_reset(void **state)
+{
+	struct class_rig *rig = *state;
+
+	start(rig, &hinting, HINT_BIT);
+	must(rig, BALLOON_HINTS_START);
+	say(rig, 2);
+	virtio_set_status(rig->dev, 0);
+	check_status(rig, "{\"host_cmd\":0,\"guest_cmd\":null}");
+	class_rig_start(rig, HINT_BIT);
+	assert_false(hint_goes(rig));
+	must(rig, BALLOON_HINTS_START);
+	assert_int_equal(asked(rig), 3);
+	/* A word that is none. */
+	rig_offer_one(&rig->ring[HINTS], 0, 0x8000, 3, 0);
+	virtio_kick(rig->dev, HINTS);
+	assert_true(rig->dev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+/* While the machine is paused nothing goes; what the driver was at is served before it goes on. */
+static void test_hints_and_a_pause(void **state)
+{
+	struct class_rig *rig = *state;
+
+	start(rig, &hinting, HINT_BIT);
+	must(rig, BALLOON_HINTS_START);
+	say(rig, 2);
+	virtio_quiesce(rig->dev);
+	touch(rig, 0x10000, 1);
+	rig_offer_one(&rig->ring[HINTS], 0, 0x10000, PAGE, VRING_DESC_F_WRITE);
+	virtio_kick(rig->dev, HINTS);
+	assert_true(has_pages(rig, 0x10000, 1));
+	virtio_resume(rig->dev);
+	assert_false(has_pages(rig, 0x10000, 1));
+}
+
+/* All that there can be, in their order. */
+static void test_all_queues(void **state)
+{
+	static const struct balloon_options all = {
+		.hinting = true, .reporting = true, .stats_s = 3600
+	};
+	struct class_rig *rig = *state;
+
+	start(rig, &all,
+		HINT_BIT | 1u << VIRTIO_BALLOON_F_REPORTING | 1u << VIRTIO_BALLOON_F_STATS_VQ);
+	assert_int_equal(rig->dev->n_queues, 5);
+	for (unsigned int i = 0; i < 5; i++)
+		assert_int_equal(rig->dev->queue[i].at_once, i == 3);
+	rig_offer_one(&rig->ring[2], 0, 0x8000, 10, 0);
+	class_rig_serve(rig, 2);
+	assert_int_equal(rig_n_used(&rig->ring[2]), 0); /* statistics are kept */
+	touch(rig, 0x10000, 1);
+	rig_offer_one(&rig->ring[3], 0, 0x10000, PAGE, VRING_DESC_F_WRITE);
+	class_rig_serve(rig, 3);
+	assert_true(has_pages(rig, 0x10000, 1));
+	rig_offer_one(&rig->ring[4], 0, 0x10000, PAGE, VRING_DESC_F_WRITE);
+	class_rig_serve(rig, 4);
+	assert_false(has_pages(rig, 0x10000, 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -213,6 +414,13 @@ int main(void)
 		TEST(test_poisoned_pages_stay),
 		TEST(test_statistics),
 		TEST(test_statistics_that_nobody_asked_for),
+		TEST(test_hints),
+		TEST(test_hints_that_are_kept),
+		TEST(test_hints_that_are_late),
+		TEST(test_hints_of_nobody),
+		TEST(test_hints_and_a_reset),
+		TEST(test_hints_and_a_pause),
+		TEST(test_all_queues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

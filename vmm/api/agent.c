@@ -87,6 +87,18 @@ static void update_device(struct agent *agent, const struct link_message *questi
 	answer(agent, LINK_UPDATE, ret, diag.text);
 }
 
+static void command_device(struct agent *agent, const struct link_message *question)
+{
+	struct link_message message = { .ask = LINK_COMMAND };
+	struct diag diag;
+
+	message.result = devices_command(&agent->launch.vm, question->kind, question->item,
+		question->text, message.text, sizeof(message.text), &diag);
+	if (message.result)
+		snprintf(message.text, sizeof(message.text), "%s", diag.text);
+	say(agent, &message);
+}
+
 static void describe_device(struct agent *agent, const struct link_message *question)
 {
 	struct link_message message = { .ask = LINK_STATS };
@@ -146,6 +158,7 @@ static void serve(struct agent *agent, const struct link_message *question)
 {
 	switch (question->ask) {
 	case LINK_UPDATE: update_device(agent, question); break;
+	case LINK_COMMAND: command_device(agent, question); break;
 	case LINK_STATS: describe_device(agent, question); break;
 	case LINK_COUNT:
 	case LINK_FLUSH: count(agent, question->ask); break;

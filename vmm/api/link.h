@@ -24,6 +24,7 @@ enum link_ask {
 	LINK_POWER_OFF, /* the button, and the end after settings' grace period */
 	LINK_RESET,
 	LINK_UPDATE,   /* a device's options: `kind`, `item`, `anew`; text as on the command line */
+	LINK_COMMAND,  /* what a device's class knows by the text; the answer is JSON, or empty */
 	LINK_STATS,    /* a device's figures: JSON */
 	LINK_COUNT,    /* what the machine counts, to be shown */
 	LINK_FLUSH,    /* the same, to be written */

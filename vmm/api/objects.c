@@ -391,9 +391,10 @@ static void add_singles(json_t *settings, const struct objects *objects)
 				json_object_get(vsock, "guest_cid")));
 	if (balloon)
 		json_object_set_new(settings, "balloon",
-			json_pack("{s:I, s:O, s:O}", "size",
+			json_pack("{s:I, s:O, s:O, s:O}", "size",
 				(json_int_t)number_of(balloon, "amount_mib") << 20, "reporting",
-				json_object_get(balloon, "free_page_reporting"), "stats",
+				json_object_get(balloon, "free_page_reporting"), "hinting",
+				json_object_get(balloon, "free_page_hinting"), "stats",
 				json_object_get(balloon, "stats_polling_interval_s")));
 	if (entropy)
 		json_object_set_new(settings, "rng", source_of(entropy));

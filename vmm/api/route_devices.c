@@ -153,6 +153,33 @@ void patch_statistics(struct call *call)
 		call->body);
 }
 
+static void command_balloon(struct call *call, const char *what)
+{
+	struct link_message question = { .ask = LINK_COMMAND, .kind = DEVICE_balloon };
+
+	if (!has_balloon(call))
+		return;
+	snprintf(question.text, sizeof(question.text), "%s", what);
+	call_ask_vmm(call, &question, NULL, NULL);
+}
+
+void start_hinting(struct call *call)
+{
+	command_balloon(call, flag_of(call->body, "acknowledge_on_stop")
+				      ? BALLOON_HINTS_START
+				      : BALLOON_HINTS_START_KEEPING);
+}
+
+void stop_hinting(struct call *call)
+{
+	command_balloon(call, BALLOON_HINTS_STOP);
+}
+
+void get_hinting(struct call *call)
+{
+	command_balloon(call, BALLOON_HINTS_STATUS);
+}
+
 void get_statistics(struct call *call)
 {
 	const struct link_message question = { .ask = LINK_STATS, .kind = DEVICE_balloon };

@@ -59,11 +59,14 @@ void patch_net(struct call *call);
 void patch_balloon(struct call *call);
 void patch_statistics(struct call *call);
 void get_statistics(struct call *call);
+void start_hinting(struct call *call);
+void stop_hinting(struct call *call);
+void get_hinting(struct call *call);
 
 /* In route_shapes.c. */
 extern const struct shape action_shape, vm_state_shape, drive_change_shape, net_change_shape,
-	balloon_change_shape, statistics_change_shape;
+	balloon_change_shape, statistics_change_shape, hinting_start_shape;
 extern const struct shape error_shape, instance_shape, version_shape, all_objects_shape,
-	anything_shape, statistics_shape, timeline_shape, event_shape;
+	anything_shape, statistics_shape, hinting_shape, timeline_shape, event_shape;
 
 #endif

@@ -34,6 +34,9 @@ SHAPE(balloon_change, "BalloonUpdate",
 SHAPE(statistics_change, "BalloonStatsUpdate",
 	{ .name = "stats_polling_interval_s", .type = FIELD_NUMBER, .required = true, .max = UINT16_MAX });
 
+LAX_SHAPE(hinting_start, "BalloonStartCmd",
+	{ .name = "acknowledge_on_stop", .type = FIELD_FLAG, .fallback = "true" });
+
 /* ---- answered ---- */
 
 static const char *const states[] = { "Not started", "Running", "Paused", NULL };
@@ -71,6 +74,10 @@ SHAPE(statistics, "BalloonStats",
 	{ .name = "disk_caches", .type = FIELD_NUMBER, .max = UINT64_MAX },
 	{ .name = "hugetlb_allocations", .type = FIELD_NUMBER, .max = UINT64_MAX },
 	{ .name = "hugetlb_failures", .type = FIELD_NUMBER, .max = UINT64_MAX });
+
+SHAPE(hinting, "BalloonHintingStatus",
+	{ .name = "host_cmd", .type = FIELD_NUMBER, .required = true },
+	{ .name = "guest_cmd", .type = FIELD_NUMBER });
 
 static SHAPE(moment, "Moment",
 	{ .name = "name", .type = FIELD_TEXT, .required = true },

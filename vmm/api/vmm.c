@@ -36,6 +36,7 @@ static const char *fault_prefix(enum link_ask ask)
 	switch (ask) {
 	case LINK_START: return "Start microvm error: ";
 	case LINK_UPDATE:
+	case LINK_COMMAND:
 	case LINK_STATS: return "Device update error: ";
 	default: return "Internal VMM error: ";
 	}

@@ -21,10 +21,10 @@
 #define MAX_PFNS  4096u
 #define MAX_STATS 32u
 
-/* Queues; what there is from MORE on depends on the features. */
-#define INFLATE 0u
-#define DEFLATE 1u
-#define MORE    2u
+/* Queues, in their order; from STATS on those are left out that the driver does not take. */
+enum role { INFLATE, DEFLATE, STATS, HINTS, REPORTS };
+
+#define FIXED_QUEUES 2u
 
 struct balloon {
 	struct virtio_dev dev; /* first */
@@ -36,13 +36,19 @@ struct balloon {
 	struct loop_source stats_due; /* timerfd, or -1 */
 	struct virtio_balloon_stat stat[MAX_STATS]; /* the last that the guest gave */
 	size_t n_stats;
-	uint64_t n_inflations, n_deflations, n_reports, n_stats_taken;
+	/* Hints: what we have asked for is config.free_page_hint_cmd_id. */
+	uint32_t last_run; /* the id of the run that began last */
+	uint32_t said;     /* the guest's last word: a run's id, or that it ends */
+	bool has_said;
+	bool ends_itself; /* the run is over when the guest has no more to hint at */
+	uint64_t n_inflations, n_deflations, n_hints, n_reports, n_stats_taken;
 };
 
 static const struct counter counters[] = {
 	VIRTIO_COUNTERS,
 	{ "inflate_count", offsetof(struct balloon, n_inflations) },
 	{ "deflate_count", offsetof(struct balloon, n_deflations) },
+	{ "free_page_hint_count", offsetof(struct balloon, n_hints) },
 	{ "free_page_report_count", offsetof(struct balloon, n_reports) },
 	{ "stats_updates_count", offsetof(struct balloon, n_stats_taken) },
 	{ NULL, 0 },
@@ -55,6 +61,7 @@ static const struct counter counters[] = {
 static const struct setting settings[] = {
 	{ "size", 0, SETTING_SIZE, ANYWHERE, .at = AT(size), .max = GUEST_MEM_MAX, .step = PAGE },
 	{ "reporting", 0, SETTING_FLAG, ANYWHERE, .at = AT(reporting) },
+	{ "hinting", 0, SETTING_FLAG, ANYWHERE, .at = AT(hinting) },
 	{ "stats", 0, SETTING_NUMBER, ANYWHERE, .at = AT(stats_s), .max = 86400,
 		.takes = "SECONDS" },
 };
@@ -92,7 +99,7 @@ static void give_back(const struct guest_mem *mem, const uint32_t *pfn, size_t n
 }
 
 /* Page numbers are always of 4 KiB, whatever the guest's pages are (5.5.6). */
-static int serve_inflate(const struct virtio_dev *dev, const struct virtq_chain *chain)
+static int serve_inflate(struct balloon *balloon, const struct virtq_chain *chain)
 {
 	uint32_t pfn[MAX_PFNS];
 	size_t size;
@@ -100,23 +107,121 @@ static int serve_inflate(const struct virtio_dev *dev, const struct virtq_chain 
 	if (chain->out_size > sizeof(pfn))
 		return -EBADMSG;
 	size = iov_read(chain->iov, chain->n_out, pfn, sizeof(pfn));
-	give_back(dev->env->mem, pfn, size / sizeof(pfn[0]));
+	counter_add(&balloon->n_inflations, 1);
+	give_back(balloon->dev.env->mem, pfn, size / sizeof(pfn[0]));
 	return 0;
 }
 
-/* 5.5.6.7: free pages as buffers.  A guest that fills free pages with a value finds it there: what
- * would read as zeros stays.
- */
-static void serve_report(const struct balloon *balloon, const struct virtq_chain *chain)
+/* Pages that are the buffers themselves. */
+static void give_back_buffers(const struct balloon *balloon, const struct virtq_chain *chain)
 {
-	if (virtio_has_feature(&balloon->dev, VIRTIO_BALLOON_F_PAGE_POISON) &&
-		balloon->config.poison_val)
-		return;
 	for (unsigned int i = 0; i < chain->n_in; i++) {
 		const struct iovec *pages = &chain->iov[chain->n_out + i];
 
 		guest_mem_give_back(balloon->dev.env->mem, pages->iov_base, pages->iov_len);
 	}
+}
+
+/* 5.5.6.7: free pages as buffers.  A guest that fills free pages with a value finds it there: what
+ * would read as zeros stays.
+ */
+static void serve_report(struct balloon *balloon, const struct virtq_chain *chain)
+{
+	counter_add(&balloon->n_reports, 1);
+	if (!virtio_has_feature(&balloon->dev, VIRTIO_BALLOON_F_PAGE_POISON) ||
+		!balloon->config.poison_val)
+		give_back_buffers(balloon, chain);
+}
+
+/* ---- hints ----
+ *
+ * 5.5.6.5: we name a run, the driver says its name and then gives free pages, until it has no more
+ * or we end the run.  It keeps the pages until we are done with them; but when it is short of
+ * memory it takes some back, and tells nobody.  A page that has gone into use again must not go
+ * then.  So hints are served by the vCPU that kicks (at_once): Linux can take a page back only once
+ * the kick for it has returned, and by then it has gone.
+ */
+
+static bool is_run(uint32_t command)
+{
+	return command != VIRTIO_BALLOON_CMD_ID_STOP && command != VIRTIO_BALLOON_CMD_ID_DONE;
+}
+
+static void command_hints(struct balloon *balloon, uint32_t command)
+{
+	balloon->config.free_page_hint_cmd_id = command;
+	virtio_config_changed(&balloon->dev);
+}
+
+/* That it has no more is the end of the run that it named, which may not be ours any more. */
+static void hear_word(struct balloon *balloon, uint32_t word)
+{
+	bool is_ours = balloon->has_said && balloon->said == balloon->config.free_page_hint_cmd_id;
+
+	balloon->said = word;
+	balloon->has_said = true;
+	if (word == VIRTIO_BALLOON_CMD_ID_STOP && is_ours && balloon->ends_itself)
+		command_hints(balloon, VIRTIO_BALLOON_CMD_ID_DONE);
+}
+
+static int serve_hint(struct balloon *balloon, const struct virtq_chain *chain)
+{
+	uint32_t command = balloon->config.free_page_hint_cmd_id, word;
+
+	if (chain->n_out) {
+		if (chain->out_size != sizeof(word))
+			return -EBADMSG;
+		iov_read(chain->iov, chain->n_out, &word, sizeof(word));
+		hear_word(balloon, word);
+	}
+	if (!is_run(command) || !balloon->has_said || balloon->said != command)
+		return 0;
+	counter_add(&balloon->n_hints, chain->n_in);
+	give_back_buffers(balloon, chain);
+	return 0;
+}
+
+static int start_hints(struct balloon *balloon, bool ends_itself, struct diag *diag)
+{
+	if (!virtio_has_feature(&balloon->dev, VIRTIO_BALLOON_F_FREE_PAGE_HINT) ||
+		!(balloon->dev.status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return diag_fail(diag, EBUSY,
+			"the guest has no driver that hints at free pages, or not yet");
+	while (!is_run(++balloon->last_run))
+		continue;
+	balloon->ends_itself = ends_itself;
+	command_hints(balloon, balloon->last_run);
+	return 0;
+}
+
+static void tell_hints(const struct balloon *balloon, char *json, size_t size)
+{
+	int n = snprintf(json, size,
+		"{\"host_cmd\":%u,\"guest_cmd\":", balloon->config.free_page_hint_cmd_id);
+
+	if (balloon->has_said)
+		snprintf(json + n, size - (size_t)n, "%u}", balloon->said);
+	else
+		snprintf(json + n, size - (size_t)n, "null}");
+}
+
+static int balloon_command(
+	struct virtio_dev *dev, const char *what, char *json, size_t size, struct diag *diag)
+{
+	struct balloon *balloon = (struct balloon *)dev;
+
+	if (!(dev->offered & VIRTIO_BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT)))
+		return diag_fail(diag, EINVAL,
+			"free page hinting is not enabled; it is to be when the balloon is set");
+	if (!strcmp(what, BALLOON_HINTS_START) || !strcmp(what, BALLOON_HINTS_START_KEEPING))
+		return start_hints(balloon, !strcmp(what, BALLOON_HINTS_START), diag);
+	if (!strcmp(what, BALLOON_HINTS_STATUS))
+		tell_hints(balloon, json, size);
+	else if (strcmp(what, BALLOON_HINTS_STOP))
+		return diag_fail(diag, ENOSYS, "nothing is known of '%.40s'", what);
+	else if (balloon->last_run)
+		command_hints(balloon, VIRTIO_BALLOON_CMD_ID_DONE);
+	return 0;
 }
 
 /* ---- statistics ---- */
@@ -174,24 +279,42 @@ static void stats_ready(void *ctx, uint32_t)
 
 /* ---- queues ---- */
 
+static enum role role_of(const struct virtio_dev *dev, const struct virtq *vq)
+{
+	unsigned int role = virtio_index(vq);
+
+	if (role >= STATS && !virtio_has_feature(dev, VIRTIO_BALLOON_F_STATS_VQ))
+		role++;
+	if (role >= HINTS && !virtio_has_feature(dev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
+		role++;
+	return role < REPORTS ? role : REPORTS;
+}
+
+static int balloon_start(struct virtio_dev *dev)
+{
+	for (unsigned int i = 0; i < dev->n_queues; i++) {
+		struct virtq *vq = virtio_queue(dev, i);
+
+		virtio_set_at_once(vq, role_of(dev, vq) == HINTS);
+	}
+	return 0;
+}
+
 static int balloon_serve(struct virtio_dev *dev, struct virtq *vq, const struct virtq_chain *chain)
 {
 	struct balloon *balloon = (struct balloon *)dev;
-	bool has_stats = virtio_has_feature(dev, VIRTIO_BALLOON_F_STATS_VQ);
-	uint64_t *count = &balloon->n_deflations;
 	int ret = 0;
 
-	if (vq == virtio_queue(dev, MORE) && has_stats)
-		return serve_stats(balloon, vq, chain);
-	if (vq == virtio_queue(dev, INFLATE))
-		ret = serve_inflate(dev, chain), count = &balloon->n_inflations;
-	else if (vq != virtio_queue(dev, DEFLATE))
-		serve_report(balloon, chain), count = &balloon->n_reports;
-	if (ret)
-		return ret;
-	counter_add(count, 1);
-	virtq_push(vq, chain->head, 0);
-	return 0;
+	switch (role_of(dev, vq)) {
+	case INFLATE: ret = serve_inflate(balloon, chain); break;
+	case DEFLATE: counter_add(&balloon->n_deflations, 1); break;
+	case STATS: return serve_stats(balloon, vq, chain);
+	case HINTS: ret = serve_hint(balloon, chain); break;
+	default: serve_report(balloon, chain); break;
+	}
+	if (!ret)
+		virtq_push(vq, chain->head, 0);
+	return ret;
 }
 
 static void balloon_stop_queue(struct virtio_dev *dev, struct virtq *vq)
@@ -208,6 +331,8 @@ static void balloon_reset(struct virtio_dev *dev)
 
 	balloon->config.actual = 0;
 	balloon->config.poison_val = 0;
+	balloon->config.free_page_hint_cmd_id = VIRTIO_BALLOON_CMD_ID_STOP;
+	balloon->has_said = false;
 }
 
 static void balloon_write_config(
@@ -304,6 +429,8 @@ static uint64_t features(const struct balloon_options *options)
 	uint64_t bits = VIRTIO_BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |
 	                VIRTIO_BIT(VIRTIO_BALLOON_F_PAGE_POISON);
 
+	if (options->hinting)
+		bits |= VIRTIO_BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT);
 	if (options->reporting)
 		bits |= VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING);
 	if (options->stats_s)
@@ -316,7 +443,8 @@ static struct virtio_dev *balloon_open(
 {
 	const struct balloon_options *options = opts;
 	struct balloon *balloon = calloc(1, sizeof(*balloon));
-	unsigned int n_queues = MORE + options->reporting + !!options->stats_s;
+	unsigned int n_queues = FIXED_QUEUES + !!options->stats_s + options->hinting +
+	                        options->reporting;
 	int ret;
 
 	if (!balloon) {
@@ -348,10 +476,12 @@ const struct virtio_class balloon_class = {
 	.options = &balloon_schema,
 	.open = balloon_open,
 	.serve = balloon_serve,
+	.start = balloon_start,
 	.stop_queue = balloon_stop_queue,
 	.reset = balloon_reset,
 	.write_config = balloon_write_config,
 	.update = balloon_update,
+	.command = balloon_command,
 	.describe = balloon_describe,
 	.counters = counters,
 	.close = balloon_close,

@@ -26,7 +26,8 @@
 		"streams between guest and host, at a unix socket or by vhost (default: off)")               \
 	X(share, fs, "DIR:TAG[,ro]",                                                                         \
 		"a directory of the host, again for each: mount -t virtiofs TAG /mnt")                       \
-	X(balloon, balloon, "on|off|[size=SIZE][,stats=SECONDS][,reporting=on|off]",                         \
+	X(balloon, balloon,                                                                                  \
+		"on|off|[size=SIZE][,stats=SECONDS][,reporting=on|off][,hinting=on|off]",                    \
 		"memory that the guest does without goes back to the host (default: off)")                   \
 	X(rng, rng, "on|off|[rate=R][,ops=N]",                                                               \
 		"a source of random bytes (default: on if there are other devices)")                         \

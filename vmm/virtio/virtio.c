@@ -86,10 +86,18 @@ void virtio_kick(struct virtio_dev *dev, unsigned int index)
 {
 	if (index >= dev->n_queues)
 		return;
-	if (dev->class->serves_at_once)
+	if (dev->queue[index].at_once)
 		virtio_serve(dev, &dev->queue[index].vq);
 	else
 		virtio_kick_later(&dev->queue[index].vq);
+}
+
+/* For what the driver has made available, of which nobody has heard. */
+static void kick_pending(struct virtio_dev *dev)
+{
+	for (unsigned int i = 0; i < dev->n_queues; i++)
+		if (virtq_is_pending(&dev->queue[i].vq))
+			virtio_kick(dev, i);
 }
 
 /* KVM changes its table of doorbells under a lock of all, which takes milliseconds to undo: so a
@@ -100,7 +108,7 @@ static void bind_queue(struct virtio_queue *queue, bool on)
 	struct virtio_dev *dev = queue->dev;
 	unsigned int index = virtio_index(&queue->vq);
 
-	if (queue->bound == on || dev->class->serves_at_once)
+	if (queue->bound == on || queue->at_once)
 		return;
 	if (on && !dev->transport->doorbell(dev->transport, index, &queue->bell))
 		return;
@@ -162,6 +170,7 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_class *class,
 	device_init(&dev->dev, class->name, NULL);
 	for (unsigned int i = 0; i < n_queues; i++) {
 		dev->queue[i].dev = dev;
+		dev->queue[i].at_once = class->serves_at_once;
 		dev->queue[i].kick.fd = -1;
 		dev->queue[i].call.fd = -1;
 		virtq_init(&dev->queue[i].vq, env->mem, queue_size);
@@ -286,12 +295,8 @@ static void start(struct virtio_dev *dev)
 		if (is_running(dev) && dev->queue[i].vq.enabled)
 			start_queue(&dev->queue[i]);
 	connect_calls(dev);
-	if (!is_running(dev))
-		return;
-	/* What was made available before. */
-	for (unsigned int i = 0; i < dev->n_queues; i++)
-		if (virtq_is_pending(&dev->queue[i].vq))
-			virtio_kick_later(&dev->queue[i].vq);
+	if (is_running(dev))
+		kick_pending(dev);
 }
 
 void virtio_set_status(struct virtio_dev *dev, uint8_t status)
@@ -398,9 +403,7 @@ void virtio_resume(struct virtio_dev *dev)
 		dev->class->resume(dev);
 	if (dev->owes_config)
 		tell_config(dev);
-	for (unsigned int i = 0; i < dev->n_queues; i++)
-		if (virtq_is_pending(&dev->queue[i].vq))
-			virtio_kick_later(&dev->queue[i].vq);
+	kick_pending(dev);
 	pthread_mutex_unlock(&dev->dev.lock);
 }
 

@@ -104,6 +104,13 @@ struct virtio_class {
 	 */
 	int (*update)(struct virtio_dev *dev, const void *options, bool anew, struct diag *diag);
 
+	/* Do what is asked of this kind of device alone, by its name; `json` is empty, and has room
+	 * for a JSON object of `size` bytes to answer with.  NULL: nothing is known.  -errno and
+	 * diag.  The control thread.
+	 */
+	int (*command)(struct virtio_dev *dev, const char *what, char *json, size_t size,
+		struct diag *diag);
+
 	/* What it counts, in its struct.  NULL: nothing. */
 	const struct counter *counters;
 
@@ -129,6 +136,7 @@ struct virtio_queue {
 	struct loop_source kick;     /* eventfd */
 	bool bound;                  /* to the guest's notification, by KVM */
 	struct virtio_doorbell bell; /* which that is, if it is bound */
+	bool at_once;                /* as class->serves_at_once, of this queue alone */
 	struct irqfd call;           /* who serves it elsewhere interrupts the guest so */
 	bool is_called;              /* it does, for now */
 };
@@ -226,6 +234,12 @@ static inline unsigned int virtio_index(const struct virtq *vq)
 static inline void virtio_set_called(struct virtq *vq, bool on)
 {
 	((struct virtio_queue *)vq)->is_called = on;
+}
+
+/* Have the queue served as class->serves_at_once says, or not.  For start(). */
+static inline void virtio_set_at_once(struct virtq *vq, bool on)
+{
+	((struct virtio_queue *)vq)->at_once = on;
 }
 
 /* Interrupt the guest if it wants that for what was pushed. */

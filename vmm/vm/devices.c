@@ -229,6 +229,23 @@ int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, cons
 	return ret;
 }
 
+int devices_command(struct vm *vm, enum device_kind kind, unsigned int item, const char *what,
+	char *json, size_t size, struct diag *diag)
+{
+	struct virtio_dev *dev = find(vm, kind, item, diag);
+	int ret;
+
+	if (!dev)
+		return -ENODEV;
+	if (!dev->class->command)
+		return diag_fail(diag, EOPNOTSUPP, "nothing is known of this");
+	*json = 0;
+	pthread_mutex_lock(&dev->dev.lock);
+	ret = dev->class->command(dev, what, json, size, diag);
+	pthread_mutex_unlock(&dev->dev.lock);
+	return ret;
+}
+
 int devices_describe(struct vm *vm, enum device_kind kind, unsigned int item, char *json,
 	size_t size, struct diag *diag)
 {

@@ -44,6 +44,9 @@ void devices_resume(struct vm *vm);
  */
 int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
 	bool anew, struct diag *diag);
+/* Do what its class knows by this name; an answer is a JSON object. */
+int devices_command(struct vm *vm, enum device_kind kind, unsigned int item, const char *what,
+	char *json, size_t size, struct diag *diag);
 /* What there is to tell of it, as a JSON object. */
 int devices_describe(struct vm *vm, enum device_kind kind, unsigned int item, char *json,
 	size_t size, struct diag *diag);
