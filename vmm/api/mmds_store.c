@@ -20,12 +20,35 @@ void mmds_store_fini(struct mmds_store *store)
 	store->data = NULL;
 }
 
+/* It is as deep as the parser lets it be. */
+static bool has_reals(const json_t *value)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	json_object_foreach((json_t *)value, key, item)
+	{
+		if (has_reals(item))
+			return true;
+	}
+	json_array_foreach((json_t *)value, i, item)
+	{
+		if (has_reals(item))
+			return true;
+	}
+	return json_is_real(value);
+}
+
 /* 15 digits are what people write; 17 tell any two numbers apart.  NULL: no memory. */
 static char *text_of(const json_t *value)
 {
 	char *text = json_dumps(value, SHORTEST | JSON_REAL_PRECISION(15));
-	json_t *same = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+	json_t *same;
 
+	if (!text || !has_reals(value))
+		return text;
+	same = json_loads(text, JSON_DECODE_ANY, NULL);
 	if (!json_equal(same, value)) {
 		free(text);
 		text = json_dumps(value, SHORTEST | JSON_REAL_PRECISION(17));
@@ -40,17 +63,17 @@ static char *text_of(const json_t *value)
 static int replace(struct mmds_store *store, json_t *data, struct diag *diag)
 {
 	char *text = data ? text_of(data) : NULL;
-	size_t size = text ? strlen(text) : 0;
+	int ret = 0;
 
+	if (!text)
+		ret = diag_fail(diag, ENOMEM, "out of memory");
+	else if (strlen(text) > store->limit)
+		ret = diag_fail(diag, E2BIG, "The MMDS patch request doesn't fit.");
 	free(text);
-	if (!text || size > store->limit) {
-		json_decref(data);
-		return text ? diag_fail(diag, E2BIG, "The MMDS patch request doesn't fit.")
-		            : diag_fail(diag, ENOMEM, "out of memory");
-	}
-	json_decref(store->data);
-	store->data = data;
-	return 0;
+	json_decref(ret ? data : store->data);
+	if (!ret)
+		store->data = data;
+	return ret;
 }
 
 int mmds_store_put(struct mmds_store *store, const json_t *data, struct diag *diag)
