@@ -182,6 +182,17 @@ def test_the_last_line_of_one_that_is_killed(serve, file, box):
     assert len(lines(file)) > n and total(lines(file), "uart", "write_count") == len(a.vm.out)
 
 
+def test_what_the_serial_line_drops(serve, tmp_path, file):
+    a = serve()
+    console = tmp_path / "console"
+    a.must("PUT", "/metrics", {"metrics_path": str(file)})
+    a.must("PUT", "/serial", {"serial_out_path": str(console), "rate_limiter": {"size": 10, "refill_time": 1000000, "one_time_burst": 2}})
+    a.start(vm.guest("poweroff"))
+    assert a.vm.wait().status == vm.POWEROFF
+    assert len(console.read_bytes()) == 12
+    assert total(lines(file), "uart", "rate_limiter_dropped_bytes") == total(lines(file), "uart", "write_count") - 12 > 0
+
+
 # ---- by the name of firecracker ----
 
 def test_by_its_options(serve, firecracker, file):

@@ -344,3 +344,15 @@ def test_process_closes_what_it_need_not_hold(start):
     assert sum("kvm-vcpu" in kind for kind in kinds) == 1
     assert sum("kvm-vm" in kind for kind in kinds) == 1
     assert len(kinds) <= 18, kinds
+
+
+# ---- who says too much ----
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("rate, said", [("10/1000s", 10), ("10/1000s+5", 15), ("0", None)])
+def test_what_is_too_much_is_dropped(run, tmp_path, rate, said):
+    """The guest is not held: it comes to its end."""
+    file = tmp_path / "console"
+    whole = run("poweroff").out
+    assert run("poweroff", "--console", f"file:{file}", "--console-rate", rate).status == vm.POWEROFF
+    assert file.read_text() == whole[:said]

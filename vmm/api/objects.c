@@ -383,7 +383,9 @@ static void add_singles(json_t *settings, const struct objects *objects)
 	const json_t *vsock = objects->of[OBJECT_VSOCK];
 	const json_t *balloon = objects->of[OBJECT_BALLOON];
 	const json_t *entropy = objects->of[OBJECT_ENTROPY];
-	const char *serial = text_of(objects->of[OBJECT_SERIAL], "serial_out_path");
+	const json_t *serial = objects->of[OBJECT_SERIAL];
+	const char *output = text_of(serial, "serial_out_path");
+	char rate[RATE_TEXT];
 
 	if (vsock)
 		json_object_set_new(settings, "vsock",
@@ -398,8 +400,10 @@ static void add_singles(json_t *settings, const struct objects *objects)
 				json_object_get(balloon, "stats_polling_interval_s")));
 	if (entropy)
 		json_object_set_new(settings, "rng", source_of(entropy));
-	if (serial)
-		json_object_set_new(settings, "console", json_sprintf("file:%s", serial));
+	if (output)
+		json_object_set_new(settings, "console", json_sprintf("file:%s", output));
+	if (bucket_text(json_object_get(serial, "rate_limiter"), rate))
+		json_object_set_new(settings, "console-rate", json_string(rate));
 }
 
 /* Firecracker's default, but for what is not so here: its keyboard controller is asked for a reset

@@ -151,6 +151,8 @@ static const struct setting settings[] = {
 	{ "console", 0, SETTING_WORD, ANYWHERE, .at = AT(console), .words = consoles,
 		.path_at = AT(console_path),
 		.help = "where the serial console goes (default: stdio, unless that is taken)" },
+	{ "console-rate", 0, SETTING_RATE, ANYWHERE, .at = AT(console_rate), .takes = "RATE",
+		.help = "bytes a second that it takes; more are dropped (default: no limit)" },
 	{ "escape-key", 0, SETTING_KEY, ANYWHERE, .at = AT(escape_key), .takes = "^KEY|none",
 		.help = "on a terminal, the key after which x ends the VM (default: ^A)" },
 	{ "debug-console", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_console),

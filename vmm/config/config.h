@@ -15,6 +15,7 @@
 #include "util/bits.h"
 #include "util/diag.h"
 #include "util/log.h"
+#include "util/rate.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,7 +75,8 @@ struct config {
 	char *exec;                /* what the shell there is to run, or NULL: the operator's */
 	enum console_kind console; /* the serial line's, or CONSOLE_AUTO */
 	char *console_path;        /* CONSOLE_FILE, CONSOLE_SOCKET; else NULL */
-	int escape_key;            /* its code; -1: none */
+	struct rate_limit console_rate; /* bytes; what is more is dropped */
+	int escape_key;                 /* its code; -1: none */
 	enum debug_console_to debug_console;
 	char *debug_console_path; /* DEBUG_CONSOLE_FILE; else NULL */
 	enum debug_exit_at debug_exit;

@@ -73,6 +73,7 @@ static json_t *schema_of_value(const struct setting *s)
 	switch (s->kind) {
 	case SETTING_NUMBER: return schema_of_number(s);
 	case SETTING_SIZE: return schema_of_size(s);
+	case SETTING_RATE: return json_pack("{s:[s, s]}", "type", "integer", "string");
 	case SETTING_FLAG: return json_pack("{s:s}", "type", "boolean");
 	case SETTING_WORD: return schema_of_word(s);
 	case SETTING_OBJECT: return schema_of_object(s->members);

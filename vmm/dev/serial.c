@@ -19,6 +19,7 @@
 const struct counter serial_counters[] = {
 	{ "read_count", offsetof(struct serial, n_read) },
 	{ "write_count", offsetof(struct serial, n_written) },
+	{ "rate_limiter_dropped_bytes", offsetof(struct serial, n_dropped) },
 	{ NULL, 0 },
 };
 

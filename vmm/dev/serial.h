@@ -43,6 +43,7 @@ struct serial {
 	unsigned int rx_head, rx_count;
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
 	uint64_t n_read, n_written; /* bytes, by the guest */
+	uint64_t n_dropped;         /* of the latter, by who sends them */
 };
 
 extern const struct counter serial_counters[];

@@ -29,6 +29,7 @@
 #include "loop/loop.h"
 #include "mem/guest_mem.h"
 #include "util/crew.h"
+#include "util/rate.h"
 #include "util/timeline.h"
 #include "vm/control.h"
 #include "vm/devices.h"
@@ -78,6 +79,7 @@ struct vm {
 	struct pci pci; /* if config_has_pci() */
 	struct ioapic ioapic;
 	struct serial serial;
+	struct rate serial_rate; /* guarded by its lock */
 	struct power power;
 	struct pc_reset pc_reset;
 	struct rtc rtc;

@@ -66,11 +66,28 @@ static uint64_t host_time(void *)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* What has no room in its rate is dropped: the guest, which does not wait for a line that is not
+ * there, is not held, and a log that it fills grows no faster.
+ */
+static bool has_rate(struct vm *vm)
+{
+	if (!rate_is_limited(&vm->serial_rate))
+		return true;
+	if (rate_wait_ns(&vm->serial_rate, timeline_now())) {
+		counter_add(&vm->serial.n_dropped, 1);
+		return false;
+	}
+	rate_take(&vm->serial_rate, 1);
+	return true;
+}
+
 static bool serial_out(void *ctx, uint8_t byte)
 {
 	struct vm *vm = ctx;
 
 	timeline_record(vm->timeline, TIMELINE_CONSOLE);
+	if (!has_rate(vm))
+		return console_can_send(vm->serial_line->console);
 	return console_send(vm->serial_line->console, byte);
 }
 
@@ -216,9 +233,11 @@ void wire_init(struct vm *vm)
 	struct irq_line serial_line = { &vm->ioapic.chip, PLATFORM_SERIAL_GSI };
 	struct irq_line power_line = { &vm->ioapic.chip, PLATFORM_GED_GSI };
 	enum debug_exit_at exit_port = config_exit_port(vm->config);
+	const struct rate_limit no_limit = { 0 };
 
 	ioapic_init(&vm->ioapic, n_inputs(vm->config), vm_send_msi, vm);
 	serial_init(&vm->serial, serial_line, &serial_ops, vm);
+	rate_set(&vm->serial_rate, &vm->config->console_rate, &no_limit, timeline_now());
 	power_init(&vm->power, power_line, &power_ops, vm);
 	pc_reset_init(&vm->pc_reset, guest_reset, vm);
 	rtc_init(&vm->rtc, host_time, NULL);
