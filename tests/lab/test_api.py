@@ -73,7 +73,8 @@ def test_pauses_lose_nothing(guest):
     assert facts["pauses"] == ["1000"]
 
 
-@pytest.mark.parametrize("version", [pytest.param("V1", marks=pytest.mark.long), "V2"])
+@pytest.mark.parametrize("version", ["V1", "V2"])
+@pytest.mark.long
 def test_metadata(guest, version):
     """The guest's side of the metadata service, and what the operator changes meanwhile."""
     facts = drive(guest, "devices,net,metadata", ["PUT", "/mmds/config", {"network_interfaces": ["eth0"], "version": version}],
@@ -83,6 +84,7 @@ def test_metadata(guest, version):
     assert facts["untold"] == (["first"] if version == "V1" else [""])
 
 
+@pytest.mark.long
 def test_a_disk_that_comes_later(guest):
     """Its drive has an empty file until then."""
     facts = drive(guest, "devices,exchange,write",

@@ -39,6 +39,7 @@ def hinted(do, mib, changes):
     return out
 
 
+@pytest.mark.long
 def test_what_is_free_when_the_host_asks():
     out = hinted("devices,memory,wait-button,memory", 256, "once")
     rss = {when: int(kib) for when, kib in re.findall(r"@@ rss (\w+) (\d+)", out)}
@@ -52,6 +53,7 @@ def test_what_is_free_when_the_host_asks():
     assert len(free) == 4 and abs(free[2] - free[0]) < 32 * 1024, free
 
 
+@pytest.mark.long
 def test_what_is_in_use_stays():
     """The host asks all the time, in both ways, while the guest is short of memory."""
     out = hinted("devices,hold", 128, "always")

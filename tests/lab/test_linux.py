@@ -280,7 +280,8 @@ exit $status
 OF_ITS_LIFE = {"wall_clock", "uptime", "interrupt"}
 
 
-@pytest.mark.parametrize("cpus", [pytest.param(1, marks=pytest.mark.long), 2])
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.long
 def test_another_life_in_place(guests, cpus):
     """Linux that reboots finds the same machine again: nothing of the last life is left, and nothing is missing."""
     guest = guests["cloud"]

@@ -114,6 +114,7 @@ def features(facts):
 CSUM, GUEST_CSUM, MTU, MAC, GUEST_TSO4, HOST_TSO4, MRG_RXBUF, STATUS, CTRL_VQ, MQ = 0, 1, 3, 5, 7, 11, 15, 16, 17, 22
 
 
+@pytest.mark.long
 def test_tap(guest):
     facts, err = boot(guest, "tap=tap7,mac=02:00:5e:00:00:07", "net,ping,fetch,serve", "pronto.ip=10.9.0.2/24",
                       "pronto.peer=10.9.0.1")

@@ -130,6 +130,7 @@ def image(tmp_path, monkeypatch):
 
 @WITH_STORAGE
 @pytest.mark.usefixtures("image")
+@pytest.mark.long
 def test_qcow2():
     """What one life writes another reads, from an image that has grown by it."""
     out = lab(SERVE + """
