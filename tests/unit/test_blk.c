@@ -2,9 +2,9 @@
 /* test_blk.c - virtio-blk: what a driver asks for, and what a hostile one does */
 
 #include "blk_rig.h"
+#include "insisting_host.h"
 
 #include <linux/virtio_blk.h>
-#include <sys/syscall.h>
 
 #define OK     VIRTIO_BLK_S_OK
 #define IOERR  VIRTIO_BLK_S_IOERR
@@ -49,26 +49,6 @@ static uint8_t read_sector(struct rig *rig, uint64_t sector)
 {
 	return rig_ask(rig,
 		&(struct request){ .type = VIRTIO_BLK_T_IN, .sector = sector, .in_size = SECTOR });
-}
-
-/* A host whose direct I/O is by 4096 bytes: it refuses less. */
-static bool insists;
-
-ssize_t pread(int fd, void *data, size_t size, off_t offset)
-{
-	if (insists && size < 4096) {
-		errno = EINVAL;
-		return -1;
-	}
-	return syscall(SYS_pread64, fd, data, size, offset);
-}
-
-/* What clang 19 makes of a fortified call, with the C library of Debian 13. */
-ssize_t __pread64_chk(int fd, void *data, size_t size, off_t offset, size_t room);
-ssize_t __pread64_chk(int fd, void *data, size_t size, off_t offset, size_t room)
-{
-	assert_true(size <= room);
-	return pread(fd, data, size, offset);
 }
 
 /* ---- what it says of itself ---- */

@@ -2,30 +2,9 @@
 /* test_disk_exchange.c - another file behind a disk, or the same one that has become another */
 
 #include "disk_rig.h"
-
-#include <sys/syscall.h>
+#include "insisting_host.h"
 
 #define FILL 0x77 /* what other files hold */
-
-/* A host whose direct I/O is by 4096 bytes: it refuses less. */
-static bool insists;
-
-ssize_t pread(int fd, void *data, size_t size, off_t offset)
-{
-	if (insists && size < 4096) {
-		errno = EINVAL;
-		return -1;
-	}
-	return syscall(SYS_pread64, fd, data, size, offset);
-}
-
-/* What clang 19 makes of a fortified call, with the C library of Debian 13. */
-ssize_t __pread64_chk(int fd, void *data, size_t size, off_t offset, size_t room);
-ssize_t __pread64_chk(int fd, void *data, size_t size, off_t offset, size_t room)
-{
-	assert_true(size <= room);
-	return pread(fd, data, size, offset);
-}
 
 static struct disk_spec spec_of(const struct rig *rig, const char *path)
 {
