@@ -58,6 +58,15 @@ def run(box, start):
 
 
 @pytest.fixture
+def firecracker(box):
+    """The program by that name."""
+    name = box.path / "cwd" / "firecracker"
+    name.symlink_to(vm.PRONTO)
+    yield name
+    name.unlink()
+
+
+@pytest.fixture
 def serve(box):
     """Start the API's process; what it leaves is looked at when the test is over."""
     def start(*options, **kwargs):

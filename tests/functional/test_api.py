@@ -16,14 +16,6 @@ import vm
 BOOT = {"kernel_image_path": "", "boot_args": "x"}
 
 
-@pytest.fixture
-def firecracker(box):
-    name = box.path / "cwd" / "firecracker"
-    name.symlink_to(vm.PRONTO)
-    yield name
-    name.unlink()
-
-
 # ---- before the start ----
 
 def test_nothing_is_configured(serve):

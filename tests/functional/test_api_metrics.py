@@ -15,14 +15,6 @@ pytestmark = pytest.mark.kvm
 
 
 @pytest.fixture
-def firecracker(box):
-    name = box.path / "cwd" / "firecracker"
-    name.symlink_to(vm.PRONTO)
-    yield name
-    name.unlink()
-
-
-@pytest.fixture
 def file(tmp_path):
     path = tmp_path / "metrics"
     path.touch()
@@ -215,3 +207,18 @@ def test_by_a_file(box, firecracker, tmp_path, file):
     result = vm.Vm(box, [firecracker, "--no-api", "--config-file", config]).wait()
     assert (result.status, result.err) == (vm.CRASH, "")
     assert lines(file) and "guest crashed" in log.read_text()
+
+
+def test_a_files_ids_may_be_anything(serve, firecracker, tmp_path, file):
+    """And longer than what is told of them, which is cut in the midst of a character."""
+    disk, config = tmp_path / "disk", tmp_path / "config"
+    disk.write_bytes(bytes(4096))
+    config.write_text(json.dumps({
+        "boot-source": {"kernel_image_path": vm.guest("button")}, "metrics": {"metrics_path": str(file)},
+        "drives": [{"drive_id": 'a"\n' + "\u00e4" * 300, "is_root_device": False, "path_on_host": str(disk)}]}))
+    a = serve("--config-file", config, program=firecracker)
+    a.vm.expect("ready")
+    told, = [name for name in scrape(a) if name.startswith("pronto_block_read_bytes{")]
+    assert re.fullmatch(r'pronto_block_read_bytes\{id="a__+"\}', told)
+    a.must("PUT", "/actions", {"action_type": "FlushMetrics"})
+    assert [name for name in lines(file)[-1] if re.fullmatch("block_a__+", name)]

@@ -109,7 +109,9 @@ static void add(json_t *group, const char *name, uint64_t n)
 	json_object_set_new(group, name, json_integer((json_int_t)(sum & INT64_MAX)));
 }
 
-/* Of those whose settings are no objects of the API, their number. */
+/* Of those whose settings are no objects of the API, their number.  A file's ids may be anything,
+ * and are cut: what is neither letter nor digit is an underscore here.
+ */
 static void id_of(const struct api *api, const struct count *count, char *id, size_t size)
 {
 	enum object_kind kind = groups[count->kind].ids;
@@ -119,6 +121,9 @@ static void id_of(const struct api *api, const struct count *count, char *id, si
 		snprintf(id, size, "%s", text_of(object, object_class[kind].id));
 	else
 		snprintf(id, size, "%u", count->item);
+	for (char *c = id; *c; c++)
+		if (!isalnum((unsigned char)*c))
+			*c = '_';
 }
 
 static void add_counts(const struct api *api, json_t *all)
@@ -285,7 +290,7 @@ static void show_type(FILE *out, const char *group, const char *name, const char
 	fprintf(out, "# TYPE pronto_%s_%s %s\n", group, name, type);
 }
 
-/* One for all, or one for each with its id, which may be anything. */
+/* One for all, or one for each with its id. */
 static void show_counts(FILE *out, const struct api *api, const struct group *group,
 	unsigned int kind, uint32_t index)
 {
@@ -302,9 +307,6 @@ static void show_counts(FILE *out, const struct api *api, const struct group *gr
 		fprintf(out, "pronto_%s_%s", group->name, name);
 		if (group->ids != NO_OBJECT) {
 			id_of(api, count, id, sizeof(id));
-			for (char *c = id; *c; c++)
-				if (!isalnum((unsigned char)*c))
-					*c = '_';
 			fprintf(out, "{id=\"%s\"}", id);
 		}
 		fprintf(out, " %llu\n", (unsigned long long)count->value);
