@@ -19,7 +19,7 @@ def test_life(box):
     shutil.copy(vm.guest("button"), box.path / "cwd" / "kernel")
     (box.path / "cwd" / "disk").write_bytes(bytes(1 << 20))
     program = rust_program()
-    vm.tap(drive(box, program, box.path / "facts", "kernel", "disk", TAP, with_tap=True))
+    vm.tap(drive(box, program, "life", box.path / "facts", "kernel", "disk", TAP, with_tap=True))
     facts = json.loads((box.path / "facts").read_text(encoding="utf-8"))
     assert facts.pop("status") == "0"
     told = facts.pop("told")
@@ -33,7 +33,7 @@ def test_life(box):
     assert configuration["boot-source"] == {"kernel_image_path": "kernel", "boot_args": "console=ttyS0", "initrd_path": None}
     assert configuration["vsock"]["guest_cid"] == 3
     assert [(n["iface_id"], n["guest_mac"], n["host_dev_name"]) for n in configuration["network-interfaces"]] == [
-        ("eth0", "06:00:00:00:00:07", TAP)]
+        ("eth0", "02:00:00:00:00:07", TAP)]
     assert configuration["mmds-config"]["network_interfaces"] == ["eth0"]
     assert told.pop("balloon") == {"amount_mib": 16, "deflate_on_oom": True, "stats_polling_interval_s": 2}
     statistics = told.pop("statistics")

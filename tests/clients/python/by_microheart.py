@@ -26,14 +26,19 @@ def refused(method, path, body):
     raise AssertionError(f"{method} {path} was not refused")
 
 
+def settings(vm, kernel, disk, tap):
+    """Those that it writes, but for the tap, which is not one that it makes."""
+    shutil.copy(kernel, assets.cache_dir() / "vmlinux-1")  # where it looks for one, before it would fetch it
+    vm.registry.create("clients")
+    given = vm.config(pathlib.Path(disk))
+    given["network-interfaces"][0]["host_dev_name"] = tap
+    return given
+
+
 def main(facts, kernel, disk, tap):
     told = {}
-    shutil.copy(kernel, assets.cache_dir() / "vmlinux-1")  # where it looks for one, before it would fetch it
     vm = MicroVM("clients", mem_mib=128)
-    vm.registry.create("clients")
-    settings = vm.config(pathlib.Path(disk))
-    settings["network-interfaces"][0]["host_dev_name"] = tap
-    pathlib.Path("vm_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    pathlib.Path("vm_config.json").write_text(json.dumps(settings(vm, kernel, disk, tap)), encoding="utf-8")
     process = subprocess.Popen(["firecracker", "--api-sock", "api.sock", "--config-file", "vm_config.json", "--enable-pci"],
                                stdin=subprocess.DEVNULL)
     machine.wait_for_socket("api.sock", process)

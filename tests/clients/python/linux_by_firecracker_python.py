@@ -7,14 +7,9 @@ usage: linux_by_firecracker_python.py FACTS KERNEL INITRD CMDLINE DISK TAP
 import json
 import subprocess
 import sys
-import time
 
 import machine
 from by_firecracker_python import Api
-
-
-def named(name):
-    return {"latest": {"meta-data": {"name": name, "inner": {"a": "b"}}}}
 
 
 def configure(api, kernel, initrd, args, disk, tap):
@@ -24,17 +19,7 @@ def configure(api, kernel, initrd, args, disk, tap):
     api.network.put(iface_id="eth0", guest_mac="02:00:00:00:00:07", host_dev_name=tap)
     api.vsock.put(guest_cid=3, uds_path="vsock", vsock_id="vsock0")
     api.mmds_config.put(version="V2", network_interfaces=["eth0"])
-    api.mmds.put(**named("first"))
-
-
-def pause_while_it_works(api):
-    n = 0
-    while not n or not machine.guest_said("@@ filled "):
-        api.vm.patch(state="Paused")
-        api.vm.patch(state="Resumed")
-        time.sleep(1)  # in which it is to get on
-        n += 1
-    return n
+    api.mmds.put(**machine.named("first"))
 
 
 def main(facts, *given):
@@ -45,9 +30,9 @@ def main(facts, *given):
     configure(api, *given)
     api.actions.put(action_type="InstanceStart")
     machine.wait_for_guest("@@ nic ")
-    told = {"pauses": pause_while_it_works(api)}
+    told = {"pauses": machine.pause_while_it_works(lambda: api.vm.patch(state="Paused"), lambda: api.vm.patch(state="Resumed"))}
     machine.wait_for_guest("@@ metadata inner/ name first")
-    api.mmds.patch(**named("second"))
+    api.mmds.patch(**machine.named("second"))
     machine.wait_for_guest("@@ ready button")
     api.actions.put(action_type="SendCtrlAltDel")
     told["status"] = process.wait(machine.PATIENCE)

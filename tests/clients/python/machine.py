@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Wait for a machine that a client has started."""
+"""Wait for a machine that a client has started, and what a Linux that has drivers for all is told meanwhile."""
 
 import os
 import pathlib
@@ -27,3 +27,19 @@ def guest_said(text):
 
 def wait_for_guest(text):
     wait_until(lambda: guest_said(text), repr(text))
+
+
+def named(name):
+    """Metadata that the guest of test_linux.py looks for."""
+    return {"latest": {"meta-data": {"name": name, "inner": {"a": "b"}}}}
+
+
+def pause_while_it_works(pause, resume):
+    """Again and again, while the guest is at its network and its disk.  How often."""
+    n = 0
+    while not n or not guest_said("@@ filled "):
+        pause()
+        resume()
+        time.sleep(1)  # in which it is to get on
+        n += 1
+    return n
