@@ -73,11 +73,15 @@ def failure(a, rest):
     return event
 
 
+def named(box, name):
+    return [pid for pid in box.processes() if os.readlink(f"/proc/{pid}/exe").rsplit("/", 1)[1].startswith(name)]
+
+
 def end(a, box, name):
-    """Kill who has that name, and wait until the VMM has said so."""
-    pids = [pid for pid in box.processes() if os.readlink(f"/proc/{pid}/exe").rsplit("/", 1)[1].startswith(name)]
-    assert pids
-    for pid in pids:
+    """Kill who has that name, and wait until the VMM has said so.  The guest does not wait for it to be all there: passt begins by
+    becoming the program that suits the processor, and has no environment at that moment."""
+    vm.wait_until(lambda: named(box, name), what=name)
+    for pid in named(box, name):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:  # it ends with the other
