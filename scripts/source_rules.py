@@ -13,7 +13,7 @@ MAX_FILE = 600
 MAX_FUNCTION = 80
 
 # A module may include itself and what stands left of it.
-ORDER = ('pvh', 'util', 'image', 'initramfs', 'mem', 'loop', 'kvm', 'bus', 'boot', 'virtio', 'host', 'dev', 'config',
+ORDER = ('pvh', 'util', 'image', 'initramfs', 'mem', 'loop', 'state', 'kvm', 'bus', 'boot', 'virtio', 'host', 'dev', 'config',
          'sandbox', 'vm', 'api', 'main')
 # Pure functions on guest RAM: of the bus, only the address map.
 BOOT_MAY = ('pvh/', 'util/', 'image/', 'mem/', 'bus/platform.h', 'boot/')
