@@ -5,6 +5,7 @@
 
 #include "util/bits.h"
 
+#include <errno.h>
 #include <string.h>
 
 _Static_assert(sizeof(struct msix_entry) == MSIX_ENTRY_SIZE, "a table entry");
@@ -129,4 +130,33 @@ uint64_t msix_read_pending(const struct msix *msix, uint64_t offset, unsigned in
 {
 	return range_within(offset, size, 0, sizeof(msix->pending)) ? msix->pending >> 8 * offset
 	                                                            : 0;
+}
+
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_LIST(struct msix, entry, n, 1),
+	STATE_FIELD(struct msix, pending, 1),
+	STATE_END,
+};
+
+const struct state_table msix_state = { "msix", 1, fields };
+
+int msix_load(struct msix *msix, struct state_reader *reader, uint32_t instance, struct diag *diag)
+{
+	struct msix saved = { 0 };
+	int ret = state_load(reader, &msix_state, instance, &saved, diag);
+
+	if (ret)
+		return ret;
+	if (saved.n != msix->n)
+		return diag_fail(diag, EBADMSG, "it has %u vectors, and had %u", msix->n, saved.n);
+	for (unsigned int i = 0; i < msix->n; i++)
+		msix->entry[i] = (struct msix_entry){
+			.address = saved.entry[i].address & ~UINT64_C(3),
+			.data = saved.entry[i].data,
+			.control = saved.entry[i].control & PCI_MSIX_ENTRY_CTRL_MASKBIT,
+		};
+	msix->pending = saved.pending;
+	return 0;
 }

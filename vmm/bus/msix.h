@@ -55,4 +55,9 @@ uint64_t msix_read_table(const struct msix *msix, uint64_t offset, unsigned int 
 void msix_write_table(struct msix *msix, uint64_t offset, unsigned int size, uint64_t value);
 uint64_t msix_read_pending(const struct msix *msix, uint64_t offset, unsigned int size);
 
+/* What a copy of the machine begins with, after its function's state.  -errno, diag. */
+extern const struct state_table msix_state;
+int msix_load(
+	struct msix *msix, struct state_reader *reader, uint32_t instance, struct diag *diag);
+
 #endif

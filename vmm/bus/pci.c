@@ -310,6 +310,36 @@ static const struct device_ops ports_ops = {
 	.reset = ports_reset,
 };
 
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct pci, address, 1),
+	STATE_END,
+};
+
+const struct state_table pci_state = { "pci", 1, fields };
+
+static const struct state_field function_fields[] = {
+	STATE_BLOB(struct pci_function, config, 1),
+	STATE_END,
+};
+
+const struct state_table pci_function_state = { "pci-function", 1, function_fields };
+
+int pci_load_function(struct pci_function *function, struct state_reader *reader, struct diag *diag)
+{
+	struct pci_function saved = { 0 };
+	int ret = state_load(reader, &pci_function_state, function->slot, &saved, diag);
+
+	if (ret)
+		return ret;
+	for (unsigned int i = 0; i < PCI_CFG_SPACE_SIZE; i++)
+		function->config[i] = (uint8_t)((function->config[i] & ~function->writable[i]) |
+						(saved.config[i] & function->writable[i]));
+	follow_bar(function);
+	return 0;
+}
+
 /* ---- its making ---- */
 
 void pci_init(struct pci *pci, struct device *reset_control)

@@ -17,6 +17,7 @@
 #define BUS_PCI_H
 
 #include "bus/bus.h"
+#include "state/state.h"
 
 #include <linux/pci_regs.h>
 #include <stdbool.h>
@@ -111,5 +112,13 @@ struct device *pci_find(void *pci, uint64_t addr, unsigned int size, uint64_t *o
 uint64_t pci_read(struct pci *pci, unsigned int slot, unsigned int offset, unsigned int size);
 void pci_write(
 	struct pci *pci, unsigned int slot, unsigned int offset, unsigned int size, uint64_t value);
+
+/* ---- a copy of it ----
+ *
+ * Of a function what the guest may change in its configuration space, by its slot.  -errno, diag.
+ */
+extern const struct state_table pci_state, pci_function_state;
+int pci_load_function(
+	struct pci_function *function, struct state_reader *reader, struct diag *diag);
 
 #endif

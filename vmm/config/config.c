@@ -80,6 +80,12 @@ static const struct word announces[] = {
 	{ NULL, 0 },
 };
 
+static const struct word clocks[] = {
+	{ "host", CLOCK_OF_HOST },
+	{ "stood", CLOCK_STOOD },
+	{ NULL, 0 },
+};
+
 static const struct word timelines[] = {
 	{ "off", TIMELINE_TO_NOWHERE },
 	{ "on", TIMELINE_TO_STDERR },
@@ -118,7 +124,7 @@ static int print_help(void *, const char *, struct diag *)
 }
 
 #define DEVICE_ROW(option, class, usage, text)                                              \
-	{ #option, 0, SETTING_OBJECTS, ANYWHERE, .at = AT(devices[DEVICE_##option]),        \
+	{ #option, 0, SETTING_OBJECTS, EVERYWHERE, .at = AT(devices[DEVICE_##option]),        \
 		.members = &class##_schema, .max = PLATFORM_VIRTIO_SLOTS, .takes = (usage), \
 		.help = (text) },
 
@@ -148,14 +154,14 @@ static const struct setting settings[] = {
 		.help = "how the guest reaches those devices: virtio-mmio, or PCI (default: mmio)" },
 	{ "announce", 0, SETTING_WORD, ANYWHERE, .at = AT(announce), .words = announces,
 		.help = "how the guest hears of its virtio-mmio devices (default: acpi)" },
-	{ "console", 0, SETTING_WORD, ANYWHERE, .at = AT(console), .words = consoles,
+	{ "console", 0, SETTING_WORD, EVERYWHERE, .at = AT(console), .words = consoles,
 		.path_at = AT(console_path),
 		.help = "where the serial console goes (default: stdio, unless that is taken)" },
-	{ "console-rate", 0, SETTING_RATE, ANYWHERE, .at = AT(console_rate), .takes = "RATE",
+	{ "console-rate", 0, SETTING_RATE, EVERYWHERE, .at = AT(console_rate), .takes = "RATE",
 		.help = "bytes a second that it takes; more are dropped (default: no limit)" },
-	{ "escape-key", 0, SETTING_KEY, ANYWHERE, .at = AT(escape_key), .takes = "^KEY|none",
+	{ "escape-key", 0, SETTING_KEY, EVERYWHERE, .at = AT(escape_key), .takes = "^KEY|none",
 		.help = "on a terminal, the key after which x ends the VM (default: ^A)" },
-	{ "debug-console", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_console),
+	{ "debug-console", 0, SETTING_WORD, EVERYWHERE, .at = AT(debug_console),
 		.words = debug_consoles, .path_at = AT(debug_console_path),
 		.help = "where goes what the guest writes to port 0xe9 (default: off)" },
 	{ "debug-exit", 0, SETTING_WORD, ANYWHERE, .at = AT(debug_exit), .words = debug_exits,
@@ -163,7 +169,7 @@ static const struct setting settings[] = {
 	{ "ioapic-inputs", 0, SETTING_NUMBER, ANYWHERE, .at = AT(ioapic_inputs), .takes = "N",
 		.min = PLATFORM_N_GSIS, .max = PLATFORM_MAX_GSIS,
 		.help = "inputs of the I/O APIC, 4 to 24: Nanos wants 5 (default: 4)" },
-	{ "on-reboot", 0, SETTING_WORD, ANYWHERE, .at = AT(on_reboot), .words = on_reboots,
+	{ "on-reboot", 0, SETTING_WORD, EVERYWHERE, .at = AT(on_reboot), .words = on_reboots,
 		.help = "when the guest resets: end, or enter the kernel anew (default: exit)" },
 	{ "on-triple-fault", 0, SETTING_WORD, ANYWHERE, .at = AT(on_triple_fault),
 		.words = on_triple_faults,
@@ -176,24 +182,28 @@ static const struct setting settings[] = {
 		.help = "what of an unpacked kernel is mapped, and so shared (default: constants)" },
 	{ "merge", 0, SETTING_WORD, ANYWHERE, .at = AT(merge), .words = merges,
 		.help = "which pages the host may merge with equal ones of other VMs (default: none)" },
-	{ "grace", 0, SETTING_NUMBER, ANYWHERE, .at = AT(grace_s), .takes = "SECONDS",
+	{ "grace", 0, SETTING_NUMBER, EVERYWHERE, .at = AT(grace_s), .takes = "SECONDS",
 		.max = CONFIG_MAX_GRACE_S,
 		.help = "time for the guest to power off after SIGTERM (default: 10)" },
-	{ "no-cache", 0, SETTING_FLAG, ANYWHERE, .at = AT(no_cache),
+	{ "no-cache", 0, SETTING_FLAG, EVERYWHERE, .at = AT(no_cache),
 		.help = "neither read nor write the cache of unpacked kernels" },
 	{ "dry-run", 0, SETTING_FLAG, ANYWHERE, .at = AT(dry_run),
 		.help = "print all that the guest would be handed, and end without KVM" },
-	{ "timeline", 0, SETTING_WORD, ANYWHERE, .at = AT(timeline), .words = timelines,
+	{ "memory-file", 0, SETTING_PATH, ON_RESTORE, .at = AT(memory_file), .takes = "FILE",
+		.help = "where the machine's memory is (default: beside its state)" },
+	{ "clock", 0, SETTING_WORD, ON_RESTORE, .at = AT(clock), .words = clocks,
+		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },
+	{ "timeline", 0, SETTING_WORD, EVERYWHERE, .at = AT(timeline), .words = timelines,
 		.path_at = AT(timeline_path), .takes = "[=FILE]",
 		.help = "tell at the end when the moments of the boot came; FILE.svg, FILE.json or text" },
-	{ "log-level", 0, SETTING_WORD, ANYWHERE, .at = AT(log_level), .words = log_levels,
+	{ "log-level", 0, SETTING_WORD, EVERYWHERE, .at = AT(log_level), .words = log_levels,
 		.help = "how much to say on standard error (default: warn)" },
-	{ "verbose", 'v', SETTING_ACTION, FROM_ARGS, .act = add_verbosity,
+	{ "verbose", 'v', SETTING_ACTION, FROM_ARGS | ON_RESTORE, .act = add_verbosity,
 		.help = "say more; twice for still more" },
 	{ "config", 0, SETTING_ACTION, FROM_ARGS | FROM_ARGS_FIRST, .act = config_load_file,
 		.takes = "FILE",
 		.help = "read settings from a JSON file; options given here override it" },
-	{ "help", 'h', SETTING_ACTION, FROM_ARGS | FROM_ARGS_FIRST, .act = print_help,
+	{ "help", 'h', SETTING_ACTION, FROM_ARGS | ON_RESTORE | FROM_ARGS_FIRST, .act = print_help,
 		.help = "print this help and end" },
 };
 
@@ -282,21 +292,14 @@ bool config_shares_memory(const struct config *config)
 	return false;
 }
 
-void config_print_help(FILE *out)
+static void print_options(FILE *out, enum source from)
 {
-	fputs("usage: pronto run [options] KERNEL [-- KERNEL-CMDLINE...]\n\n"
-	      "Boot KERNEL (a vmlinux, a bzImage or another ELF with a PVH entry) in a virtual\n"
-	      "machine.  Words after -- wholly replace the default command line, which is\n"
-	      "  " BOOT_DEFAULT_CMDLINE "\n"
-	      "with devices on PCI without pci=off, and with --root with loglevel=3 at its end.\n\n"
-	      "Options:\n",
-		out);
 	for (size_t i = 0; i < config_schema.n; i++) {
 		const struct setting *s = &config_schema.settings[i];
 		char usage[SETTING_USAGE];
 		int width;
 
-		if (!(s->source & FROM_ARGS))
+		if (!(s->source & from))
 			continue;
 		setting_usage(s, usage);
 		width = s->letter ? fprintf(out, "  -%c, ", s->letter) : fprintf(out, "      ");
@@ -307,8 +310,34 @@ void config_print_help(FILE *out)
 			width = fprintf(out, "\n") - 1;
 		fprintf(out, "%*s%s\n", 27 - width, "", s->help);
 	}
-	fputs("\nOn a terminal, Ctrl-A x ends the VM and Ctrl-A Ctrl-A sends a Ctrl-A.\n"
-	      "Exit status: 0 power-off, 1 host error, 2 unusable option or file, 3 reboot,\n"
-	      "4 crash, 5 ended from outside.\n",
+}
+
+#define ENDS                                                                        \
+	"Exit status: 0 power-off, 1 host error, 2 unusable option or file, 3 reboot,\n" \
+	"4 crash, 5 ended from outside.\n"
+
+void config_print_help(FILE *out)
+{
+	fputs("usage: pronto run [options] KERNEL [-- KERNEL-CMDLINE...]\n\n"
+	      "Boot KERNEL (a vmlinux, a bzImage or another ELF with a PVH entry) in a virtual\n"
+	      "machine.  Words after -- wholly replace the default command line, which is\n"
+	      "  " BOOT_DEFAULT_CMDLINE "\n"
+	      "with devices on PCI without pci=off, and with --root with loglevel=3 at its end.\n\n"
+	      "Options:\n",
 		out);
+	print_options(out, FROM_ARGS);
+	fputs("\nOn a terminal, Ctrl-A x ends the VM and Ctrl-A Ctrl-A sends a Ctrl-A.\n" ENDS, out);
+}
+
+void config_print_restore_help(FILE *out)
+{
+	fputs("usage: pronto restore [options] SNAPSHOT\n\n"
+	      "Have a virtual machine go on from where it was saved: SNAPSHOT is a directory that\n"
+	      "`pronto ctl SOCKET snapshot` has made, or the file of a machine's state.  Its settings\n"
+	      "are those that it was saved with, but for what is given here.  Of devices of one kind\n"
+	      "the first option is for the first, and changes what it names: --net tap=tap1.\n\n"
+	      "Options:\n",
+		out);
+	print_options(out, ON_RESTORE);
+	fputs("\n" ENDS, out);
 }

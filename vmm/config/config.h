@@ -46,6 +46,9 @@ enum on_triple_fault { ON_TRIPLE_FAULT_CRASH, ON_TRIPLE_FAULT_RESET, ON_TRIPLE_F
 /* How a guest hears of virtio-mmio devices. */
 enum announce { ANNOUNCE_ACPI, ANNOUNCE_CMDLINE };
 
+/* Of a machine that goes on from a snapshot. */
+enum restored_clock { CLOCK_OF_HOST, CLOCK_STOOD };
+
 enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
 
 /* What vCPUs offer beyond the usual. */
@@ -92,6 +95,8 @@ struct config {
 	uint32_t grace_s;       /* seconds from the power button to the VM's forced end */
 	bool no_cache;
 	bool dry_run;
+	char *memory_file; /* of a machine that goes on from a snapshot; NULL: beside the state */
+	enum restored_clock clock;
 	enum timeline_to timeline;
 	char *timeline_path; /* TIMELINE_TO_FILE; else NULL */
 	enum log_level log_level;
@@ -109,6 +114,15 @@ void config_fini(struct config *config);
  * is a kernel; what was set before a failure stays set.  Uses getopt's global state: one thread.
  */
 int config_parse_args(struct config *config, int argc, char **argv, struct diag *diag);
+
+/* Parse `pronto restore`'s arguments (argv[0] is "restore") after the settings of the snapshot that
+ * they name, which `load` puts into the config (-errno and diag) by its path.  What follows changes
+ * them: an option of a device changes the next of its kind, and none can be added.  As
+ * config_parse_args() otherwise; the config is not to be completed.
+ */
+int config_parse_restore_args(struct config *config, int argc, char **argv,
+	int (*load)(void *ctx, const char *path, struct config *config, struct diag *diag),
+	void *ctx, struct diag *diag);
 
 /* Apply the settings of one JSON text; `name` stands for it in messages.  Errors as above. */
 int config_parse_json(
@@ -146,7 +160,8 @@ enum debug_exit_at config_exit_port(const struct config *config);
 /* Whether one of them has guest RAM served by another process. */
 bool config_shares_memory(const struct config *config);
 
-/* `pronto run --help`. */
+/* `pronto run --help`, `pronto restore --help`. */
 void config_print_help(FILE *out);
+void config_print_restore_help(FILE *out);
 
 #endif

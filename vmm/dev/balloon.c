@@ -31,11 +31,12 @@ struct balloon {
 	struct virtio_balloon_config config;
 	/* The statistics' buffer, which the guest gave and gets back when it is to fill it anew. */
 	struct virtq *stats_vq; /* NULL: we have none */
+	bool has_stats_buffer;  /* when the machine was saved */
 	uint16_t stats_head;
 	bool stats_wanted;            /* the next are logged: no more of them than were asked for */
 	struct loop_source stats_due; /* timerfd, or -1 */
 	struct virtio_balloon_stat stat[MAX_STATS]; /* the last that the guest gave */
-	size_t n_stats;
+	uint32_t n_stats;
 	/* Hints: what we have asked for is config.free_page_hint_cmd_id. */
 	uint32_t last_run; /* the id of the run that began last */
 	uint32_t said;     /* the guest's last word: a run's id, or that it ends */
@@ -253,7 +254,7 @@ static int serve_stats(struct balloon *balloon, struct virtq *vq, const struct v
 
 	if (balloon->stats_vq)
 		return -EBADMSG;
-	balloon->n_stats = size / sizeof(stat[0]);
+	balloon->n_stats = (uint32_t)(size / sizeof(stat[0]));
 	memcpy(balloon->stat, stat, size);
 	if (balloon->stats_wanted)
 		log_stats(stat, balloon->n_stats);
@@ -469,6 +470,47 @@ static struct virtio_dev *balloon_open(
 	return NULL;
 }
 
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct balloon, config.actual, 1),
+	STATE_FIELD(struct balloon, config.poison_val, 1),
+	STATE_FIELD(struct balloon, config.free_page_hint_cmd_id, 1),
+	STATE_BOOL(struct balloon, has_stats_buffer, 1),
+	STATE_FIELD(struct balloon, stats_head, 1),
+	STATE_BOOL(struct balloon, stats_wanted, 1),
+	STATE_LIST(struct balloon, stat, n_stats, 1),
+	STATE_FIELD(struct balloon, last_run, 1),
+	STATE_FIELD(struct balloon, said, 1),
+	STATE_BOOL(struct balloon, has_said, 1),
+	STATE_BOOL(struct balloon, ends_itself, 1),
+	STATE_END,
+};
+
+static const struct state_table state = { "balloon", 1, fields };
+
+static void balloon_saving(struct virtio_dev *dev)
+{
+	struct balloon *balloon = (struct balloon *)dev;
+
+	balloon->has_stats_buffer = balloon->stats_vq;
+}
+
+static int balloon_loaded(struct virtio_dev *dev, struct diag *diag)
+{
+	struct balloon *balloon = (struct balloon *)dev;
+	struct virtq *vq = virtio_queue(dev, STATS);
+
+	if (!balloon->has_stats_buffer)
+		return 0;
+	if (!virtio_has_feature(dev, VIRTIO_BALLOON_F_STATS_VQ) || !vq || !vq->enabled ||
+		balloon->stats_head >= vq->size || vq->next_avail == vq->next_used)
+		return diag_fail(diag, EBADMSG,
+			"the statistics' buffer is none that a driver can have given");
+	balloon->stats_vq = vq;
+	return 0;
+}
+
 const struct virtio_class balloon_class = {
 	.name = "balloon",
 	.id = VIRTIO_ID_BALLOON,
@@ -483,6 +525,9 @@ const struct virtio_class balloon_class = {
 	.update = balloon_update,
 	.command = balloon_command,
 	.describe = balloon_describe,
+	.state = &state,
+	.saving = balloon_saving,
+	.loaded = balloon_loaded,
 	.counters = counters,
 	.close = balloon_close,
 };

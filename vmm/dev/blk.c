@@ -580,6 +580,34 @@ static bool blk_shares_memory(const void *opts)
 	return ((const struct blk_options *)opts)->vhost_user;
 }
 
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct blk, config.capacity, 1),
+	STATE_FIELD(struct blk, config.wce, 1),
+	STATE_BOOL(struct blk, write_back, 1),
+	STATE_BOOL(struct blk, read_only, 1),
+	STATE_END,
+};
+
+static const struct state_table state = { "disk", 1, fields };
+
+/* The guest knows its size, and may have it in its memory what was on it. */
+static int blk_loaded(struct virtio_dev *dev, struct diag *diag)
+{
+	struct blk *blk = (struct blk *)dev;
+	uint64_t sectors = disk_size(blk->disk) / DISK_SECTOR;
+
+	if (blk->config.capacity != sectors)
+		return diag_fail(diag, EINVAL,
+			"what is behind it has %llu sectors, and had %llu: it is another disk",
+			(unsigned long long)sectors, (unsigned long long)blk->config.capacity);
+	if (blk->read_only != !!(dev->offered & VIRTIO_BIT(VIRTIO_BLK_F_RO)))
+		return diag_fail(diag, EINVAL, "it was %s, and is not any more",
+			blk->read_only ? "read-only" : "to be written to");
+	return 0;
+}
+
 const struct virtio_class blk_class = {
 	.name = "disk",
 	.id = VIRTIO_ID_BLOCK,
@@ -595,6 +623,8 @@ const struct virtio_class blk_class = {
 	.quiesce = blk_quiesce,
 	.write_config = blk_write_config,
 	.update = blk_update,
+	.state = &state,
+	.loaded = blk_loaded,
 	.counters = counters,
 	.close = blk_close,
 };

@@ -217,6 +217,7 @@ const struct virtio_class fs_class = {
 	.start = remote_start,
 	.start_queue = remote_start_queue,
 	.stop_queue = remote_stop_queue,
+	.stays = "what its daemon knows of the guest's files stays behind",
 	.quiesce = remote_quiesce,
 	.resume = remote_resume,
 	.close = fs_close,

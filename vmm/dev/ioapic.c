@@ -191,3 +191,24 @@ void ioapic_fini(struct ioapic *ioapic)
 {
 	device_fini(&ioapic->chip.dev);
 }
+
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct ioapic, select, 1),
+	STATE_FIELD(struct ioapic, id, 1),
+	STATE_ARRAY(struct ioapic, redirection, 1),
+	STATE_FIELD(struct ioapic, missed, 1),
+	STATE_END,
+};
+
+const struct state_table ioapic_state = { "ioapic", 1, fields };
+
+int ioapic_load(struct ioapic *ioapic, struct state_reader *reader, struct diag *diag)
+{
+	int ret = state_load(reader, &ioapic_state, 0, ioapic, diag);
+
+	ioapic->select &= 0xff;
+	ioapic->missed &= (1u << PLATFORM_MAX_GSIS) - 1;
+	return ret;
+}

@@ -10,6 +10,7 @@
 
 #include "bus/irq.h"
 #include "bus/platform.h"
+#include "state/state.h"
 #include "util/log.h"
 
 struct ioapic {
@@ -32,5 +33,11 @@ struct ioapic {
 void ioapic_init(struct ioapic *ioapic, unsigned int n_inputs,
 	int (*send_msi)(void *ctx, uint64_t address, uint32_t data), void *ctx);
 void ioapic_fini(struct ioapic *ioapic);
+
+/* What a copy of the machine begins with; and have one that was just made, and has no pin connected
+ * yet, be so.  -errno, diag.
+ */
+extern const struct state_table ioapic_state;
+int ioapic_load(struct ioapic *ioapic, struct state_reader *reader, struct diag *diag);
 
 #endif

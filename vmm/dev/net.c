@@ -51,6 +51,7 @@ struct net {
 	struct loop_source end;   /* link->end_fd, or -1 */
 	struct loop_source timer; /* for what has to wait by its rate; -1: there is none */
 	bool is_down;             /* the link has ended */
+	struct net_state saved;
 	struct rate rate[2];
 	uint64_t n_frames[2], n_bytes[2], n_dropped[2];
 	uint64_t n_throttled[2]; /* times that a queue had to wait by its rate */
@@ -578,6 +579,23 @@ uint64_t net_dropped_rx(const struct virtio_dev *dev)
 	return ((const struct net *)dev)->n_dropped[RX];
 }
 
+static void net_saving(struct virtio_dev *dev)
+{
+	struct net *net = (struct net *)dev;
+
+	net->saved = net_state_of(&net->pairs, &net->config);
+}
+
+static int net_loaded(struct virtio_dev *dev, struct diag *diag)
+{
+	struct net *net = (struct net *)dev;
+
+	return net_load(&net->pairs, &net->config, &net->saved, diag);
+}
+
+static const struct state_field fields[] = { NET_STATE_FIELDS(struct net), STATE_END };
+static const struct state_table state = { "net", 1, fields };
+
 const struct virtio_class net_class = {
 	.name = "net",
 	.id = VIRTIO_ID_NET,
@@ -590,6 +608,9 @@ const struct virtio_class net_class = {
 	.reset = net_reset,
 	.quiesce = net_quiesce,
 	.update = net_update,
+	.state = &state,
+	.saving = net_saving,
+	.loaded = net_loaded,
 	.counters = counters,
 	.close = net_close,
 };

@@ -98,3 +98,24 @@ void net_explain_end(const struct virtio_dev *dev, struct link *link)
 	log_error("net: %s; the guest's link is down", diag.text);
 	virtio_tell_failure(dev, diag.text);
 }
+
+/* ---- a copy of it ---- */
+
+struct net_state net_state_of(const struct net_pairs *pairs, const struct virtio_net_config *config)
+{
+	struct net_state state = { .n_on = pairs->n_on };
+
+	memcpy(state.mac, config->mac, sizeof(state.mac));
+	return state;
+}
+
+int net_load(struct net_pairs *pairs, struct virtio_net_config *config,
+	const struct net_state *state, struct diag *diag)
+{
+	if (!state->n_on || state->n_on > pairs->n)
+		return diag_fail(diag, EBADMSG, "it has %u pairs of queues, and used %u", pairs->n,
+			state->n_on);
+	memcpy(config->mac, state->mac, sizeof(config->mac));
+	net_use_pairs(pairs, state->n_on);
+	return 0;
+}

@@ -51,4 +51,22 @@ int net_answer_command(struct virtq *vq, const struct virtq_chain *chain, bool o
 /* The link of this device has ended: say why, in the log and to the machine's operator. */
 void net_explain_end(const struct virtio_dev *dev, struct link *link);
 
+/* What a copy of the machine begins with: the address that the driver has read, and the pairs that
+ * it uses.
+ */
+struct net_state {
+	uint8_t mac[6];
+	uint32_t n_on;
+};
+
+/* In a struct that has it as `saved`. */
+#define NET_STATE_FIELDS(type) \
+	STATE_ARRAY(type, saved.mac, 1), STATE_FIELD(type, saved.n_on, 1)
+
+struct net_state net_state_of(
+	const struct net_pairs *pairs, const struct virtio_net_config *config);
+/* -EBADMSG and diag. */
+int net_load(struct net_pairs *pairs, struct virtio_net_config *config,
+	const struct net_state *state, struct diag *diag);
+
 #endif

@@ -17,6 +17,7 @@ struct net_vhost {
 	struct vhost_net vhost;
 	struct virtio_net_config config;
 	struct net_pairs pairs;
+	struct net_state saved;
 	char name[IFNAMSIZ + sizeof("net ")];
 };
 
@@ -100,6 +101,27 @@ static void close_net(struct virtio_dev *dev)
 	free(net);
 }
 
+static void saving(struct virtio_dev *dev)
+{
+	struct net_vhost *net = (struct net_vhost *)dev;
+
+	remote_saving(dev);
+	net->saved = net_state_of(&net->pairs, &net->config);
+}
+
+static int loaded(struct virtio_dev *dev, struct diag *diag)
+{
+	struct net_vhost *net = (struct net_vhost *)dev;
+	int ret = net_load(&net->pairs, &net->config, &net->saved, diag);
+
+	if (!ret && dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		ret = vhost_net_use(&net->vhost, net->pairs.n_on);
+	return ret ? ret : remote_loaded(dev, diag);
+}
+
+static const struct state_field fields[] = { NET_STATE_FIELDS(struct net_vhost), STATE_END };
+static const struct state_table state = { "net", 1, fields };
+
 static const struct virtio_class net_vhost_class = {
 	.name = "net",
 	.id = VIRTIO_ID_NET,
@@ -111,6 +133,9 @@ static const struct virtio_class net_vhost_class = {
 	.stop_queue = remote_stop_queue,
 	.quiesce = remote_quiesce,
 	.resume = remote_resume,
+	.state = &state,
+	.saving = saving,
+	.loaded = loaded,
 	.reset = reset,
 	.close = close_net,
 };

@@ -15,9 +15,14 @@
 
 #define REG(port) ((port)-PLATFORM_PM_PORT)
 
+static uint64_t timer_now(const struct power *power)
+{
+	return power->ops->now(power->ctx) - power->since_ns;
+}
+
 static uint32_t read_timer(const struct power *power)
 {
-	uint64_t ns = power->ops->now(power->ctx), second = 1000000000u;
+	uint64_t ns = timer_now(power), second = 1000000000u;
 
 	return (uint32_t)(ns / second * TIMER_HZ + ns % second * TIMER_HZ / second);
 }
@@ -85,4 +90,28 @@ void power_press_button(struct power *power)
 {
 	power->events |= PLATFORM_PM_EVENT_POWER;
 	irq_raise(&power->line);
+}
+
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct power, events, 1),
+	STATE_FIELD(struct power, sleep_status, 1),
+	STATE_FIELD(struct power, timer_ns, 1),
+	STATE_END,
+};
+
+const struct state_table power_state = { "power", 1, fields };
+
+void power_saving(struct power *power)
+{
+	power->timer_ns = timer_now(power);
+}
+
+int power_load(struct power *power, struct state_reader *reader, struct diag *diag)
+{
+	int ret = state_load(reader, &power_state, 0, power, diag);
+
+	power->since_ns = power->ops->now(power->ctx) - power->timer_ns;
+	return ret;
 }

@@ -9,6 +9,7 @@
 #define DEV_POWER_H
 
 #include "bus/irq.h"
+#include "state/state.h"
 
 /* What the guest asks for; called on its vCPU's thread with the device's lock held. */
 struct power_ops {
@@ -25,6 +26,8 @@ struct power {
 	struct irq_line line;
 	uint8_t events; /* pending: PLATFORM_PM_EVENT_* */
 	uint8_t sleep_status;
+	uint64_t since_ns; /* of that clock, when the timer was at 0: it goes on in a copy */
+	uint64_t timer_ns; /* where it was when the machine was saved */
 };
 
 void power_init(struct power *power, struct irq_line line, const struct power_ops *ops, void *ctx);
@@ -34,5 +37,12 @@ void power_fini(struct power *power);
  * device's lock held: the loop's side.
  */
 void power_press_button(struct power *power);
+
+/* What a copy of the machine begins with: power_saving() before that is saved, and have one that was
+ * just made be so.  -errno, diag.
+ */
+extern const struct state_table power_state;
+void power_saving(struct power *power);
+int power_load(struct power *power, struct state_reader *reader, struct diag *diag);
 
 #endif

@@ -169,3 +169,12 @@ void rtc_fini(struct rtc *rtc)
 {
 	device_fini(&rtc->dev);
 }
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct rtc, index, 1),
+	STATE_FIELD(struct rtc, reg_a, 1),
+	STATE_FIELD(struct rtc, reg_b, 1),
+	STATE_END,
+};
+
+const struct state_table rtc_state = { "rtc", 1, fields };

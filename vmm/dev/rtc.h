@@ -9,6 +9,7 @@
 #define DEV_RTC_H
 
 #include "bus/bus.h"
+#include "state/state.h"
 
 struct rtc {
 	struct device dev; /* at PLATFORM_RTC_PORT, 2 bytes: index, data */
@@ -21,5 +22,8 @@ struct rtc {
 
 void rtc_init(struct rtc *rtc, uint64_t (*now)(void *ctx), void *ctx);
 void rtc_fini(struct rtc *rtc);
+
+/* What a copy of the machine begins with. */
+extern const struct state_table rtc_state;
 
 #endif

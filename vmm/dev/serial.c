@@ -3,6 +3,7 @@
 
 #include "dev/serial.h"
 
+#include <errno.h>
 #include <linux/serial_reg.h>
 
 /* Input that comes before the guest's driver is ready would be lost with the FIFO that it clears.
@@ -299,4 +300,38 @@ void serial_resume(struct serial *serial)
 	if (serial->tx_busy && serial->ops->can_send(serial->ctx))
 		serial_send_ready(serial);
 	want_input(serial);
+}
+
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_BOOL(struct serial, line_high, 1),
+	STATE_BOOL(struct serial, tx_busy, 1),
+	STATE_BOOL(struct serial, tx_empty_pending, 1),
+	STATE_BOOL(struct serial, rx_overrun, 1),
+	STATE_BOOL(struct serial, polls_input, 1),
+	STATE_ARRAY(struct serial, rx, 1),
+	STATE_FIELD(struct serial, rx_head, 1),
+	STATE_FIELD(struct serial, rx_count, 1),
+	STATE_FIELD(struct serial, ier, 1),
+	STATE_FIELD(struct serial, fcr, 1),
+	STATE_FIELD(struct serial, lcr, 1),
+	STATE_FIELD(struct serial, mcr, 1),
+	STATE_FIELD(struct serial, scr, 1),
+	STATE_FIELD(struct serial, dll, 1),
+	STATE_FIELD(struct serial, dlm, 1),
+	STATE_END,
+};
+
+const struct state_table serial_state = { "serial", 1, fields };
+
+int serial_load(struct serial *serial, struct state_reader *reader, struct diag *diag)
+{
+	int ret = state_load(reader, &serial_state, 0, serial, diag);
+
+	if (ret)
+		return ret;
+	if (serial->rx_head >= SERIAL_FIFO_SIZE || serial->rx_count > SERIAL_FIFO_SIZE)
+		return diag_fail(diag, EBADMSG, "serial: its FIFO is not as it should be");
+	return 0;
 }

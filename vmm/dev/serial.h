@@ -10,6 +10,7 @@
 #define DEV_SERIAL_H
 
 #include "bus/irq.h"
+#include "state/state.h"
 #include "util/counter.h"
 
 #include <stdbool.h>
@@ -67,5 +68,9 @@ void serial_send_ready(struct serial *serial);
  */
 void serial_quiesce(struct serial *serial);
 void serial_resume(struct serial *serial);
+
+/* What a copy of the machine begins with; and have one that was just made be so.  -EBADMSG, diag. */
+extern const struct state_table serial_state;
+int serial_load(struct serial *serial, struct state_reader *reader, struct diag *diag);
 
 #endif

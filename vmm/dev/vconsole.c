@@ -45,7 +45,7 @@ struct vconsole {
 
 	/* Input on its way into a chain. */
 	bool is_taking;
-	size_t staged_at, n_staged;
+	uint32_t staged_at, n_staged;
 	uint8_t stage[PIECE];
 };
 
@@ -211,7 +211,7 @@ static void take_input(void *ctx, const uint8_t *data, size_t size)
 
 	memcpy(vconsole->stage, data, size);
 	vconsole->staged_at = 0;
-	vconsole->n_staged = size;
+	vconsole->n_staged = (uint32_t)size;
 	vconsole->is_taking = true;
 	virtio_serve(&vconsole->dev, virtio_queue(&vconsole->dev, RX));
 	vconsole->is_taking = false;
@@ -227,8 +227,8 @@ static int serve_rx(struct vconsole *vconsole, struct virtq *vq, const struct vi
 		return -EAGAIN;
 	n = iov_write(chain->iov + chain->n_out, chain->n_in, vconsole->stage + vconsole->staged_at,
 		vconsole->n_staged);
-	vconsole->staged_at += n;
-	vconsole->n_staged -= n;
+	vconsole->staged_at += (uint32_t)n;
+	vconsole->n_staged -= (uint32_t)n;
 	virtq_push(vq, chain->head, (uint32_t)n);
 	return 0;
 }
@@ -529,6 +529,40 @@ static struct virtio_dev *port_open(
 		options, &port_class, env, VIRTIO_BIT(VIRTIO_CONSOLE_F_MULTIPORT), N_QUEUES, diag);
 }
 
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct vconsole, config.cols, 1),
+	STATE_FIELD(struct vconsole, config.rows, 1),
+	STATE_BOOL(struct vconsole, guest_ready, 1),
+	STATE_BOOL(struct vconsole, guest_open, 1),
+	STATE_FIELD(struct vconsole, due, 1),
+	STATE_BOOL(struct vconsole, is_listening, 1),
+	STATE_FIELD(struct vconsole, n_sent, 1),
+	STATE_FIELD(struct vconsole, staged_at, 1),
+	STATE_FIELD(struct vconsole, n_staged, 1),
+	STATE_BLOB(struct vconsole, stage, 1),
+	STATE_END,
+};
+
+static const struct state_table state = { "console", 1, fields };
+
+/* Who is at the other end now may be another. */
+static int vconsole_loaded(struct virtio_dev *dev, struct diag *diag)
+{
+	struct vconsole *vconsole = (struct vconsole *)dev;
+
+	if (vconsole->staged_at > PIECE || vconsole->n_staged > PIECE - vconsole->staged_at)
+		return diag_fail(diag, EBADMSG, "its input is not as it should be");
+	vconsole->due &= EVENT(VIRTIO_CONSOLE_PORT_ADD) | EVENT(VIRTIO_CONSOLE_PORT_NAME) |
+	                 EVENT(VIRTIO_CONSOLE_PORT_OPEN);
+	if (!vconsole->name)
+		vconsole->due = 0;
+	else if (vconsole->guest_ready)
+		vconsole->due |= EVENT(VIRTIO_CONSOLE_PORT_OPEN);
+	return 0;
+}
+
 const struct virtio_class hvc_class = {
 	.name = "virtio console",
 	.id = VIRTIO_ID_CONSOLE,
@@ -541,6 +575,8 @@ const struct virtio_class hvc_class = {
 	.stop_queue = vconsole_stop_queue,
 	.reset = vconsole_reset,
 	.resume = vconsole_resume,
+	.state = &state,
+	.loaded = vconsole_loaded,
 	.write_config = vconsole_write_config,
 	.close = vconsole_close,
 };
@@ -557,5 +593,7 @@ const struct virtio_class port_class = {
 	.stop_queue = vconsole_stop_queue,
 	.reset = vconsole_reset,
 	.resume = vconsole_resume,
+	.state = &state,
+	.loaded = vconsole_loaded,
 	.close = vconsole_close,
 };

@@ -67,7 +67,7 @@ static int vsock_serve(struct virtio_dev *dev, struct virtq *vq, const struct vi
 		return vsock_serve_rx(vsock, vq, chain);
 	if (vq == virtio_queue(dev, QUEUE_TX))
 		return vsock_serve_tx(vsock, vq, chain);
-	return -EAGAIN; /* there are no events yet */
+	return vsock_serve_event(&vsock->owes_reset, vq, chain);
 }
 
 /* What one queue has brought, the other has to do. */
@@ -93,12 +93,19 @@ static void vsock_reset(struct virtio_dev *dev)
 		if (vsock->conn[i].state != CONN_FREE)
 			conn_drop(&vsock->conn[i]);
 	vsock->n_strays = 0;
-	vsock->tx_waits = false;
+	vsock->tx_waits = vsock->owes_reset = false;
 }
 
 static void vsock_resume(struct virtio_dev *dev)
 {
 	vsock_renew_deadlines((struct vsock *)dev);
+}
+
+/* Streams are between two programs, one of which has no copy. */
+static int vsock_loaded(struct virtio_dev *dev, struct diag *)
+{
+	((struct vsock *)dev)->owes_reset = true;
+	return 0;
 }
 
 static void vsock_close(struct virtio_dev *dev)
@@ -191,6 +198,7 @@ const struct virtio_class vsock_class = {
 	.served = vsock_served,
 	.reset = vsock_reset,
 	.resume = vsock_resume,
+	.loaded = vsock_loaded,
 	.counters = counters,
 	.close = vsock_close,
 };

@@ -11,6 +11,22 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* ---- events ---- */
+
+int vsock_serve_event(bool *owes_reset, struct virtq *vq, const struct virtq_chain *chain)
+{
+	const struct virtio_vsock_event event = { .id = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET };
+
+	if (!*owes_reset)
+		return -EAGAIN;
+	if (chain->in_size < sizeof(event))
+		return -EBADMSG;
+	iov_write(chain->iov + chain->n_out, chain->n_in, &event, sizeof(event));
+	virtq_push(vq, chain->head, sizeof(event));
+	*owes_reset = false;
+	return 0;
+}
+
 /* ---- packets from the guest ---- */
 
 static void add_stray(struct vsock *vsock, uint32_t host_port, uint32_t guest_port)

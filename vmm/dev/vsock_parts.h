@@ -39,6 +39,7 @@ struct vsock {
 	struct stray stray[MAX_STRAYS];
 	unsigned int first_stray, n_strays;
 	bool tx_waits; /* for room among the strays */
+	bool owes_reset; /* the guest is to be told that all its streams have ended */
 	uint32_t next_port;
 	struct iovec data[VIRTQ_MAX_CHAIN]; /* of the packet at hand */
 
@@ -86,6 +87,9 @@ int vsock_listen(struct vsock *vsock, struct diag *diag);
 void vsock_stop_listening(struct vsock *vsock);
 
 /* ---- vsock_packet.c ---- */
+
+/* The event that all streams have ended (5.10.6.7), for a driver that has a buffer for it. */
+int vsock_serve_event(bool *owes_reset, struct virtq *vq, const struct virtq_chain *chain);
 
 int vsock_serve_tx(struct vsock *vsock, struct virtq *vq, const struct virtq_chain *chain);
 int vsock_serve_rx(struct vsock *vsock, struct virtq *vq, const struct virtq_chain *chain);

@@ -3,6 +3,7 @@
 
 #include "dev/vsock_vhost.h"
 
+#include "dev/vsock_parts.h"
 #include "host/remote.h"
 #include "host/vhost_vsock.h"
 
@@ -10,8 +11,6 @@
 #include <linux/virtio_vsock.h>
 #include <stdlib.h>
 
-/* 5.10.2: what is received, what is sent, and events, of which there are none. */
-#define N_QUEUES   3
 #define N_OWN      1
 #define QUEUE_SIZE 256
 
@@ -19,15 +18,29 @@ struct vsock_vhost {
 	struct remote remote; /* first */
 	struct vhost_vsock vhost;
 	struct virtio_vsock_config config;
+	bool owes_reset; /* as vsock.c's */
 };
 
 /* Without the kernel nothing goes, and nothing comes. */
 static int serve(struct virtio_dev *dev, struct virtq *vq, const struct virtq_chain *chain)
 {
-	if (vq != virtio_queue(dev, 1))
+	if (virtio_index(vq) == QUEUE_EVENT)
+		return vsock_serve_event(&((struct vsock_vhost *)dev)->owes_reset, vq, chain);
+	if (virtio_index(vq) == QUEUE_RX)
 		return -EAGAIN;
 	virtq_push(vq, chain->head, 0);
 	return 0;
+}
+
+static int loaded(struct virtio_dev *dev, struct diag *diag)
+{
+	((struct vsock_vhost *)dev)->owes_reset = true;
+	return remote_loaded(dev, diag);
+}
+
+static void reset(struct virtio_dev *dev)
+{
+	((struct vsock_vhost *)dev)->owes_reset = false;
 }
 
 static void close_vsock(struct virtio_dev *dev)
@@ -47,6 +60,9 @@ static const struct virtio_class vsock_vhost_class = {
 	.stop_queue = remote_stop_queue,
 	.quiesce = remote_quiesce,
 	.resume = remote_resume,
+	.reset = reset,
+	.saving = remote_saving,
+	.loaded = loaded,
 	.close = close_vsock,
 };
 

@@ -156,6 +156,37 @@ void remote_resume(struct virtio_dev *dev)
 	}
 }
 
+/* ---- a copy of it ---- */
+
+void remote_saving(struct virtio_dev *dev)
+{
+	struct remote *remote = (struct remote *)dev;
+
+	for (unsigned int i = 0; i < dev->n_elsewhere; i++) {
+		struct virtq *vq = &dev->queue[i].vq;
+
+		if (!remote->ring[i].started)
+			continue;
+		virtq_take_over(vq);
+		vq->next_avail = (uint16_t)remote->ring[i].base;
+	}
+}
+
+/* The rings are given at resume. */
+int remote_loaded(struct virtio_dev *dev, struct diag *)
+{
+	struct remote *remote = (struct remote *)dev;
+
+	for (unsigned int i = 0; i < dev->n_elsewhere; i++) {
+		struct virtq *vq = &dev->queue[i].vq;
+
+		remote->ring[i].started = vq->enabled && dev->status & VIRTIO_CONFIG_S_DRIVER_OK;
+		remote->ring[i].base = vq->next_avail;
+		virtio_set_called(vq, remote->ring[i].started);
+	}
+	return 0;
+}
+
 /* ---- its making ---- */
 
 static int open_call(struct remote *remote, unsigned int index)

@@ -3,7 +3,7 @@
  * kernel
  *
  * A class that is served so has the remote_*() below for its start, start_queue, stop_queue,
- * quiesce and resume, and begins its struct with a struct remote.  Its serve() answers what the
+ * quiesce, resume, saving and loaded, and begins its struct with a struct remote.  Its serve() answers what the
  * guest asks for when the back end is gone, and what comes by queues that the device keeps for
  * itself.  KVM rings the back end's bell directly, and sends its interrupts, as far as the
  * transport can have it so; the others come by the loop.
@@ -50,6 +50,9 @@ void remote_stop_queue(struct virtio_dev *dev, struct virtq *vq);
 /* The back end is without its rings meanwhile, and has them back where they were. */
 void remote_quiesce(struct virtio_dev *dev);
 void remote_resume(struct virtio_dev *dev);
+/* While it is without, where the rings go on is what a copy begins with. */
+void remote_saving(struct virtio_dev *dev);
+int remote_loaded(struct virtio_dev *dev, struct diag *diag);
 
 /* The back end has failed by `ret`: say so, and have the device lost. */
 void remote_lose(struct remote *remote, int ret);

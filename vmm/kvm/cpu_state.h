@@ -6,13 +6,24 @@
 #include "kvm/vcpu.h"
 
 struct kvm_cpuid2;
+struct kvm_cpuid_entry2;
+
+/* What one vCPU is told: a struct kvm_cpuid2 with room for as many entries. */
+#define CPU_STATE_MAX_CPUID (KVM_CPUID_MAX_ENTRIES + 7)
+union cpuid_table {
+	uint64_t align;
+	uint8_t space[8 + CPU_STATE_MAX_CPUID * 40];
+};
 
 /* What the host supports, with this vCPU's APIC id and a topology of one package whose n_vcpus
  * cores have one thread each.  Sources: Intel SDM vol. 2 CPUID; AMD APM vol. 3 appendix E; the
  * kernel's Documentation/virt/kvm/x86/cpuid.rst.
  */
-int cpu_state_set_cpuid(
-	struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag);
+void cpu_state_make_cpuid(union cpuid_table *table, const struct vcpu *vcpu, const struct kvm *kvm,
+	unsigned int n_vcpus);
+
+/* Tell it.  -errno and diag. */
+int cpu_state_set_cpuid(const struct vcpu *vcpu, const union cpuid_table *table, struct diag *diag);
 
 /* The pure half of the above, for tests: patch `cpuid` for APIC id `id` of n_vcpus. */
 void cpu_state_patch_cpuid(
@@ -32,6 +43,12 @@ void cpu_state_name_cpu(struct kvm_cpuid2 *cpuid, const char *name);
  * nothing to measure by: there is no PIT.  Needs room for one entry more.
  */
 void cpu_state_tell_rates(struct kvm_cpuid2 *cpuid, int tsc_khz);
+
+/* Whether a vCPU that was told this could be told it by this host: of the same maker, and without a
+ * feature that KVM does not offer here.  0, or -ENOTSUP and diag.
+ */
+int cpu_state_check_cpuid(const struct kvm_cpuid_entry2 *entry, uint32_t n,
+	const struct kvm_cpuid2 *supported, struct diag *diag);
 
 /* What firmware would have set: memory write-back by default, fast string operations on. */
 int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag);

@@ -16,9 +16,11 @@
 #define ECX1_PDCM         BIT(15)
 #define ECX1_X2APIC       BIT(21)
 #define ECX1_TSC_DEADLINE BIT(24)
+#define ECX1_OSXSAVE      BIT(27)
 #define ECX1_HYPERVISOR   BIT(31)
 #define EDX1_HTT          BIT(28)
 /* Leaf 7 */
+#define ECX7_OSPKE             BIT(4)
 #define ECX7_WAITPKG           BIT(5)
 #define EAX71_ARCH_PERFMON_EXT BIT(8)
 /* Leaf 0x80000001 */
@@ -247,20 +249,102 @@ void cpu_state_tell_rates(struct kvm_cpuid2 *cpuid, int tsc_khz)
 	}
 }
 
-/* Room for what set_topology_leaf() and cpu_state_tell_rates() add. */
-#define MOST_ADDED 7
-union cpuid_table {
-	struct kvm_cpuid2 cpuid;
-	uint8_t space[sizeof(struct kvm_cpuid2) +
-		      (KVM_CPUID_MAX_ENTRIES + MOST_ADDED) * sizeof(struct kvm_cpuid_entry2)];
+/* ---- of another host ---- */
+
+enum reg { EAX, EBX, ECX, EDX };
+
+static uint32_t reg_of(const struct kvm_cpuid_entry2 *entry, enum reg reg)
+{
+	switch (reg) {
+	case EAX: return entry->eax;
+	case EBX: return entry->ebx;
+	case ECX: return entry->ecx;
+	default: return entry->edx;
+	}
+}
+
+/* Where features are, a bit each, and those among them that are not the processor's to have: that
+ * we say ourselves, or that follow what the guest has switched on.
+ */
+static const struct {
+	uint32_t function, index;
+	enum reg reg;
+	uint32_t ours;
+} features[] = {
+	{ 1, 0, ECX, ECX1_HYPERVISOR | ECX1_X2APIC | ECX1_TSC_DEADLINE | ECX1_OSXSAVE },
+	{ 1, 0, EDX, EDX1_HTT },
+	{ 7, 0, EBX, 0 },
+	{ 7, 0, ECX, ECX7_OSPKE },
+	{ 7, 0, EDX, 0 },
+	{ 7, 1, EAX, 0 },
+	{ 7, 1, EDX, 0 },
+	{ 7, 2, EDX, 0 },
+	{ 0xd, 0, EAX, 0 },
+	{ 0xd, 0, EDX, 0 },
+	{ 0xd, 1, EAX, 0 },
+	{ 0x80000001, 0, ECX, ECX81_CMP_LEGACY },
+	{ 0x80000001, 0, EDX, 0 },
+	{ 0x80000008, 0, EBX, 0 },
+	{ LEAF_HYPERVISOR + 1, 0, EAX, 0 },
 };
 
-int cpu_state_set_cpuid(
-	struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag)
+static const struct kvm_cpuid_entry2 *find_leaf(
+	const struct kvm_cpuid_entry2 *entry, uint32_t n, uint32_t function, uint32_t index)
+{
+	static const struct kvm_cpuid_entry2 none;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (entry[i].function == function &&
+			(entry[i].index == index ||
+				!(entry[i].flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+			return &entry[i];
+	return &none;
+}
+
+int cpu_state_check_cpuid(const struct kvm_cpuid_entry2 *entry, uint32_t n,
+	const struct kvm_cpuid2 *supported, struct diag *diag)
+{
+	const struct kvm_cpuid_entry2 *its = find_leaf(entry, n, 0, 0);
+	const struct kvm_cpuid_entry2 *here =
+		find_leaf(supported->entries, supported->nent, 0, 0);
+
+	if (its->ebx != here->ebx || its->ecx != here->ecx || its->edx != here->edx)
+		return diag_fail(diag, ENOTSUP,
+			"its processor is one of another maker than this host's");
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+		uint32_t missing;
+
+		its = find_leaf(entry, n, features[i].function, features[i].index);
+		here = find_leaf(supported->entries, supported->nent, features[i].function,
+			features[i].index);
+		missing = reg_of(its, features[i].reg) & ~reg_of(here, features[i].reg) &
+		          ~features[i].ours;
+		if (missing)
+			return diag_fail(diag, ENOTSUP,
+				"its processor has features that this host's KVM does not offer: "
+				"CPUID 0x%x.%u %s, bits 0x%x",
+				features[i].function, features[i].index,
+				(const char *[]){ "EAX", "EBX", "ECX", "EDX" }[features[i].reg],
+				missing);
+	}
+	return 0;
+}
+
+/* ---- */
+
+_Static_assert(sizeof(union cpuid_table) ==
+		       sizeof(struct kvm_cpuid2) +
+			       CPU_STATE_MAX_CPUID * sizeof(struct kvm_cpuid_entry2),
+	"as many entries");
+
+/* Room for what set_topology_leaf() and cpu_state_tell_rates() add. */
+#define MOST_ADDED (CPU_STATE_MAX_CPUID - KVM_CPUID_MAX_ENTRIES)
+
+void cpu_state_make_cpuid(union cpuid_table *table, const struct vcpu *vcpu, const struct kvm *kvm,
+	unsigned int n_vcpus)
 {
 	uint32_t capacity = kvm->supported->nent + MOST_ADDED - 1;
-	union cpuid_table table;
-	struct kvm_cpuid2 *cpuid = &table.cpuid;
+	struct kvm_cpuid2 *cpuid = (struct kvm_cpuid2 *)table;
 
 	memcpy(cpuid, kvm->supported,
 		sizeof(*cpuid) + kvm->supported->nent * sizeof(struct kvm_cpuid_entry2));
@@ -268,7 +352,11 @@ int cpu_state_set_cpuid(
 	set_topology_leaf(cpuid, 0x1f, capacity);
 	cpu_state_patch_cpuid(cpuid, vcpu->id, n_vcpus, kvm->has_tsc_deadline);
 	cpu_state_tell_rates(cpuid, ioctl(vcpu->fd, KVM_GET_TSC_KHZ));
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
+}
+
+int cpu_state_set_cpuid(const struct vcpu *vcpu, const union cpuid_table *table, struct diag *diag)
+{
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, table))
 		return diag_fail(
 			diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id, strerror(errno));
 	return 0;

@@ -3,6 +3,7 @@
 
 #include "kvm/state.h"
 
+#include "kvm/cpu_state.h"
 #include "util/bits.h"
 #include "util/log.h"
 
@@ -14,6 +15,7 @@
 
 /* Model-specific registers, Intel SDM vol. 4 */
 #define MSR_IA32_TSC            0x10
+#define MSR_IA32_TSC_DEADLINE   0x6e0
 #define MSR_IA32_MTRR_PHYSBASE0 0x200
 #define N_MTRRS                 16 /* eight pairs */
 #define MSR_IA32_MTRR_DEF_TYPE  0x2ff
@@ -24,7 +26,12 @@
 static const uint32_t mtrr_msrs[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d,
 	0x26e, 0x26f, MSR_IA32_MTRR_DEF_TYPE };
 
-#define N_EXTRA_MSRS (1 + N_MTRRS + ARRAY_SIZE(mtrr_msrs))
+#define N_EXTRA_MSRS (2 + N_MTRRS + ARRAY_SIZE(mtrr_msrs))
+
+/* What KVM takes a rate of the time stamp counter for the same within, unless the operator has set
+ * that (kvm.tsc_tolerance_ppm).
+ */
+#define SAME_RATE_PPM 250
 
 #define XSAVE_SIZE 4096 /* of struct kvm_xsave, without the extra that KVM_GET_XSAVE2 fills */
 #define NESTED_SIZE \
@@ -43,7 +50,37 @@ struct vcpu_state {
 	bool has_nested;
 	uint32_t n_msrs;
 	struct kvm_msr_entry msr[MAX_MSRS];
+	uint32_t n_cpuid;
+	struct kvm_cpuid_entry2 cpuid[CPU_STATE_MAX_CPUID];
+	uint32_t tsc_khz;
+	/* What KVM adds to the host's counter.  It is one number for all vCPUs of most machines,
+	 * and by it they stay as they were to one another.
+	 */
+	uint64_t tsc_offset;
+	bool has_tsc_offset;
 };
+
+static const struct state_field vcpu_fields[] = {
+	STATE_BLOB(struct vcpu_state, mp_state, 1),
+	STATE_BLOB(struct vcpu_state, regs, 1),
+	STATE_BLOB(struct vcpu_state, sregs, 1),
+	STATE_BLOB(struct vcpu_state, xsave, 1),
+	STATE_BLOB(struct vcpu_state, xcrs, 1),
+	STATE_BLOB(struct vcpu_state, debugregs, 1),
+	STATE_BLOB(struct vcpu_state, lapic, 1),
+	STATE_BLOB(struct vcpu_state, events, 1),
+	STATE_BLOB(struct vcpu_state, nested, 1),
+	STATE_BOOL(struct vcpu_state, has_nested, 1),
+	STATE_LIST(struct vcpu_state, msr, n_msrs, 1),
+	STATE_LIST(struct vcpu_state, cpuid, n_cpuid, 1),
+	STATE_FIELD(struct vcpu_state, tsc_khz, 1),
+	STATE_FIELD(struct vcpu_state, tsc_offset, 1),
+	STATE_BOOL(struct vcpu_state, has_tsc_offset, 1),
+	STATE_END,
+};
+
+const struct state_table vcpu_state_table = { "vcpu", 1, vcpu_fields };
+
 
 union msr_list {
 	struct kvm_msr_list head;
@@ -57,7 +94,9 @@ union msrs {
 
 /* ---- model-specific registers ---- */
 
-/* Out of two lists, the time stamp counter first: the timer's deadline is a value of it. */
+/* Out of two lists, the time stamp counter first and the timer's deadline, which is a value of it,
+ * last.
+ */
 static int list_msrs(const struct kvm *kvm, struct vcpu_state *state, struct diag *diag)
 {
 	union msr_list list = { .head.nmsrs = MAX_MSRS - N_EXTRA_MSRS };
@@ -68,12 +107,14 @@ static int list_msrs(const struct kvm *kvm, struct vcpu_state *state, struct dia
 		return diag_fail(diag, errno, "KVM_GET_MSR_INDEX_LIST: %s", strerror(errno));
 	entry[n++].index = MSR_IA32_TSC;
 	for (uint32_t i = 0; i < list.head.nmsrs; i++)
-		if (list.head.indices[i] != MSR_IA32_TSC)
+		if (list.head.indices[i] != MSR_IA32_TSC &&
+			list.head.indices[i] != MSR_IA32_TSC_DEADLINE)
 			entry[n++].index = list.head.indices[i];
 	for (uint32_t i = 0; i < ARRAY_SIZE(mtrr_msrs); i++)
 		entry[n++].index = mtrr_msrs[i];
 	for (uint32_t i = 0; i < N_MTRRS; i++)
 		entry[n++].index = MSR_IA32_MTRR_PHYSBASE0 + i;
+	entry[n++].index = MSR_IA32_TSC_DEADLINE;
 	state->n_msrs = n;
 	return 0;
 }
@@ -121,13 +162,13 @@ static bool msr_is(const struct vcpu *vcpu, const struct kvm_msr_entry *entry)
 	return do_msrs(vcpu, KVM_GET_MSRS, entry, 1, &now) == 1 && now.data == entry->data;
 }
 
-/* Some can be read and not be written; they have not changed either. */
-static int load_msrs(const struct vcpu *vcpu, const struct vcpu_state *state, struct diag *diag)
+/* From entry `at` on.  Some can be read and not be written; they have not changed either. */
+static int load_msrs(
+	const struct vcpu *vcpu, const struct vcpu_state *state, uint32_t at, struct diag *diag)
 {
 	const struct kvm_msr_entry *entry = state->msr;
-	uint32_t n = state->n_msrs;
 
-	for (uint32_t at = 0; at < n; at++) {
+	for (uint32_t n = state->n_msrs; at < n; at++) {
 		int done = do_msrs(vcpu, KVM_SET_MSRS, entry + at, n - at, NULL);
 
 		if (done < 0)
@@ -135,10 +176,126 @@ static int load_msrs(const struct vcpu *vcpu, const struct vcpu_state *state, st
 				strerror(errno));
 		at += (uint32_t)done;
 		if (at < n && !msr_is(vcpu, &entry[at]))
-			return diag_fail(diag, EIO, "vCPU %u: KVM does not reset MSR 0x%x",
-				vcpu->id, entry[at].index);
+			return diag_fail(diag, EIO, "vCPU %u: KVM does not take MSR 0x%x", vcpu->id,
+				entry[at].index);
 	}
 	return 0;
+}
+
+/* ---- the time stamp counter ---- */
+
+static int tsc_offset(const struct vcpu *vcpu, unsigned long request, uint64_t *offset)
+{
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)offset,
+	};
+
+	return ioctl(vcpu->fd, request, &attr) ? -errno : 0;
+}
+
+static void save_tsc(const struct vcpu *vcpu, struct vcpu_state *state)
+{
+	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ);
+
+	state->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
+	state->has_tsc_offset = !tsc_offset(vcpu, KVM_GET_DEVICE_ATTR, &state->tsc_offset);
+}
+
+uint64_t vcpu_state_tsc(const struct vcpu_state *state)
+{
+	return state->msr[0].data;
+}
+
+/* The timer had come due, and what it did is nowhere in what KVM tells: it comes once more. */
+static void recall_timer(struct vcpu_state *state)
+{
+	struct kvm_msr_entry *deadline = &state->msr[state->n_msrs - 1];
+
+	if (deadline->index == MSR_IA32_TSC_DEADLINE && !deadline->data)
+		deadline->data = state->msr[0].data;
+}
+
+/* To write the counter itself is no sure way: KVM takes a value that is near the one it would have
+ * now for a wish that all vCPUs agree, and has it so.  What is added to the host's counter is a plain
+ * number.
+ */
+void vcpu_states_set_tsc(
+	struct vcpu_state *const *states, unsigned int n, const struct vcpu *vcpu, uint64_t tsc)
+{
+	struct kvm_msr_entry now = { .index = MSR_IA32_TSC };
+	uint64_t offset, before = states[0]->tsc_offset;
+	bool has_offset = !tsc_offset(vcpu, KVM_GET_DEVICE_ATTR, &offset) &&
+	                  do_msrs(vcpu, KVM_GET_MSRS, &now, 1, &now) == 1;
+
+	for (unsigned int i = 0; i < n; i++) {
+		states[i]->msr[0].data = tsc;
+		recall_timer(states[i]);
+		states[i]->has_tsc_offset &= has_offset;
+		states[i]->tsc_offset += offset + tsc - now.data - before;
+	}
+}
+
+static int load_tsc(const struct vcpu *vcpu, const struct vcpu_state *state, struct diag *diag)
+{
+	uint64_t offset = state->tsc_offset;
+	int ret = tsc_offset(vcpu, KVM_SET_DEVICE_ATTR, &offset);
+
+	return ret ? diag_fail(diag, -ret, "vCPU %u: KVM_VCPU_TSC_OFFSET: %s", vcpu->id,
+			     strerror(-ret))
+	           : 0;
+}
+
+/* ---- CPUID ---- */
+
+/* What it was told is reckoned once more: what KVM says of it is not what it was, with some. */
+void vcpu_state_set_cpuid(struct vcpu_state *state, const struct vcpu *vcpu, const struct kvm *kvm,
+	unsigned int n_vcpus, const struct vcpu_state *like)
+{
+	union cpuid_table table;
+	const struct kvm_cpuid2 *cpuid = (const struct kvm_cpuid2 *)&table;
+
+	state->n_cpuid = like ? like->n_cpuid : 0;
+	if (like) {
+		memcpy(state->cpuid, like->cpuid, sizeof(state->cpuid));
+		return;
+	}
+	cpu_state_make_cpuid(&table, vcpu, kvm, n_vcpus);
+	state->n_cpuid = cpuid->nent;
+	memcpy(state->cpuid, cpuid->entries, cpuid->nent * sizeof(*state->cpuid));
+}
+
+int vcpu_state_check(const struct vcpu_state *state, const struct kvm *kvm, struct diag *diag)
+{
+	return cpu_state_check_cpuid(state->cpuid, state->n_cpuid, kvm->supported, diag);
+}
+
+static int set_tsc_rate(const struct vcpu *vcpu, uint32_t khz, struct diag *diag)
+{
+	int now = ioctl(vcpu->fd, KVM_GET_TSC_KHZ);
+	uint64_t off = now > (int)khz ? (uint64_t)now - khz : (uint64_t)khz - (uint64_t)now;
+
+	if (!khz || now <= 0 || off * 1000000 / khz <= SAME_RATE_PPM)
+		return 0;
+	if (!ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (unsigned long)khz))
+		return 0;
+	return diag_fail(diag, ENOTSUP,
+		"its time stamp counter runs at %u kHz, this host's at %d, and the host's KVM does "
+		"not scale it (%s)",
+		khz, now, strerror(errno));
+}
+
+int vcpu_state_set_up(const struct vcpu *vcpu, const struct vcpu_state *state, struct diag *diag)
+{
+	union cpuid_table table;
+	struct kvm_cpuid2 *cpuid = (struct kvm_cpuid2 *)&table;
+	int ret;
+
+	cpuid->nent = state->n_cpuid;
+	memcpy(cpuid->entries, state->cpuid, state->n_cpuid * sizeof(*state->cpuid));
+	ret = cpu_state_set_cpuid(vcpu, &table, diag);
+	return ret ? ret : set_tsc_rate(vcpu, state->tsc_khz, diag);
 }
 
 /* ---- all of it, in the order that KVM wants ---- */
@@ -190,7 +347,7 @@ struct vcpu_state *vcpu_state_save(
 		STEP(KVM_GET_LAPIC, lapic),
 		STEP(KVM_GET_VCPU_EVENTS, events),
 	};
-	struct vcpu_state *state = calloc(1, sizeof(*state));
+	struct vcpu_state *state = vcpu_state_new();
 
 	if (!state) {
 		diag_fail(diag, ENOMEM, "out of memory");
@@ -202,8 +359,13 @@ struct vcpu_state *vcpu_state_save(
 		return NULL;
 	}
 	state->has_nested = save_nested(vcpu, state);
-	state->msr[0].data = 0; /* the time stamp counter */
+	save_tsc(vcpu, state);
 	return state;
+}
+
+struct vcpu_state *vcpu_state_new(void)
+{
+	return calloc(1, sizeof(struct vcpu_state));
 }
 
 void vcpu_state_free(struct vcpu_state *state)
@@ -236,16 +398,31 @@ int vcpu_state_load(const struct vcpu *vcpu, const struct vcpu_state *state, str
 		return diag_fail(diag, errno, "vCPU %u: KVM_SET_NESTED_STATE: %s", vcpu->id,
 			strerror(errno));
 	ret = do_steps(vcpu, before_msrs, ARRAY_SIZE(before_msrs), state, diag);
+	if (!ret && state->has_tsc_offset)
+		ret = load_tsc(vcpu, state, diag);
 	if (!ret)
-		ret = load_msrs(vcpu, state, diag);
+		ret = load_msrs(vcpu, state, state->has_tsc_offset, diag);
 	if (!ret)
 		ret = do_steps(vcpu, &after_msrs, 1, state, diag);
+	/* It stood still meanwhile, if it has run before: vcpu.c has more of this. */
+	if (!ret)
+		ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 	return ret;
 }
 
-int kvm_vm_reset_clock(const struct kvm_vm *vm, struct diag *diag)
+int kvm_vm_get_clock(const struct kvm_vm *vm, uint64_t *ns, struct diag *diag)
 {
-	struct kvm_clock_data clock = { .clock = 0 };
+	struct kvm_clock_data clock;
+
+	if (ioctl(vm->fd, KVM_GET_CLOCK, &clock))
+		return diag_fail(diag, errno, "KVM_GET_CLOCK: %s", strerror(errno));
+	*ns = clock.clock;
+	return 0;
+}
+
+int kvm_vm_set_clock(const struct kvm_vm *vm, uint64_t ns, struct diag *diag)
+{
+	struct kvm_clock_data clock = { .clock = ns };
 
 	if (ioctl(vm->fd, KVM_SET_CLOCK, &clock))
 		return diag_fail(diag, errno, "KVM_SET_CLOCK: %s", strerror(errno));

@@ -72,8 +72,11 @@ int vcpu_create(
 
 int vcpu_set_up(struct vcpu *vcpu, const struct kvm *kvm, unsigned int n_vcpus, struct diag *diag)
 {
-	int ret = cpu_state_set_cpuid(vcpu, kvm, n_vcpus, diag);
+	union cpuid_table cpuid;
+	int ret;
 
+	cpu_state_make_cpuid(&cpuid, vcpu, kvm, n_vcpus);
+	ret = cpu_state_set_cpuid(vcpu, &cpuid, diag);
 	if (!ret)
 		ret = cpu_state_set_msrs(vcpu, diag);
 	if (!ret && n_vcpus > 1)

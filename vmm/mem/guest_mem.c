@@ -7,18 +7,19 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HUGE_PAGE MIB(2)
 
-/* Lay fresh zero pages, or those of the file, over [hva, hva + size), which is ours already. */
+/* Lay fresh zero pages, or those of a file, over [hva, hva + size), which is ours already. */
 static int region_map(const struct guest_mem *mem, const struct mem_region *region)
 {
-	int kind = mem->is_shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	int fd = mem->is_shared ? mem->fd : mem->saved_fd;
+	int kind = (mem->is_shared ? MAP_SHARED : MAP_PRIVATE) | (fd < 0 ? MAP_ANONYMOUS : 0);
 	uint64_t small = region->gpa ? 0 : HUGE_PAGE;
 	void *hva = mmap(region->hva, region->size, PROT_READ | PROT_WRITE,
-		kind | MAP_NORESERVE | MAP_FIXED, mem->is_shared ? mem->fd : -1,
-		(off_t)region->offset);
+		kind | MAP_NORESERVE | MAP_FIXED, fd, (off_t)region->offset);
 
 	if (hva == MAP_FAILED)
 		return -errno;
@@ -98,12 +99,13 @@ static int create_file(uint64_t size)
 	return -err;
 }
 
-static int init(struct guest_mem *mem, uint64_t size, bool is_shared)
+static int init(struct guest_mem *mem, uint64_t size, bool is_shared, int saved_fd)
 {
 	int ret;
 
 	BUG_ON(!size || size % GUEST_MEM_PAGE);
 	memset(mem, 0, sizeof(*mem));
+	mem->saved_fd = saved_fd;
 	if (is_shared) {
 		ret = size > INT64_MAX ? -ENOMEM : create_file(size);
 		if (ret < 0)
@@ -119,12 +121,47 @@ static int init(struct guest_mem *mem, uint64_t size, bool is_shared)
 
 int guest_mem_init(struct guest_mem *mem, uint64_t size)
 {
-	return init(mem, size, false);
+	return init(mem, size, false, -1);
 }
 
 int guest_mem_init_shared(struct guest_mem *mem, uint64_t size)
 {
-	return init(mem, size, true);
+	return init(mem, size, true, -1);
+}
+
+/* Beyond a file's end a mapping has pages that kill whoever touches them. */
+static int check_saved(int fd, uint64_t size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	return st.st_size < 0 || (uint64_t)st.st_size < size ? -ENODATA : 0;
+}
+
+int guest_mem_init_saved(struct guest_mem *mem, uint64_t size, int fd)
+{
+	int ret = check_saved(fd, size);
+
+	if (!ret)
+		ret = init(mem, size, false, fd);
+	if (ret)
+		return ret;
+	mem->mapped_start = 0;
+	mem->mapped_end = UINTPTR_MAX;
+	return 0;
+}
+
+int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd)
+{
+	int ret = guest_mem_init_shared(mem, size);
+
+	for (size_t i = 0; i < mem->n_regions && !ret; i++)
+		ret = guest_mem_read_file(mem, mem->region[i].gpa, fd, mem->region[i].offset,
+			mem->region[i].size);
+	if (ret)
+		guest_mem_fini(mem);
+	return ret;
 }
 
 void guest_mem_fini(struct guest_mem *mem)
@@ -146,6 +183,7 @@ int guest_mem_reset(struct guest_mem *mem)
 			       (off_t)guest_mem_size(mem))
 		               ? -errno
 		               : 0;
+	mem->saved_fd = -1;
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
 		ret = region_map(mem, &mem->region[i]);
 	mem->mapped_start = mem->mapped_end = 0;

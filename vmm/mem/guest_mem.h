@@ -5,8 +5,9 @@
  * lies the device hole.  The layout is fixed at init and never changes while the VM runs, so the
  * gate needs no lock.
  *
- * It is anonymous memory of ours alone, or, where another process is to serve a device, a file
- * without a name (memfd) that is given to that process.
+ * It is anonymous memory of ours alone; or a private map of a file, which holds what a machine had in
+ * its RAM when it was saved; or, where another process is to serve a device, a file without a name
+ * (memfd) that is given to that process.
  */
 #ifndef MEM_GUEST_MEM_H
 #define MEM_GUEST_MEM_H
@@ -28,7 +29,7 @@ struct mem_region {
 	gpa_t gpa;
 	uint64_t size;   /* bytes, a multiple of 4096 */
 	uint8_t *hva;    /* congruent to gpa modulo 2 MiB, so that the host can use huge pages */
-	uint64_t offset; /* in the file, if RAM is shared; likewise congruent */
+	uint64_t offset; /* in a file that has all of RAM; likewise congruent */
 };
 
 struct guest_mem {
@@ -37,6 +38,7 @@ struct guest_mem {
 	uintptr_t mapped_start, mapped_end; /* host addresses between which pages of files lie */
 	bool is_shared;                     /* and then: */
 	int fd;                             /* the file; nobody can make it shorter */
+	int saved_fd; /* of which RAM is a private map, not owned; -1: it is none */
 };
 
 /* Reserve `size` bytes of RAM (a multiple of 4096, > 0), all zero, no page of it touched.
@@ -49,7 +51,22 @@ int guest_mem_init(struct guest_mem *mem, uint64_t size);
  */
 int guest_mem_init_shared(struct guest_mem *mem, uint64_t size);
 
+/* What a machine of this size had in its RAM, saved by guest_mem_save() in a file which stays open as
+ * long as this is used, and which nobody changes: nothing is read before it is touched, and what is
+ * written is ours alone.  -ENODATA: the file is shorter; else as guest_mem_init().
+ */
+int guest_mem_init_saved(struct guest_mem *mem, uint64_t size, int fd);
+
+/* The same as a file of its own, as guest_mem_init_shared(): all of it is read. */
+int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd);
+
 void guest_mem_fini(struct guest_mem *mem);
+
+/* Write all of RAM to a file that is empty, each region at its `offset`; what is zero is left out, as
+ * holes.  Nobody may write to it meanwhile.  Allocates nothing, takes no lock: it is for a process
+ * that was just forked.  -errno.
+ */
+int guest_mem_save(const struct guest_mem *mem, int fd);
 
 /* All of RAM as guest_mem_init() left it, at the same addresses; its pages go back to the host.
  * Nobody may use it meanwhile.  -ENOMEM: then it is not to be used.

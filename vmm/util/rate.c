@@ -5,6 +5,8 @@
 
 #include "util/size.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +60,18 @@ bool rate_parse(const char *text, struct rate_limit *limit)
 		return true;
 	limit->size = n;
 	return parse_period(period, &limit->period_ns);
+}
+
+void rate_print(char text[RATE_PRINTED], const struct rate_limit *limit)
+{
+	struct rate_limit plain = rate_per_second(limit->tokens);
+	int n = snprintf(text, RATE_PRINTED, "%" PRIu64, limit->tokens);
+
+	if (limit->size != plain.size || limit->period_ns != plain.period_ns)
+		n += snprintf(text + n, RATE_PRINTED - (size_t)n, "/%" PRIu64 "ms",
+			limit->period_ns / MS);
+	if (limit->burst)
+		snprintf(text + n, RATE_PRINTED - (size_t)n, "+%" PRIu64, limit->burst);
 }
 
 static void bucket_set(struct rate_bucket *bucket, const struct rate_limit *limit, uint64_t now_ns)

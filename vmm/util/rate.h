@@ -44,6 +44,10 @@ struct rate_limit rate_per_second(uint64_t n);
  */
 bool rate_parse(const char *text, struct rate_limit *limit);
 
+/* The text that rate_parse() makes this of. */
+#define RATE_PRINTED 80
+void rate_print(char text[RATE_PRINTED], const struct rate_limit *limit);
+
 /* Have these limits, by a clock that only goes forward.  Who has had the same goes on, and another
  * begins full.
  */

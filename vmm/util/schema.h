@@ -35,6 +35,8 @@ enum source {
 	FROM_JSON = 2,
 	ANYWHERE = FROM_ARGS | FROM_JSON,
 	FROM_ARGS_FIRST = 4, /* an option that takes effect before all others */
+	ON_RESTORE = 8,      /* an option of a machine that goes on from a snapshot */
+	EVERYWHERE = ANYWHERE | ON_RESTORE,
 };
 
 /* One word of an enumeration; a table of them ends with NULL.  Behind a word that is empty or ends

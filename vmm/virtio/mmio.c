@@ -202,6 +202,16 @@ static void mmio_reset(struct device *dev)
 	mmio->interrupt_status = 0;
 }
 
+static const struct state_field fields[] = {
+	STATE_FIELD(struct virtio_mmio, offered_select, 1),
+	STATE_FIELD(struct virtio_mmio, features_select, 1),
+	STATE_FIELD(struct virtio_mmio, queue_select, 1),
+	STATE_FIELD(struct virtio_mmio, interrupt_status, 1),
+	STATE_END,
+};
+
+const struct state_table virtio_mmio_state = { "virtio-mmio", 1, fields };
+
 static const struct device_ops mmio_ops = {
 	.read = mmio_read,
 	.write = mmio_write,

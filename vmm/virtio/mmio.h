@@ -26,4 +26,7 @@ struct virtio_mmio {
 void virtio_mmio_init(
 	struct virtio_mmio *mmio, struct virtio_dev *vdev, struct irq_line line, uint64_t base);
 
+/* What a copy of the machine begins with, of the registers. */
+extern const struct state_table virtio_mmio_state;
+
 #endif

@@ -393,6 +393,44 @@ static const struct pci_ops function_ops = {
 	.moved = moved,
 };
 
+/* ---- a copy of it ---- */
+
+static const struct state_field fields[] = {
+	STATE_FIELD(struct virtio_pci, offered_select, 1),
+	STATE_FIELD(struct virtio_pci, features_select, 1),
+	STATE_FIELD(struct virtio_pci, queue_select, 1),
+	STATE_FIELD(struct virtio_pci, config_vector, 1),
+	STATE_ARRAY(struct virtio_pci, queue_vector, 1),
+	STATE_FIELD(struct virtio_pci, isr, 1),
+	STATE_END,
+};
+
+const struct state_table virtio_pci_state = { "virtio-pci", 1, fields };
+
+void virtio_pci_save(const struct virtio_pci *pci, struct state_writer *writer, uint32_t slot)
+{
+	state_save(writer, &virtio_pci_state, slot, pci);
+	state_save(writer, &pci_function_state, pci->function.slot, &pci->function);
+	state_save(writer, &msix_state, slot, &pci->msix);
+}
+
+int virtio_pci_load(
+	struct virtio_pci *pci, struct state_reader *reader, uint32_t slot, struct diag *diag)
+{
+	int ret = state_load(reader, &virtio_pci_state, slot, pci, diag);
+
+	if (!ret)
+		ret = pci_load_function(&pci->function, reader, diag);
+	if (!ret)
+		ret = msix_load(&pci->msix, reader, slot, diag);
+	if (ret)
+		return ret;
+	pci->config_vector = vector_of(pci, pci->config_vector);
+	for (unsigned int i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		pci->queue_vector[i] = vector_of(pci, pci->queue_vector[i]);
+	return 0;
+}
+
 /* ---- its making ---- */
 
 /* `more` follows the capability's usual part. */

@@ -14,6 +14,7 @@
 #include "bus/bus.h"
 #include "bus/irqfd.h"
 #include "loop/loop.h"
+#include "state/state.h"
 #include "util/counter.h"
 #include "util/diag.h"
 #include "util/log.h"
@@ -110,6 +111,25 @@ struct virtio_class {
 	 */
 	int (*command)(struct virtio_dev *dev, const char *what, char *json, size_t size,
 		struct diag *diag);
+
+	/* Of its struct what a copy of the machine begins with, beside what every device has.  NULL:
+	 * nothing.
+	 */
+	const struct state_table *state;
+
+	/* Why a machine that has this device cannot be saved, in words; NULL: it can. */
+	const char *stays;
+
+	/* The machine is quiet, and is about to be saved: see that queues and fields say what there
+	 * is.  NULL: they always do.
+	 */
+	void (*saving)(struct virtio_dev *dev);
+
+	/* Queues and fields were loaded, and start() called if the driver was ready: judge what a
+	 * file says, and have the host's side go by it.  The device is quiet until resume().  NULL:
+	 * nothing to do.  -errno, diag.
+	 */
+	int (*loaded)(struct virtio_dev *dev, struct diag *diag);
 
 	/* What it counts, in its struct.  NULL: nothing. */
 	const struct counter *counters;
@@ -271,6 +291,9 @@ void virtio_lose(struct virtio_dev *dev, const char *why);
 
 /* ---- for transports ---- */
 
+/* For virtio_state.c: the driver was ready before, as its status says. */
+int virtio_start_loaded(struct virtio_dev *dev, struct diag *diag);
+
 /* The guest's kick, if it came by an access; with the device's lock held. */
 void virtio_kick(struct virtio_dev *dev, unsigned int index);
 
@@ -316,6 +339,21 @@ void virtio_quiesce(struct virtio_dev *dev);
  * still, is not lost.
  */
 void virtio_resume(struct virtio_dev *dev);
+
+/* While it is quiet: add to a file all that a copy of it goes by, as that of slot `slot`; or why
+ * that cannot be, NULL if it can.
+ */
+void virtio_save(struct virtio_dev *dev, struct state_writer *writer, uint32_t slot);
+const char *virtio_why_not_saved(const struct virtio_dev *dev);
+
+/* Have a device that was just made be as that one was; it is quiet, for virtio_resume().  After its
+ * transport's state, and when guest RAM is there.  -errno and diag: it is to be closed.
+ */
+int virtio_load(struct virtio_dev *dev, struct state_reader *reader, uint32_t slot,
+	struct diag *diag);
+
+/* The tables of that, for who describes a file. */
+extern const struct state_table virtio_state, virtq_state;
 
 /* Stop it, wait for what is in flight, and free it; doorbells go with the VM.  Quiet or not. */
 void virtio_close(struct virtio_dev *dev);

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/* guest_mem_save.c - guest RAM into a file
+ *
+ * Runs in a process that was forked from one with several threads: system calls, and what is on the
+ * stack, are all that there is.
+ */
+
+#include "mem/guest_mem.h"
+#include "util/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The kernel's Documentation/admin-guide/mm/pagemap.rst: 64 bits a page. */
+#define PAGEMAP      "/proc/self/pagemap"
+#define PAGE_PRESENT (UINT64_C(1) << 63)
+#define PAGE_SWAPPED (UINT64_C(1) << 62)
+#define PAGE_OF_FILE (UINT64_C(1) << 61)
+
+#define PIECE_PAGES 512u /* that are looked at together, and written together if nothing is left out */
+
+struct saver {
+	const struct guest_mem *mem;
+	int fd;
+	int pagemap; /* -1: there is none, and every page is read */
+	uint64_t data_end, hole_end; /* of the file that RAM is a map of: where it has data is known up to here */
+};
+
+static bool is_zero(const uint8_t *page)
+{
+	return !page[0] && !memcmp(page, page + 1, GUEST_MEM_PAGE - 1);
+}
+
+/* Where something lies that need not have been touched: in RAM that is a map of files. */
+static bool is_mapped(const struct guest_mem *mem, const uint8_t *hva)
+{
+	return (uintptr_t)hva >= mem->mapped_start && (uintptr_t)hva < mem->mapped_end;
+}
+
+/* Whether the file of which RAM is a map has a hole there; each of them is asked for once. */
+static bool is_hole(struct saver *saver, uint64_t offset)
+{
+	const struct guest_mem *mem = saver->mem;
+	int fd = mem->is_shared ? mem->fd : mem->saved_fd;
+	off_t at;
+
+	if (fd < 0)
+		return false;
+	if (offset < saver->data_end)
+		return false;
+	if (offset < saver->hole_end)
+		return true;
+	at = lseek(fd, (off_t)offset, SEEK_DATA);
+	saver->hole_end = at >= 0 ? (uint64_t)at : errno == ENXIO ? UINT64_MAX : offset;
+	if (offset < saver->hole_end)
+		return true;
+	at = lseek(fd, (off_t)offset, SEEK_HOLE);
+	saver->data_end = at > (off_t)offset ? (uint64_t)at : UINT64_MAX;
+	return false;
+}
+
+/* Whether the page may be other than zero; to read one that is not there would have it made. */
+static bool is_wanted(struct saver *saver, const uint8_t *hva, uint64_t offset, uint64_t entry)
+{
+	bool is_here = entry & (PAGE_PRESENT | PAGE_SWAPPED);
+
+	if (saver->mem->is_shared)
+		return !is_hole(saver, offset);
+	if (is_here && !(entry & PAGE_OF_FILE))
+		return true;
+	return is_mapped(saver->mem, hva) && !is_hole(saver, offset);
+}
+
+static int read_pagemap(const struct saver *saver, const uint8_t *hva, uint64_t *entry, size_t n)
+{
+	if (saver->pagemap < 0) {
+		for (size_t i = 0; i < n; i++)
+			entry[i] = PAGE_PRESENT;
+		return 0;
+	}
+	return file_read_at(saver->pagemap, entry, n * sizeof(*entry),
+		(uintptr_t)hva / GUEST_MEM_PAGE * sizeof(*entry));
+}
+
+/* Runs of pages that are there go in one call each. */
+static int save_piece(struct saver *saver, const uint8_t *hva, uint64_t offset, size_t n)
+{
+	uint64_t entry[PIECE_PAGES];
+	size_t start = 0, i;
+	int ret = read_pagemap(saver, hva, entry, n);
+
+	for (i = 0; i < n && !ret; i++) {
+		const uint8_t *page = hva + i * GUEST_MEM_PAGE;
+		uint64_t at = offset + i * GUEST_MEM_PAGE;
+
+		if (is_wanted(saver, page, at, entry[i]) && !is_zero(page))
+			continue;
+		if (i > start)
+			ret = file_write_at(saver->fd, hva + start * GUEST_MEM_PAGE,
+				(i - start) * GUEST_MEM_PAGE, offset + start * GUEST_MEM_PAGE);
+		start = i + 1;
+	}
+	if (!ret && i > start)
+		ret = file_write_at(saver->fd, hva + start * GUEST_MEM_PAGE,
+			(i - start) * GUEST_MEM_PAGE, offset + start * GUEST_MEM_PAGE);
+	return ret;
+}
+
+static int save_region(struct saver *saver, const struct mem_region *region)
+{
+	uint64_t n_pages = region->size / GUEST_MEM_PAGE;
+	int ret = 0;
+
+	for (uint64_t page = 0, n; page < n_pages && !ret; page += n) {
+		uint64_t at = page * GUEST_MEM_PAGE;
+
+		n = n_pages - page < PIECE_PAGES ? n_pages - page : PIECE_PAGES;
+		ret = save_piece(saver, region->hva + at, region->offset + at, n);
+	}
+	return ret;
+}
+
+int guest_mem_save(const struct guest_mem *mem, int fd)
+{
+	struct saver saver = {
+		.mem = mem,
+		.fd = fd,
+		.pagemap = open(PAGEMAP, O_RDONLY | O_CLOEXEC),
+	};
+	int ret = ftruncate(fd, (off_t)guest_mem_size(mem)) ? -errno : 0;
+
+	for (size_t i = 0; i < mem->n_regions && !ret; i++)
+		ret = save_region(&saver, &mem->region[i]);
+	if (saver.pagemap >= 0)
+		close(saver.pagemap);
+	return ret;
+}
