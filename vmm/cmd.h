@@ -8,6 +8,7 @@
 #define CMD_H
 
 int cmd_run(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_pack(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -35,6 +35,8 @@ static const struct verb {
 		"press the power button" },
 	{ "reset", "PUT", "/actions", "{\"action_type\":\"Reset\"}",
 		"begin anew (with \"on-reboot\": \"restart\")" },
+	{ "snapshot", "PUT", "/snapshot/create", NULL,
+		"save it in the directory that follows, while it goes on" },
 	{ "metrics", "GET", "/metrics", "", "what it has counted, as Prometheus reads it" },
 	{ "timeline", "GET", "/timeline", "", "when the moments of its boot came" },
 	{ "schema", "GET", "/schema", "", "all that can be asked (OpenAPI)" },
@@ -44,6 +46,7 @@ static const struct verb {
 static void print_help(FILE *out)
 {
 	fputs("usage: pronto ctl SOCKET VERB\n"
+	      "       pronto ctl SOCKET snapshot DIRECTORY\n"
 	      "       pronto ctl SOCKET METHOD PATH [JSON]\n\n"
 	      "Ask a machine something through the socket of `pronto api`.\n\nVerbs:\n",
 		out);
@@ -210,6 +213,29 @@ static int ask(const char *path, const struct verb *verb)
 
 /* ---- */
 
+/* The path is one of ours, and who answers may be in another directory. */
+static int ask_snapshot(const char *socket, const char *path)
+{
+	char *here = *path == '/' ? NULL : getcwd(NULL, 0), *body = NULL;
+	json_t *json = json_pack("{s:o}", "snapshot_path",
+		json_sprintf("%s%s%s", here ? here : "", here ? "/" : "", path));
+	int ret = EXIT_OPERATOR;
+
+	if (json)
+		body = json_dumps(json, JSON_COMPACT);
+	if (body) {
+		const struct verb verb = { "snapshot", "PUT", "/snapshot/create", body, NULL };
+
+		ret = ask(socket, &verb);
+	} else {
+		log_error("'%.100s' is not UTF-8, as the API's paths are", path);
+	}
+	json_decref(json);
+	free(body);
+	free(here);
+	return ret;
+}
+
 static bool is_method(const char *word)
 {
 	return !strcmp(word, "GET") || !strcmp(word, "PUT") || !strcmp(word, "PATCH") ||
@@ -228,8 +254,10 @@ int cmd_ctl(int argc, char **argv)
 		log_error("give a socket and what to ask; see `pronto ctl --help`");
 		return EXIT_OPERATOR;
 	}
+	if (argc == 4 && !strcmp(argv[2], "snapshot"))
+		return ask_snapshot(argv[1], argv[3]);
 	for (size_t i = 0; argc == 3 && i < ARRAY_SIZE(verbs); i++)
-		if (!strcmp(argv[2], verbs[i].name))
+		if (verbs[i].body && !strcmp(argv[2], verbs[i].name))
 			return ask(argv[1], &verbs[i]);
 	if (!is_method(argv[2]) || argc < 4 || argc > 5) {
 		log_error("'%.40s' is nothing that can be asked; see `pronto ctl --help`", argv[2]);

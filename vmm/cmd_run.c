@@ -6,7 +6,6 @@
 #include "util/log.h"
 #include "util/timeline.h"
 #include "vm/launch.h"
-#include "vm/vm.h"
 
 #include <stdlib.h>
 
@@ -14,20 +13,6 @@ struct run {
 	struct config config;
 	struct launch launch;
 };
-
-static enum exit_code run_guest(struct vm *vm)
-{
-	enum exit_code outcome;
-	struct diag diag;
-
-	if (vm_open(vm, &diag)) {
-		log_error("%s", diag.text);
-		return EXIT_HOST_ERROR;
-	}
-	outcome = vm_live(vm);
-	vm_close(vm);
-	return outcome;
-}
 
 static int run_launch(struct run *run, uint64_t since_ns)
 {
@@ -39,7 +24,7 @@ static int run_launch(struct run *run, uint64_t since_ns)
 		log_error("%s", diag.text);
 		return (int)exit_code_of(-ret);
 	}
-	ret = run->config.dry_run ? (int)launch_dry(launch) : (int)run_guest(&launch->vm);
+	ret = run->config.dry_run ? (int)launch_dry(launch) : (int)launch_run(launch);
 	if (launch_close(launch) && !ret)
 		ret = EXIT_HOST_ERROR;
 	return ret;

@@ -77,6 +77,7 @@ static void test_pauses(void **)
 	unsigned int n;
 
 	init(&rig);
+	io_resume(&rig.io);
 	assert_int_equal(io_start(&rig.io, &rig.diag), 0);
 	loop_counter_add(rig.source.fd);
 	await_answer(&rig);
@@ -102,6 +103,7 @@ static void test_pause_at_any_time(void **)
 		struct rig rig;
 
 		init(&rig);
+		io_resume(&rig.io);
 		assert_int_equal(io_start(&rig.io, &rig.diag), 0);
 		for (unsigned int k = 0; k < 10; k++) {
 			loop_counter_add(rig.source.fd);
@@ -127,6 +129,7 @@ static void test_end(void **)
 	fini(&rig);
 
 	init(&rig); /* parked */
+	io_resume(&rig.io);
 	assert_int_equal(io_start(&rig.io, &rig.diag), 0);
 	io_pause(&rig.io);
 	loop_counter_add(rig.source.fd);

@@ -7,9 +7,11 @@
 #include "util/bits.h"
 #include "util/log.h"
 #include "vm/launch.h"
+#include "vm/snapshot.h"
 #include "vm/vm.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +135,38 @@ static void tell_timeline(struct agent *agent)
 	say(agent, &message);
 }
 
+static void snapshot_done(void *ctx, int ret, const char *why)
+{
+	struct agent *agent = ctx;
+	struct link_message message = { .event = LINK_EVENT_SNAPSHOT, .result = ret };
+
+	snprintf(message.text, sizeof(message.text), "%s", why);
+	say(agent, &message);
+}
+
+static int begin_snapshot(struct agent *agent, const char *text, struct diag *diag)
+{
+	struct snapshot_target target = { 0 };
+	json_t *json = json_loads(text, 0, NULL);
+	int ret;
+
+	if (json_unpack(json, "{s:s, s?s, s?s}", "path", &target.path, "memory", &target.memory_path,
+		    "note", &target.note))
+		ret = diag_fail(diag, EINVAL, "it is not said where to");
+	else
+		ret = snapshot_begin(&agent->launch.vm, &target, snapshot_done, agent, diag);
+	json_decref(json);
+	return ret;
+}
+
+static void save_machine(struct agent *agent, const struct link_message *question)
+{
+	struct diag diag = { "" };
+	int ret = begin_snapshot(agent, question->text, &diag);
+
+	answer(agent, LINK_SNAPSHOT, ret, diag.text);
+}
+
 static int (*const asked[])(struct vm *vm, struct diag *diag) = {
 	[LINK_PAUSE] = pause_machine,
 	[LINK_RESUME] = resume_machine,
@@ -163,6 +197,7 @@ static void serve(struct agent *agent, const struct link_message *question)
 	case LINK_COUNT:
 	case LINK_FLUSH: count(agent, question->ask); break;
 	case LINK_TIMELINE: tell_timeline(agent); break;
+	case LINK_SNAPSHOT: save_machine(agent, question); break;
 	default: do_asked(agent, question->ask); break;
 	}
 }

@@ -137,6 +137,8 @@ static void client_gone(void *ctx, struct http_answer *answer)
 	STAILQ_FOREACH(pending, &api->pending, next)
 	if (pending->answer == answer)
 		pending->answer = NULL;
+	if (api->saving == answer)
+		api->saving = NULL;
 	LIST_FOREACH(stream, &api->streams, next)
 	{
 		if (stream->answer == answer) {

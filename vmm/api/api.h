@@ -92,6 +92,8 @@ struct api {
 	char failure[LINK_TEXT]; /* why it could not start; "": it did not say */
 	struct loop_source link; /* to it; fd -1: there is none */
 	STAILQ_HEAD(, api_pending) pending;
+	bool is_saving;             /* a snapshot is being made */
+	struct http_answer *saving; /* who waits for it; NULL: he has left */
 	LIST_HEAD(, api_stream) streams;
 	int status; /* of our process, when all is over */
 };

@@ -29,6 +29,10 @@ enum link_ask {
 	LINK_COUNT,    /* what the machine counts, to be shown */
 	LINK_FLUSH,    /* the same, to be written */
 	LINK_TIMELINE, /* JSON */
+	/* Begin a snapshot; the text is JSON: "path", and maybe "memory"; and "note", a text that is
+	 * kept with it.  That it has begun is answered, and an event says how it ended.
+	 */
+	LINK_SNAPSHOT,
 };
 
 enum link_event {
@@ -36,13 +40,14 @@ enum link_event {
 	LINK_EVENT_MARK,      /* it has reached a moment of its own: `item` */
 	LINK_EVENT_COUNTS,    /* what the machine has counted, at its end */
 	LINK_EVENT_DEVICE,    /* a device has failed: `kind`, `item`, and why */
+	LINK_EVENT_SNAPSHOT,  /* one is done: `result`, and why as text */
 };
 
 /* Sent only as far as its text, or its counts, go. */
 struct link_message {
 	uint16_t ask;   /* enum link_ask: a question, or the one that this answers */
 	uint16_t event; /* enum link_event: it is none of these */
-	int32_t result; /* of an answer: 0, or -errno and why as text */
+	int32_t result; /* of an answer, or an end: 0, or -errno and why as text */
 	uint32_t kind;  /* enum device_kind, of which `item` is one */
 	uint32_t item;  /* from 0 */
 	uint32_t anew;  /* 1: it is to look once more at what it has of the host */

@@ -371,8 +371,8 @@ const struct route api_routes[] = {
 		.help = "set memory that comes and goes", .is_refused = true },
 	{ "PATCH", "hotplug/memory", ALWAYS, NONE, refuse_unbuilt, "",
 		.help = "ask for more memory that comes and goes, or for less", .is_refused = true },
-	{ "PUT", "snapshot/create", ALWAYS, NONE, refuse_unbuilt, "",
-		.help = "keep the machine's state", .is_refused = true },
+	{ "PUT", "snapshot/create", AFTER, NONE, create_snapshot, "",
+		.help = "save the machine, which goes on", .takes = &snapshot_create_shape },
 	{ "PUT", "snapshot/load", ALWAYS, NONE, refuse_unbuilt, "",
 		.help = "go on from a state that was kept", .is_refused = true },
 };

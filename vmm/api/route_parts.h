@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* route_parts.h - the operations of the API, for the files that serve and describe them: route.c
  * has the table and what is asked before the start, route_devices.c what is asked of devices while
- * the machine runs, route_shapes.c what bodies and answers hold, openapi.c a description of it all
+ * the machine runs, route_snapshot.c its snapshots, route_shapes.c what bodies and answers hold, openapi.c a description of it all
  */
 #ifndef API_ROUTE_PARTS_H
 #define API_ROUTE_PARTS_H
@@ -63,9 +63,12 @@ void start_hinting(struct call *call);
 void stop_hinting(struct call *call);
 void get_hinting(struct call *call);
 
+/* In route_snapshot.c. */
+void create_snapshot(struct call *call);
+
 /* In route_shapes.c. */
 extern const struct shape action_shape, vm_state_shape, drive_change_shape, net_change_shape,
-	balloon_change_shape, statistics_change_shape, hinting_start_shape;
+	balloon_change_shape, statistics_change_shape, hinting_start_shape, snapshot_create_shape;
 extern const struct shape error_shape, instance_shape, version_shape, all_objects_shape,
 	anything_shape, statistics_shape, hinting_shape, timeline_shape, event_shape;
 

@@ -37,6 +37,13 @@ SHAPE(statistics_change, "BalloonStatsUpdate",
 LAX_SHAPE(hinting_start, "BalloonStartCmd",
 	{ .name = "acknowledge_on_stop", .type = FIELD_FLAG, .fallback = "true" });
 
+static const char *const snapshot_types[] = { "Full", "Diff", NULL };
+
+SHAPE(snapshot_create, "SnapshotCreateParams",
+	{ .name = "snapshot_path", .type = FIELD_TEXT, .required = true },
+	{ .name = "mem_file_path", .type = FIELD_TEXT },
+	{ .name = "snapshot_type", .type = FIELD_WORD, .words = snapshot_types, .fallback = "\"Full\"" });
+
 /* ---- answered ---- */
 
 static const char *const states[] = { "Not started", "Running", "Paused", NULL };

@@ -38,16 +38,18 @@ static const char *fault_prefix(enum link_ask ask)
 	case LINK_UPDATE:
 	case LINK_COMMAND:
 	case LINK_STATS: return "Device update error: ";
+	case LINK_SNAPSHOT: return "Create snapshot error: ";
 	default: return "Internal VMM error: ";
 	}
 }
 
-static void send_answer(struct http_answer *answer, const struct link_message *message)
+static void send_answer(
+	struct http_answer *answer, enum link_ask ask, const struct link_message *message)
 {
 	char fault[LINK_TEXT + 64];
 
 	if (message->result) {
-		snprintf(fault, sizeof(fault), "%s%s", fault_prefix(message->ask), message->text);
+		snprintf(fault, sizeof(fault), "%s%s", fault_prefix(ask), message->text);
 		api_send_fault(answer, BAD, fault);
 	} else if (message->text[0]) {
 		json_t *body = json_loads(message->text, 0, NULL);
@@ -82,6 +84,25 @@ static void take_counts(
 	}
 	diag_fail(&diag, EIO, "Metrics error: %s", why.text);
 	api_send_fault(answer, BAD, diag.text);
+}
+
+/* It has begun: who has asked waits for its end. */
+static void await_snapshot(struct api *api, struct http_answer *answer)
+{
+	api->is_saving = true;
+	api->saving = answer;
+}
+
+static void snapshot_done(struct api *api, const struct link_message *message)
+{
+	struct http_answer *answer = api->saving;
+
+	api->is_saving = false;
+	api->saving = NULL;
+	if (!message->result)
+		api_tell(api, "snapshot", NULL);
+	if (answer)
+		send_answer(answer, LINK_SNAPSHOT, message);
 }
 
 static void note_start(struct api *api)
@@ -139,8 +160,10 @@ static void take_answer(struct api *api, const struct link_message *message)
 		objects_note_change(pending->object, pending->change);
 	if (message->ask == LINK_COUNT || message->ask == LINK_FLUSH)
 		take_counts(api, message, pending->answer);
+	else if (message->ask == LINK_SNAPSHOT && !message->result)
+		await_snapshot(api, pending->answer);
 	else if (pending->answer)
-		send_answer(pending->answer, message);
+		send_answer(pending->answer, message->ask, message);
 	forget_pending(api, pending);
 }
 
@@ -175,6 +198,7 @@ static void take_event(struct api *api, const struct link_message *message)
 	case LINK_EVENT_MARK:
 		api_tell(api, "mark", json_pack("{s:i}", "mark", (int)(message->item & 0xff)));
 		break;
+	case LINK_EVENT_SNAPSHOT: snapshot_done(api, message); break;
 	case LINK_EVENT_COUNTS: metrics_take(&api->metrics, message); break;
 	default: break;
 	}
@@ -201,6 +225,9 @@ static void fail_pending(struct api *api, const char *why)
 {
 	struct api_pending *pending;
 
+	if (api->saving)
+		api_send_fault(api->saving, BAD, why);
+	api->saving = NULL;
 	while ((pending = STAILQ_FIRST(&api->pending))) {
 		if (pending->answer)
 			api_send_fault(pending->answer, BAD, why);

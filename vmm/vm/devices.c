@@ -140,7 +140,14 @@ int devices_open(struct vm *vm, struct diag *diag)
 
 int devices_start(struct vm *vm, struct diag *diag)
 {
-	return vm->devices.has_io ? io_start(&vm->devices.io, diag) : 0;
+	struct io *io = &vm->devices.io;
+
+	if (!vm->devices.has_io)
+		return 0;
+	/* The order first, so that the thread finds it when it comes to look. */
+	if (!vm->snapshot)
+		io_resume(io);
+	return io_start(io, diag);
 }
 
 /* The I/O thread is at none of them, in the middle of nothing. */

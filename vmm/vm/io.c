@@ -64,13 +64,9 @@ int io_init(struct io *io, struct diag *diag)
 	return diag_fail(diag, -ret, "eventfd: %s", strerror(-ret));
 }
 
-/* The order first, so that the thread finds it when it comes to look. */
 int io_start(struct io *io, struct diag *diag)
 {
-	int err;
-
-	crew_order(&io->crew, CREW_WORK);
-	err = crew_start(&io->crew, &io->thread, io_thread, io);
+	int err = crew_start(&io->crew, &io->thread, io_thread, io);
 	if (err)
 		return diag_fail(diag, err, "cannot start the I/O thread: %s", strerror(err));
 	io->started = true;

@@ -24,7 +24,7 @@ struct io {
 
 /* The main thread's, all of them.  -errno and diag. */
 int io_init(struct io *io, struct diag *diag);
-/* It serves from now on. */
+/* It is there, and parked, unless io_resume() was called before. */
 int io_start(struct io *io, struct diag *diag);
 /* Until it has come back from what it is at, and parked; and let it go on.  Not started: nothing.
  */

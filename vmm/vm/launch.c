@@ -18,6 +18,8 @@
 
 static void close_files(struct launch *launch)
 {
+	if (!launch->has_kernel)
+		return;
 	if (launch->spec.initrd_fd >= 0)
 		close(launch->spec.initrd_fd);
 	if (launch->spec.kernel)
@@ -167,6 +169,10 @@ static int open_files(struct launch *launch, struct diag *diag)
 		.n_cpus = config->cpus,
 		.has_pci = config_has_pci(config),
 	};
+	if (launch->snapshot && config->on_reboot != ON_REBOOT_RESTART) {
+		launch->spec.image = NULL;
+		return 0;
+	}
 	ret = announce_devices(launch, diag);
 	if (ret)
 		return ret;
@@ -176,6 +182,7 @@ static int open_files(struct launch *launch, struct diag *diag)
 			config->shim == SHIM_NEVER && launch->image.needs_shim
 				? "; or leave out --no-shim"
 				: "");
+	launch->has_kernel = true;
 	say_kernel(launch);
 	check_cmdline(launch);
 	ret = open_initrd(launch, diag);
@@ -259,6 +266,10 @@ int launch_open(
 	}
 	timeline_record(wanted_timeline(launch), TIMELINE_OPENED);
 	vm_init(&launch->vm, config, &launch->spec, wanted_timeline(launch));
+	launch->vm.snapshot = launch->snapshot;
+	if (launch->snapshot)
+		launch->vm.is_linux = launch->snapshot->machine.is_linux;
+	launch->vm.clock_stands = config->clock == CLOCK_STOOD;
 	return 0;
 }
 
@@ -267,6 +278,20 @@ int launch_close(struct launch *launch)
 	close_files(launch);
 	free(launch->cmdline);
 	return close_timeline(launch);
+}
+
+enum exit_code launch_run(struct launch *launch)
+{
+	enum exit_code outcome;
+	struct diag diag;
+
+	if (vm_open(&launch->vm, &diag)) {
+		log_error("%s", diag.text);
+		return EXIT_HOST_ERROR;
+	}
+	outcome = vm_live(&launch->vm);
+	vm_close(&launch->vm);
+	return outcome;
 }
 
 enum exit_code launch_dry(struct launch *launch)

@@ -9,6 +9,7 @@
 #include "image/image.h"
 #include "util/diag.h"
 #include "util/timeline.h"
+#include "vm/snapshot.h"
 #include "vm/vm.h"
 
 #include <stdio.h>
@@ -18,6 +19,8 @@ struct launch {
 	struct image image;          /* what is entered */
 	struct image kernel;         /* what pvh-shim is given, if that is entered */
 	struct boot_spec spec;
+	bool has_kernel;           /* image, kernel and what is in spec are open */
+	struct snapshot *snapshot; /* that the machine begins with; not owned; NULL: at its entry */
 	char *cmdline; /* the kernel's, if something was added to it; owned */
 	struct timeline timeline;
 	bool has_reader;     /* who looks at the timeline while the machine runs */
@@ -27,7 +30,8 @@ struct launch {
 
 /* All of them are the main thread's.
  *
- * Open what the settings name, which are complete; `launch` is zero but for has_reader.  The
+ * Open what the settings name, which are complete; `launch` is zero but for has_reader and snapshot,
+ * with which there is no kernel, unless it may be entered anew.  The
  * program began at `since_ns` (CLOCK_MONOTONIC).  Afterwards launch->vm is configured.  0, or
  * -errno and diag, and nothing is open.
  */
@@ -36,6 +40,9 @@ int launch_open(
 
 /* The machine is closed.  -1 if the timeline could not be written whole, which is in the log. */
 int launch_close(struct launch *launch);
+
+/* Have the machine live.  What went wrong is in the log.  After control_catch_signals(). */
+enum exit_code launch_run(struct launch *launch);
 
 /* Print what the guest would be handed, without KVM.  What went wrong is in the log. */
 enum exit_code launch_dry(struct launch *launch);

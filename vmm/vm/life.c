@@ -89,6 +89,12 @@ void life_hold(struct life *life)
 	life->is_held = true;
 }
 
+void life_begin_held(struct life *life)
+{
+	check_from(life, FROM(LIFE_CREATED));
+	life->is_held = true;
+}
+
 static bool is_over(const struct life *life)
 {
 	return atomic_load(&life->outcome) != LIFE_UNDECIDED || life->is_waiting;

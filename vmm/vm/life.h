@@ -18,6 +18,8 @@
  *	                       v
  *	                    created, held ---release---> running
  *
+ * A machine that begins with a snapshot is created held.
+ *
  * A hold goes on through a reset and the wait before it, and does not keep the end off.  Who is
  * released in that wait still waits, for the life to come.
  */
@@ -92,6 +94,8 @@ int life_reset(struct life *life, struct diag *diag);
 /* Already ended: nothing. */
 void life_end(struct life *life);
 
+/* What was created is as quiet as a hold has it: it is one from the beginning. */
+void life_begin_held(struct life *life);
 /* Not before it is created, nor after its end.  Already held, or not held: nothing. */
 void life_hold(struct life *life);
 void life_release(struct life *life);

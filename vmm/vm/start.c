@@ -6,6 +6,7 @@
 #include "bus/platform.h"
 #include "util/log.h"
 #include "vm/merge.h"
+#include "vm/saved.h"
 #include "vm/wire.h"
 
 #include <errno.h>
@@ -28,11 +29,23 @@ static int open_devices(struct vm *vm, struct diag *diag)
 	return ret ? fail_by_operator(vm, ret) : 0;
 }
 
+static int init_memory(struct vm *vm)
+{
+	uint64_t size = vm->config->memory;
+	bool is_shared = config_shares_memory(vm->config);
+
+	if (!vm->snapshot)
+		return is_shared ? guest_mem_init_shared(&vm->mem, size)
+		                 : guest_mem_init(&vm->mem, size);
+	return is_shared
+	               ? guest_mem_init_shared_saved(&vm->mem, size, vm->snapshot->memory_fd)
+	               : guest_mem_init_saved(&vm->mem, size, vm->snapshot->memory_fd);
+}
+
 static int reserve_memory(struct vm *vm, struct diag *diag)
 {
 	uint64_t size = vm->config->memory;
-	int ret = config_shares_memory(vm->config) ? guest_mem_init_shared(&vm->mem, size)
-	                                           : guest_mem_init(&vm->mem, size);
+	int ret = init_memory(vm);
 
 	if (!ret)
 		return 0;
@@ -142,6 +155,12 @@ static int create_vm(struct vm *vm, struct diag *diag)
 	return 0;
 }
 
+/* Now, or by a reset. */
+static bool comes_to_entry(const struct vm *vm)
+{
+	return !vm->snapshot || vm->config->on_reboot == ON_REBOOT_RESTART;
+}
+
 /* All of them before anything is told to one: KVM then knows every local APIC. */
 static int create_vcpus(struct vm *vm, struct diag *diag)
 {
@@ -150,7 +169,7 @@ static int create_vcpus(struct vm *vm, struct diag *diag)
 
 	for (unsigned int i = 0; i < n && !ret; i++)
 		ret = vcpu_create(&vm->vcpu[i], &vm->kvm, &vm->kvm_vm, diag);
-	for (unsigned int i = 0; i < n && !ret; i++)
+	for (unsigned int i = 0; i < n && !ret && comes_to_entry(vm); i++)
 		ret = vcpu_set_up(&vm->vcpu[i], &vm->kvm, n, diag);
 	if (ret)
 		return ret;
@@ -167,6 +186,19 @@ static int keep_state(struct vm *vm, struct diag *diag)
 		if (!vm->fresh[i])
 			return -EIO;
 	}
+	return 0;
+}
+
+/* The machine as it was, from here on, in words that name the snapshot. */
+static int load_saved(struct vm *vm, struct diag *diag)
+{
+	struct diag why;
+	int ret = saved_load(vm, vm->snapshot, &why);
+
+	if (ret)
+		return diag_fail(diag, -ret, "the snapshot cannot be restored: %s", why.text);
+	wire_quiesce(vm);
+	timeline_record(vm->timeline, TIMELINE_LOADED);
 	return 0;
 }
 
@@ -213,7 +245,7 @@ int start_create(struct vm *vm, struct diag *diag)
 		ret = reserve_memory(vm, diag);
 	if (!ret)
 		ret = open_kvm(vm, diag);
-	if (!ret)
+	if (!ret && !vm->snapshot)
 		ret = load_first(vm, diag);
 	if (!ret)
 		ret = create_vm(vm, diag);
@@ -222,7 +254,7 @@ int start_create(struct vm *vm, struct diag *diag)
 	if (!ret && vm->config->on_reboot == ON_REBOOT_RESTART)
 		ret = keep_state(vm, diag);
 	if (!ret)
-		ret = enter_boot_cpu(vm, diag);
+		ret = vm->snapshot ? load_saved(vm, diag) : enter_boot_cpu(vm, diag);
 	if (!ret)
 		ret = open_consoles(vm, diag);
 	if (!ret)
@@ -245,6 +277,7 @@ void start_undo(struct vm *vm)
 		log_info("vCPU %u: %llu exits to user space", i,
 			(unsigned long long)vm->vcpu[i].n_exits);
 		vcpu_state_free(vm->fresh[i]);
+		vcpu_state_free(vm->saved[i]);
 		vcpu_fini(&vm->vcpu[i]);
 	}
 	consoles_detach(&vm->consoles, vm->control.signals.fd);
@@ -284,10 +317,11 @@ int start_reset(struct vm *vm, struct diag *diag)
 	bus_reset(&vm->pio);
 	bus_reset(&vm->mmio);
 	ret = load_again(vm, diag);
+	vcpu_states_set_tsc(vm->fresh, vm->config->cpus, &vm->vcpu[0], 0);
 	for (unsigned int i = 0; i < vm->config->cpus && !ret; i++)
 		ret = vcpu_state_load(&vm->vcpu[i], vm->fresh[i], diag);
 	if (!ret)
-		ret = kvm_vm_reset_clock(&vm->kvm_vm, diag);
+		ret = kvm_vm_set_clock(&vm->kvm_vm, 0, diag);
 	if (!ret)
 		ret = enter_boot_cpu(vm, diag);
 	return ret;

@@ -4,6 +4,7 @@
 #include "vm/vm.h"
 
 #include "util/log.h"
+#include "vm/snapshot.h"
 #include "vm/start.h"
 #include "vm/wire.h"
 
@@ -18,6 +19,7 @@ void vm_init(struct vm *vm, const struct config *config, const struct boot_spec 
 	vm->config = config;
 	vm->spec = spec;
 	vm->timeline = timeline;
+	vm->is_linux = spec->image && boot_is_linux(spec);
 }
 
 /* ---- what the transitions of its life do ---- */
@@ -138,6 +140,16 @@ static void watch_tsc(void *ctx)
 	loop_when_quiet(&vm->loop, TSC_WATCH_MS, judge_tsc, vm);
 }
 
+static void begin(struct vm *vm)
+{
+	if (vm->snapshot)
+		life_begin_held(&vm->life);
+	if (!vm->snapshot)
+		life_run(&vm->life);
+	else if (!vm->begins_paused)
+		life_release(&vm->life);
+}
+
 enum exit_code vm_live(struct vm *vm)
 {
 	enum exit_code outcome;
@@ -146,11 +158,12 @@ enum exit_code vm_live(struct vm *vm)
 
 	if (!ret) {
 		vm->blame = EXIT_HOST_ERROR;
-		life_run(&vm->life);
+		begin(vm);
 		if (vm->watch && vm->watch->started)
 			vm->watch->started(vm->watch_ctx);
 		loop_when_quiet(&vm->loop, QUIET_MS, watch_tsc, vm);
 		ret = life_serve(&vm->life, &outcome, &diag);
+		snapshot_finish(vm);
 		if (vm->watch && vm->watch->ending)
 			vm->watch->ending(vm->watch_ctx);
 	}

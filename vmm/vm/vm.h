@@ -35,6 +35,9 @@
 #include "vm/devices.h"
 #include "vm/life.h"
 
+struct snapshot;
+struct snapshot_writer;
+
 /* Who hears of what happens to a machine; each may be NULL.  On the control thread, unless another
  * is named.
  */
@@ -58,6 +61,10 @@ struct vm {
 	struct timeline *timeline;    /* NULL if none is wanted */
 	const struct vm_watch *watch; /* NULL: nobody */
 	void *watch_ctx;
+	struct snapshot *snapshot; /* that it begins with, not owned; NULL: it begins at its entry */
+	bool begins_paused;        /* and stays so until it is resumed */
+	bool clock_stands;         /* its clock goes on from where it was then, not from now */
+	bool is_linux;
 
 	struct loop loop;
 	struct life life;
@@ -72,6 +79,7 @@ struct vm {
 	struct crew crew; /* the vCPUs' threads */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	struct vcpu_state *fresh[CONFIG_MAX_CPUS]; /* of each at entry, if it may come back there */
+	struct vcpu_state *saved[CONFIG_MAX_CPUS]; /* of each, by the snapshot that it began with */
 	int tsc_khz;                               /* of the boot CPU, as KVM has it */
 	struct tsc_sample tsc_first;
 
@@ -91,10 +99,14 @@ struct vm {
 	struct output *debug_output; /* the debug console's; NULL: none */
 	bool debug_hinted;
 
+	struct snapshot_writer *snapshot_writer; /* while one is being made */
+
 	enum exit_code blame; /* what a failure to start comes to */
 };
 
-/* A machine that is configured and nothing else; the three outlive it. */
+/* A machine that is configured and nothing else; the three outlive it.  One that is to begin with a
+ * snapshot is told so afterwards.
+ */
 void vm_init(struct vm *vm, const struct config *config, const struct boot_spec *spec,
 	struct timeline *timeline);
 

@@ -222,7 +222,7 @@ static void wire_pci(struct vm *vm)
  */
 static void wire_pci_ports(struct vm *vm)
 {
-	if (config_has_pci(vm->config) && !boot_is_linux(vm->spec))
+	if (config_has_pci(vm->config) && !vm->is_linux)
 		bus_add(&vm->pio, PLATFORM_PCI_PORT, PLATFORM_PCI_PORT_SIZE, &vm->pci.ports);
 	else
 		bus_add(&vm->pio, PLATFORM_RESET_CONTROL_PORT, 1, &vm->pc_reset.control);

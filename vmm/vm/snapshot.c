@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/* snapshot.c - a snapshot's files, to be restored from */
+
+#include "vm/snapshot.h"
+
+#include "mem/guest_mem.h"
+#include "util/file.h"
+#include "vm/snapshot_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the state ---- */
+
+char *snapshot_state_path(const char *path)
+{
+	struct stat st;
+	char *name;
+
+	if (stat(path, &st) || !S_ISDIR(st.st_mode))
+		return strdup(path);
+	return asprintf(&name, "%s/" SNAPSHOT_STATE_FILE, path) < 0 ? NULL : name;
+}
+
+static int read_state(struct snapshot *snapshot, const char *path, struct diag *diag)
+{
+	struct stat st;
+	int fd = file_open_regular(path, &st, diag), ret;
+
+	if (fd < 0)
+		return fd;
+	if (st.st_size > (off_t)STATE_MAX) {
+		close(fd);
+		return diag_fail(diag, EFBIG, "is larger than any state of a machine");
+	}
+	snapshot->size = (size_t)st.st_size;
+	snapshot->data = malloc(snapshot->size);
+	ret = snapshot->data ? file_read_at(fd, snapshot->data, snapshot->size, 0) : -ENOMEM;
+	close(fd);
+	if (ret)
+		return diag_fail(diag, -ret, "cannot read: %s", strerror(-ret));
+	return state_open(&snapshot->reader, snapshot->data, snapshot->size, diag);
+}
+
+/* The two that say how large the others may be. */
+static int load_first(struct snapshot *snapshot, struct diag *diag)
+{
+	struct state_reader *reader = &snapshot->reader;
+	const struct snapshot_machine *machine = &snapshot->machine;
+	int ret = state_load(reader, &snapshot_machine_state, 0, &snapshot->machine, diag);
+
+	if (ret)
+		return ret;
+	if (machine->memory < CONFIG_MIN_MEMORY || machine->memory > CONFIG_MAX_MEMORY ||
+		machine->memory % GUEST_MEM_PAGE || !machine->n_cpus ||
+		machine->n_cpus > CONFIG_MAX_CPUS)
+		return diag_fail(diag, EBADMSG, "is of no machine that there can be");
+	snapshot->config = state_load_bytes(reader, "config", 0, &snapshot->config_size, diag);
+	if (!snapshot->config)
+		return -EBADMSG;
+	if (state_has(reader, "note", 0))
+		snapshot->note = state_load_bytes(reader, "note", 0, &snapshot->note_size, diag);
+	return 0;
+}
+
+int snapshot_open_state(struct snapshot *snapshot, const char *path, struct diag *diag)
+{
+	char *state = snapshot_state_path(path);
+	struct diag why;
+	int ret;
+
+	*snapshot = (struct snapshot){ .memory_fd = -1 };
+	ret = state ? read_state(snapshot, state, &why) : diag_fail(&why, ENOMEM, "out of memory");
+	if (!ret)
+		ret = load_first(snapshot, &why);
+	if (ret) {
+		diag_fail(diag, -ret, "%s: %s", state ? state : path, why.text);
+		snapshot_close(snapshot);
+	}
+	free(state);
+	return ret;
+}
+
+/* Of the whole machine two numbers stand twice: they are the same. */
+int snapshot_load_config(const struct snapshot *snapshot, const char *path, struct config *config,
+	struct diag *diag)
+{
+	int ret = config_parse_json(config, path, snapshot->config, snapshot->config_size, diag);
+
+	if (ret)
+		return ret;
+	if (config->memory == snapshot->machine.memory && config->cpus == snapshot->machine.n_cpus &&
+		config_n_devices(config) == snapshot->machine.n_devices &&
+		config_n_devices(config) <= PLATFORM_VIRTIO_SLOTS)
+		return 0;
+	return diag_fail(diag, EBADMSG, "%s: its settings are not the machine's", path);
+}
+
+void snapshot_close(struct snapshot *snapshot)
+{
+	state_close(&snapshot->reader);
+	if (snapshot->memory_fd >= 0)
+		close(snapshot->memory_fd);
+	free(snapshot->data);
+	*snapshot = (struct snapshot){ .memory_fd = -1 };
+}
+
+/* ---- the memory ---- */
+
+/* Where the state says, which is a name and no path. */
+static char *memory_beside(struct snapshot *snapshot, const char *path, struct diag *diag)
+{
+	char *state = snapshot_state_path(path), *slash = state ? strrchr(state, '/') : NULL, *at;
+	size_t size;
+	const char *name = state_load_bytes(&snapshot->reader, "memory", 0, &size, diag);
+
+	if (name && (!size || size > NAME_MAX || memchr(name, '/', size) || memchr(name, 0, size))) {
+		diag_fail(diag, EBADMSG, "%s: does not say where its memory is", path);
+		name = NULL;
+	}
+	if (!name || asprintf(&at, "%.*s%.*s", slash ? (int)(slash - state) + 1 : 0, state,
+			     (int)size, name) < 0)
+		at = NULL;
+	free(state);
+	return at;
+}
+
+/* It is of this state, and whole. */
+static int check_memory(const struct snapshot *snapshot, struct diag *diag)
+{
+	struct snapshot_trailer trailer;
+	uint64_t size = snapshot->machine.memory;
+	int ret = file_read_at(snapshot->memory_fd, &trailer, sizeof(trailer), size);
+
+	if (ret == -ENODATA)
+		return diag_fail(diag, ENODATA, "is shorter than the machine's memory: it was cut");
+	if (ret)
+		return diag_fail(diag, -ret, "cannot read: %s", strerror(-ret));
+	if (memcmp(trailer.magic, SNAPSHOT_TRAILER_MAGIC, sizeof(trailer.magic)) != 0 ||
+		memcmp(trailer.id, snapshot->reader.id, STATE_ID_SIZE) != 0)
+		return diag_fail(diag, EINVAL, "is the memory of another snapshot");
+	return 0;
+}
+
+int snapshot_open_memory(struct snapshot *snapshot, const char *path, const char *memory_path,
+	struct diag *diag)
+{
+	struct diag why;
+	struct stat st;
+	char *beside = state_has(&snapshot->reader, "memory", 0) || !memory_path
+	                       ? memory_beside(snapshot, path, diag)
+	                       : NULL;
+	int ret;
+
+	if (!beside && !memory_path)
+		return -EBADMSG;
+	memory_path = memory_path ? memory_path : beside;
+	ret = snapshot->memory_fd = file_open_regular(memory_path, &st, &why);
+	if (ret >= 0)
+		ret = check_memory(snapshot, &why);
+	if (ret)
+		diag_fail(diag, -ret, "%s: %s", memory_path, why.text);
+	free(beside);
+	return ret;
+}

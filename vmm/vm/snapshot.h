@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* snapshot.h - a machine's state and memory into two files, and what is in these
+ *
+ * The state's file (state/state.h) has all but RAM: settings, KVM's part, devices.  It names the
+ * other, which is RAM as it is, with holes for zeros, and at its end a page with the snapshot's id, by
+ * which one knows that the two belong together.  docs/snapshot.md has both byte by byte.
+ *
+ * A snapshot is there when its state's file is, which comes last, by a rename: until then what was
+ * there before is whole.
+ */
+#ifndef VM_SNAPSHOT_H
+#define VM_SNAPSHOT_H
+
+#include "config/config.h"
+#include "state/state.h"
+#include "util/diag.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SNAPSHOT_STATE_FILE "state" /* of a directory that is a snapshot */
+
+struct vm;
+
+/* What the machine says of itself as a whole. */
+struct snapshot_machine {
+	uint64_t memory; /* bytes of RAM */
+	uint32_t n_cpus, n_devices;
+	bool has_pci, is_linux;
+	uint64_t clock_ns;    /* of the guests' clock (kvmclock) */
+	uint64_t realtime_ns; /* since 1970, when it was saved */
+	uint32_t n_version;
+	char version[32]; /* of the pronto that has saved it */
+};
+
+extern const struct state_table snapshot_machine_state;
+
+/* ---- to be restored from ---- */
+
+struct snapshot {
+	uint8_t *data; /* of the state's file; owned */
+	size_t size;
+	struct state_reader reader;
+	struct snapshot_machine machine;
+	const char *config; /* JSON, as config_parse_json() takes it; in data */
+	size_t config_size;
+	const char *note; /* NULL: there is none; in data */
+	size_t note_size;
+	int memory_fd; /* -1: it is not open */
+};
+
+/* Read the state of one that is in a directory, or whose state's file this is.  -errno and diag, and
+ * nothing is open.
+ */
+int snapshot_open_state(struct snapshot *snapshot, const char *path, struct diag *diag);
+
+/* The machine's settings, into a config that was initialised; they are complete.  -errno, diag. */
+int snapshot_load_config(const struct snapshot *snapshot, const char *path, struct config *config,
+	struct diag *diag);
+
+/* Open its memory: NULL: where the state says, in its directory.  -errno and diag. */
+int snapshot_open_memory(struct snapshot *snapshot, const char *path, const char *memory_path,
+	struct diag *diag);
+
+void snapshot_close(struct snapshot *snapshot);
+
+/* ---- to be saved to ---- */
+
+/* A snapshot of the machine is being made: it has been paused for what of it is small, and goes on,
+ * unless the operator holds it, while its memory is written by a process that has a copy of it.
+ */
+struct snapshot_writer;
+
+struct snapshot_target {
+	const char *path;        /* of the state's file, or of a directory, which is made if need be */
+	const char *memory_path; /* NULL: beside the state, by a name of its own */
+	const char *note;        /* that is kept with it, for who has asked for it; NULL: none */
+};
+
+/* Begin.  When all is on the disk, or nothing is, `done` is called: 0, or -errno and why.  One at a
+ * time.  The control thread, from within the loop.  -errno and diag: nothing was begun.
+ */
+int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
+	void (*done)(void *ctx, int ret, const char *why), void *ctx, struct diag *diag);
+
+/* Wait for one that is being made, if there is one: the machine ends. */
+void snapshot_finish(struct vm *vm);
+
+#endif
