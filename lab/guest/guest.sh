@@ -115,6 +115,17 @@ do_time()
 	say time "$(date +%s)"
 }
 
+# What both clocks say, 40 times, a quarter of a second apart: seconds up, and since 1970.
+do_ticks()
+{
+	tick=0
+	while [ "$((tick += 1))" -le 40 ]; do
+		say tick "$tick $(seconds_up) $(date +%s)"
+		sleep 0.25
+	done
+	problems
+}
+
 # Something that never rests, beside what follows.
 do_busy()
 {
