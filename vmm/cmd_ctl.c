@@ -36,7 +36,7 @@ static const struct verb {
 	{ "reset", "PUT", "/actions", "{\"action_type\":\"Reset\"}",
 		"begin anew (with \"on-reboot\": \"restart\")" },
 	{ "snapshot", "PUT", "/snapshot/create", NULL,
-		"save it in the directory that follows, while it goes on" },
+		"save it in the directory that follows, while it goes on; --diff: what has changed" },
 	{ "metrics", "GET", "/metrics", "", "what it has counted, as Prometheus reads it" },
 	{ "timeline", "GET", "/timeline", "", "when the moments of its boot came" },
 	{ "schema", "GET", "/schema", "", "all that can be asked (OpenAPI)" },
@@ -46,7 +46,7 @@ static const struct verb {
 static void print_help(FILE *out)
 {
 	fputs("usage: pronto ctl SOCKET VERB\n"
-	      "       pronto ctl SOCKET snapshot DIRECTORY\n"
+	      "       pronto ctl SOCKET snapshot DIRECTORY [--diff]\n"
 	      "       pronto ctl SOCKET METHOD PATH [JSON]\n\n"
 	      "Ask a machine something through the socket of `pronto api`.\n\nVerbs:\n",
 		out);
@@ -214,11 +214,12 @@ static int ask(const char *path, const struct verb *verb)
 /* ---- */
 
 /* The path is one of ours, and who answers may be in another directory. */
-static int ask_snapshot(const char *socket, const char *path)
+static int ask_snapshot(const char *socket, const char *path, bool only_changed)
 {
 	char *here = *path == '/' ? NULL : getcwd(NULL, 0), *body = NULL;
-	json_t *json = json_pack("{s:o}", "snapshot_path",
-		json_sprintf("%s%s%s", here ? here : "", here ? "/" : "", path));
+	json_t *json = json_pack("{s:o, s:s}", "snapshot_path",
+		json_sprintf("%s%s%s", here ? here : "", here ? "/" : "", path), "snapshot_type",
+		only_changed ? "Diff" : "Full");
 	int ret = EXIT_OPERATOR;
 
 	if (json)
@@ -254,8 +255,9 @@ int cmd_ctl(int argc, char **argv)
 		log_error("give a socket and what to ask; see `pronto ctl --help`");
 		return EXIT_OPERATOR;
 	}
-	if (argc == 4 && !strcmp(argv[2], "snapshot"))
-		return ask_snapshot(argv[1], argv[3]);
+	if (argc >= 4 && argc <= 5 && !strcmp(argv[2], "snapshot") &&
+		(argc == 4 || !strcmp(argv[4], "--diff")))
+		return ask_snapshot(argv[1], argv[3], argc == 5);
 	for (size_t i = 0; argc == 3 && i < ARRAY_SIZE(verbs); i++)
 		if (verbs[i].body && !strcmp(argv[2], verbs[i].name))
 			return ask(argv[1], &verbs[i]);

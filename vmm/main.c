@@ -21,6 +21,7 @@ static const struct command {
 } commands[] = {
 	{ "run", cmd_run, "boot a kernel in a virtual machine" },
 	{ "restore", cmd_restore, "have a virtual machine go on from where it was saved" },
+	{ "merge", cmd_merge, "make a snapshot whole that has what has changed since another" },
 	{ "api", cmd_api, "start and drive a virtual machine by HTTP on a unix socket" },
 	{ "ctl", cmd_ctl, "ask something of a machine that was started so" },
 	{ "inspect", cmd_inspect, "say what a kernel file is and whether it boots here" },

@@ -148,10 +148,12 @@ static int begin_snapshot(struct agent *agent, const char *text, struct diag *di
 {
 	struct snapshot_target target = { 0 };
 	json_t *json = json_loads(text, 0, NULL);
-	int ret;
+	int only_changed = 0, ret = json_unpack(json, "{s:s, s?s, s?s, s?b}", "path", &target.path,
+				      "memory", &target.memory_path, "note", &target.note,
+				      "only_changed", &only_changed);
 
-	if (json_unpack(json, "{s:s, s?s, s?s}", "path", &target.path, "memory", &target.memory_path,
-		    "note", &target.note))
+	target.only_changed = only_changed;
+	if (ret)
 		ret = diag_fail(diag, EINVAL, "it is not said where to");
 	else
 		ret = snapshot_begin(&agent->launch.vm, &target, snapshot_done, agent, diag);

@@ -29,8 +29,8 @@ enum link_ask {
 	LINK_COUNT,    /* what the machine counts, to be shown */
 	LINK_FLUSH,    /* the same, to be written */
 	LINK_TIMELINE, /* JSON */
-	/* Begin a snapshot; the text is JSON: "path", and maybe "memory"; and "note", a text that is
-	 * kept with it.  That it has begun is answered, and an event says how it ended.
+	/* Begin a snapshot; the text is JSON: "path", and maybe "memory", "only_changed", and "note",
+	 * a text that is kept with it.  That it has begun is answered, and an event says how it ended.
 	 */
 	LINK_SNAPSHOT,
 };

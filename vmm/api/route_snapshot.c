@@ -9,9 +9,9 @@
 #include <string.h>
 
 /* What is kept with it is how the machine is shown, by which a client of the copy knows it. */
-static char *describe(const struct call *call)
+static char *describe(const struct call *call, bool only_changed)
 {
-	json_t *json = json_pack("{s:s, s:s*, s:o}", "path", text_of(call->body, "snapshot_path"),
+	json_t *json = json_pack("{s:b, s:s, s:s*, s:o}", "only_changed", only_changed, "path", text_of(call->body, "snapshot_path"),
 		"memory", text_of(call->body, "mem_file_path"), "note",
 		objects_show(&call->api->objects));
 	char *note = json_dumps(json_object_get(json, "note"), JSON_COMPACT), *text = NULL;
@@ -29,11 +29,7 @@ void create_snapshot(struct call *call)
 	const char *type = text_of(call->body, "snapshot_type");
 	char *text;
 
-	if (type && !strcmp(type, "Diff")) {
-		call_fault(call, "Create snapshot error: only full snapshots are built.");
-		return;
-	}
-	text = describe(call);
+	text = describe(call, type && !strcmp(type, "Diff"));
 	if (!text || strlen(text) >= sizeof(question.text)) {
 		call_fault(call, "Create snapshot error: what is to be kept with it is too long.");
 	} else {

@@ -99,6 +99,40 @@ static int create_file(uint64_t size)
 	return -err;
 }
 
+static size_t given_back_size(const struct guest_mem *mem)
+{
+	return guest_mem_size(mem) / GUEST_MEM_PAGE / 8 + 1;
+}
+
+/* Of which the host takes memory as it is touched. */
+static int map_given_back(struct guest_mem *mem)
+{
+	void *map = mmap(NULL, given_back_size(mem), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	mem->given_back = map;
+	return 0;
+}
+
+/* Before it is, so that it is told of in any case. */
+static void note_given_back(const struct guest_mem *mem, uintptr_t start, uintptr_t end)
+{
+	for (size_t i = 0; i < mem->n_regions && mem->given_back; i++) {
+		const struct mem_region *region = &mem->region[i];
+		uintptr_t base = (uintptr_t)region->hva;
+
+		for (uintptr_t at = start; at < end && range_within(at, 1, base, region->size);
+			at += GUEST_MEM_PAGE) {
+			uint64_t page = (region->offset + (at - base)) / GUEST_MEM_PAGE;
+
+			__atomic_fetch_or(
+				&mem->given_back[page / 8], 1u << page % 8, __ATOMIC_RELAXED);
+		}
+	}
+}
+
 static int init(struct guest_mem *mem, uint64_t size, bool is_shared, int saved_fd)
 {
 	int ret;
@@ -114,6 +148,8 @@ static int init(struct guest_mem *mem, uint64_t size, bool is_shared, int saved_
 		mem->is_shared = true;
 	}
 	ret = map_regions(mem, size);
+	if (!ret && saved_fd >= 0)
+		ret = map_given_back(mem);
 	if (ret)
 		guest_mem_fini(mem);
 	return ret;
@@ -166,6 +202,8 @@ int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd)
 
 void guest_mem_fini(struct guest_mem *mem)
 {
+	if (mem->given_back)
+		munmap(mem->given_back, given_back_size(mem));
 	for (size_t i = 0; i < mem->n_regions; i++)
 		munmap(mem->region[i].hva, mem->region[i].size);
 	if (mem->is_shared)
@@ -201,6 +239,7 @@ void guest_mem_give_back(const struct guest_mem *mem, void *hva, uint64_t size)
 
 	if (start >= end)
 		return;
+	note_given_back(mem, start, end);
 	if (start < mem->mapped_end && end > mem->mapped_start)
 		(void)!mmap((void *)start, end - start, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

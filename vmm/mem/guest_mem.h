@@ -38,7 +38,8 @@ struct guest_mem {
 	uintptr_t mapped_start, mapped_end; /* host addresses between which pages of files lie */
 	bool is_shared;                     /* and then: */
 	int fd;                             /* the file; nobody can make it shorter */
-	int saved_fd; /* of which RAM is a private map, not owned; -1: it is none */
+	int saved_fd; /* of which RAM is a private map, not owned; -1: it is none, else: */
+	uint8_t *given_back; /* a bit for each page of the file that the guest did without once */
 };
 
 /* Reserve `size` bytes of RAM (a multiple of 4096, > 0), all zero, no page of it touched.
@@ -62,11 +63,12 @@ int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd);
 
 void guest_mem_fini(struct guest_mem *mem);
 
-/* Write all of RAM to a file that is empty, each region at its `offset`; what is zero is left out, as
- * holes.  Nobody may write to it meanwhile.  Allocates nothing, takes no lock: it is for a process
- * that was just forked.  -errno.
+/* Write RAM to a file that is empty, each region at its `offset`; what is zero is left out, as holes.
+ * `only_changed`: of RAM that is a map of a file all is left out that is as it is there, and what is
+ * zero now is written.  Nobody may write to RAM meanwhile.  Allocates nothing, takes no lock: it is
+ * for a process that was just forked.  -errno.
  */
-int guest_mem_save(const struct guest_mem *mem, int fd);
+int guest_mem_save(const struct guest_mem *mem, int fd, bool only_changed);
 
 /* All of RAM as guest_mem_init() left it, at the same addresses; its pages go back to the host.
  * Nobody may use it meanwhile.  -ENOMEM: then it is not to be used.

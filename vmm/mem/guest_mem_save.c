@@ -25,6 +25,7 @@ struct saver {
 	const struct guest_mem *mem;
 	int fd;
 	int pagemap; /* -1: there is none, and every page is read */
+	bool only_changed;
 	uint64_t data_end, hole_end; /* of the file that RAM is a map of: where it has data is known up to here */
 };
 
@@ -61,7 +62,16 @@ static bool is_hole(struct saver *saver, uint64_t offset)
 	return false;
 }
 
-/* Whether the page may be other than zero; to read one that is not there would have it made. */
+static bool was_given_back(const struct guest_mem *mem, uint64_t offset)
+{
+	uint64_t page = offset / GUEST_MEM_PAGE;
+
+	return mem->given_back[page / 8] >> page % 8 & 1;
+}
+
+/* Whether the page may be other than what a hole stands for; to read one that is not there would
+ * have it made.
+ */
 static bool is_wanted(struct saver *saver, const uint8_t *hva, uint64_t offset, uint64_t entry)
 {
 	bool is_here = entry & (PAGE_PRESENT | PAGE_SWAPPED);
@@ -70,6 +80,8 @@ static bool is_wanted(struct saver *saver, const uint8_t *hva, uint64_t offset, 
 		return !is_hole(saver, offset);
 	if (is_here && !(entry & PAGE_OF_FILE))
 		return true;
+	if (saver->only_changed)
+		return was_given_back(saver->mem, offset);
 	return is_mapped(saver->mem, hva) && !is_hole(saver, offset);
 }
 
@@ -95,7 +107,7 @@ static int save_piece(struct saver *saver, const uint8_t *hva, uint64_t offset, 
 		const uint8_t *page = hva + i * GUEST_MEM_PAGE;
 		uint64_t at = offset + i * GUEST_MEM_PAGE;
 
-		if (is_wanted(saver, page, at, entry[i]) && !is_zero(page))
+		if (is_wanted(saver, page, at, entry[i]) && (saver->only_changed || !is_zero(page)))
 			continue;
 		if (i > start)
 			ret = file_write_at(saver->fd, hva + start * GUEST_MEM_PAGE,
@@ -122,11 +134,12 @@ static int save_region(struct saver *saver, const struct mem_region *region)
 	return ret;
 }
 
-int guest_mem_save(const struct guest_mem *mem, int fd)
+int guest_mem_save(const struct guest_mem *mem, int fd, bool only_changed)
 {
 	struct saver saver = {
 		.mem = mem,
 		.fd = fd,
+		.only_changed = only_changed && mem->saved_fd >= 0,
 		.pagemap = open(PAGEMAP, O_RDONLY | O_CLOEXEC),
 	};
 	int ret = ftruncate(fd, (off_t)guest_mem_size(mem)) ? -errno : 0;

@@ -130,28 +130,51 @@ static char *memory_beside(struct snapshot *snapshot, const char *path, struct d
 	return at;
 }
 
-/* It is of this state, and whole. */
-static int check_memory(const struct snapshot *snapshot, struct diag *diag)
+/* It is of this state. */
+static int read_trailer(
+	const struct snapshot *snapshot, struct snapshot_trailer *trailer, struct diag *diag)
 {
-	struct snapshot_trailer trailer;
 	uint64_t size = snapshot->machine.memory;
-	int ret = file_read_at(snapshot->memory_fd, &trailer, sizeof(trailer), size);
+	int ret = file_read_at(snapshot->memory_fd, trailer, sizeof(*trailer), size);
 
 	if (ret == -ENODATA)
 		return diag_fail(diag, ENODATA, "is shorter than the machine's memory: it was cut");
 	if (ret)
 		return diag_fail(diag, -ret, "cannot read: %s", strerror(-ret));
-	if (memcmp(trailer.magic, SNAPSHOT_TRAILER_MAGIC, sizeof(trailer.magic)) != 0 ||
-		memcmp(trailer.id, snapshot->reader.id, STATE_ID_SIZE) != 0)
+	if (memcmp(trailer->magic, SNAPSHOT_TRAILER_MAGIC, sizeof(trailer->magic)) != 0 ||
+		memcmp(trailer->id, snapshot->reader.id, STATE_ID_SIZE) != 0)
 		return diag_fail(diag, EINVAL, "is the memory of another snapshot");
 	return 0;
+}
+
+static int open_memory_at(struct snapshot *snapshot, const char *path,
+	struct snapshot_trailer *trailer, struct diag *diag)
+{
+	struct diag why;
+	struct stat st;
+	int ret = snapshot->memory_fd = file_open_regular(path, &st, &why);
+
+	if (ret >= 0)
+		ret = read_trailer(snapshot, trailer, &why);
+	return ret ? diag_fail(diag, -ret, "%s: %s", path, why.text) : 0;
+}
+
+char *snapshot_open_changes(struct snapshot *snapshot, const char *path,
+	struct snapshot_trailer *trailer, struct diag *diag)
+{
+	char *memory = memory_beside(snapshot, path, diag);
+
+	if (memory && open_memory_at(snapshot, memory, trailer, diag)) {
+		free(memory);
+		return NULL;
+	}
+	return memory;
 }
 
 int snapshot_open_memory(struct snapshot *snapshot, const char *path, const char *memory_path,
 	struct diag *diag)
 {
-	struct diag why;
-	struct stat st;
+	struct snapshot_trailer trailer;
 	char *beside = state_has(&snapshot->reader, "memory", 0) || !memory_path
 	                       ? memory_beside(snapshot, path, diag)
 	                       : NULL;
@@ -160,11 +183,12 @@ int snapshot_open_memory(struct snapshot *snapshot, const char *path, const char
 	if (!beside && !memory_path)
 		return -EBADMSG;
 	memory_path = memory_path ? memory_path : beside;
-	ret = snapshot->memory_fd = file_open_regular(memory_path, &st, &why);
-	if (ret >= 0)
-		ret = check_memory(snapshot, &why);
-	if (ret)
-		diag_fail(diag, -ret, "%s: %s", memory_path, why.text);
+	ret = open_memory_at(snapshot, memory_path, &trailer, diag);
+	if (!ret && !snapshot_is_whole(&trailer))
+		ret = diag_fail(diag, EINVAL,
+			"%s: has only what had changed since another snapshot; `pronto merge` makes "
+			"it whole",
+			memory_path);
 	free(beside);
 	return ret;
 }

@@ -64,6 +64,13 @@ int snapshot_open_memory(struct snapshot *snapshot, const char *path, const char
 
 void snapshot_close(struct snapshot *snapshot);
 
+/* ---- of what has changed ---- */
+
+/* Make the snapshot `changes_path`, which has of memory only what has changed since the one at
+ * `base_path`, whole.  Until it is, it is as it was.  -errno and diag.
+ */
+int snapshot_merge(const char *base_path, const char *changes_path, struct diag *diag);
+
 /* ---- to be saved to ---- */
 
 /* A snapshot of the machine is being made: it has been paused for what of it is small, and goes on,
@@ -74,7 +81,8 @@ struct snapshot_writer;
 struct snapshot_target {
 	const char *path;        /* of the state's file, or of a directory, which is made if need be */
 	const char *memory_path; /* NULL: beside the state, by a name of its own */
-	const char *note;        /* that is kept with it, for who has asked for it; NULL: none */
+	bool only_changed; /* of memory, since the snapshot that the machine began with, if it did */
+	const char *note;  /* that is kept with it, for who has asked for it; NULL: none */
 };
 
 /* Begin.  When all is on the disk, or nothing is, `done` is called: 0, or -errno and why.  One at a

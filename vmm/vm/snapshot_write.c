@@ -21,16 +21,16 @@
 #include <unistd.h>
 
 #define MEMORY_PREFIX "memory-"
-#define MAX_NAME      256
 
 struct snapshot_writer {
 	struct vm *vm;
 	void (*done)(void *ctx, int ret, const char *why);
 	void *ctx;
 	uint8_t id[STATE_ID_SIZE];
+	bool only_changed;
 	struct state_writer state;
 	int state_dir, memory_dir; /* the same, if the memory has a name of its own */
-	char state_name[MAX_NAME], memory_name[MAX_NAME];
+	char state_name[SNAPSHOT_MAX_NAME], memory_name[SNAPSHOT_MAX_NAME];
 	bool owns_memory_name;
 	struct newfile memory;
 	pid_t child;
@@ -40,13 +40,13 @@ struct snapshot_writer {
 
 /* ---- where to ---- */
 
-/* The directory that a file is to be in, and its name there. */
-static int open_place(const char *path, int *dir, char name[MAX_NAME], struct diag *diag)
+int snapshot_open_place(
+	const char *path, int *dir, char name[SNAPSHOT_MAX_NAME], struct diag *diag)
 {
 	const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
 	char *parent = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 
-	if (!*last || strlen(last) >= MAX_NAME) {
+	if (!*last || strlen(last) >= SNAPSHOT_MAX_NAME) {
 		free(parent);
 		return diag_fail(diag, EINVAL, "%.200s: names no file", path);
 	}
@@ -80,12 +80,12 @@ static int open_places(
 	state = snapshot_state_path(target->path);
 	if (!state)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	ret = open_place(state, &writer->state_dir, writer->state_name, diag);
+	ret = snapshot_open_place(state, &writer->state_dir, writer->state_name, diag);
 	free(state);
 	if (ret)
 		return ret;
 	if (target->memory_path)
-		return open_place(
+		return snapshot_open_place(
 			target->memory_path, &writer->memory_dir, writer->memory_name, diag);
 	name_memory(writer);
 	writer->memory_dir = fcntl(writer->state_dir, F_DUPFD_CLOEXEC, 0);
@@ -96,13 +96,16 @@ static int open_places(
 
 static int write_memory(const struct snapshot_writer *writer, int fd)
 {
+	const struct vm *vm = writer->vm;
 	struct snapshot_trailer trailer = { .magic = SNAPSHOT_TRAILER_MAGIC };
-	int ret = guest_mem_save(&writer->vm->mem, fd);
+	int ret = guest_mem_save(&vm->mem, fd, writer->only_changed);
 
 	memcpy(trailer.id, writer->id, sizeof(trailer.id));
+	if (writer->only_changed)
+		memcpy(trailer.base, vm->snapshot->reader.id, sizeof(trailer.base));
 	if (!ret)
 		ret = file_write_at(
-			fd, &trailer, sizeof(trailer), guest_mem_size(&writer->vm->mem));
+			fd, &trailer, sizeof(trailer), guest_mem_size(&vm->mem));
 	if (!ret && fdatasync(fd))
 		ret = -errno;
 	return ret;
@@ -319,6 +322,7 @@ int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
 	writer->vm = vm;
 	writer->done = done;
 	writer->ctx = ctx;
+	writer->only_changed = target->only_changed && vm->mem.saved_fd >= 0;
 	writer->state_dir = writer->memory_dir = writer->memory.fd = -1;
 	writer->end = (struct loop_source){ -1, child_ended, writer, NULL };
 	if (getrandom(writer->id, sizeof(writer->id), 0) != (ssize_t)sizeof(writer->id))
