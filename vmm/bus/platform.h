@@ -51,6 +51,7 @@
 #define PLATFORM_PM_EVENTS       0x604 /* 1 byte, r: pending events, cleared by the read */
 #define PLATFORM_PM_TIMER        0x608 /* 4 bytes, r: 4.8.3.3, where EDK2 for Cloud Hypervisor looks */
 #define PLATFORM_PM_MARK         0x60c /* 1 byte, w: the guest marks a moment on the timeline */
+#define PLATFORM_PM_SAVE         0x60d /* 1 byte, w: save me now, if you are to; r: a random byte */
 #define PLATFORM_PM_PORT_SIZE    16
 
 #define PLATFORM_PM_RESET_VALUE 1

@@ -108,6 +108,28 @@ static const struct setting cpu_members[] = {
 
 static const struct schema cpu_schema = { .settings = cpu_members, .n = ARRAY_SIZE(cpu_members) };
 
+static const struct word instant_uses[] = {
+	{ "off", INSTANT_OFF },
+	{ "on", INSTANT_ON },
+	{ "renew", INSTANT_RENEW },
+	{ NULL, 0 },
+};
+
+static const struct setting instant_members[] = {
+	{ "use", 0, SETTING_WORD, ANYWHERE, .at = offsetof(struct instant_config, use),
+		.words = instant_uses },
+	{ "days", 0, SETTING_NUMBER, ANYWHERE, .at = offsetof(struct instant_config, days), .min = 1,
+		.max = 3650 },
+	{ "uses", 0, SETTING_NUMBER, ANYWHERE, .at = offsetof(struct instant_config, uses), .min = 1,
+		.max = 1000000000 },
+};
+
+static const struct schema instant_schema = {
+	.settings = instant_members,
+	.n = ARRAY_SIZE(instant_members),
+	.bare = "use",
+};
+
 static int add_verbosity(void *base, const char *, struct diag *)
 {
 	struct config *config = base;
@@ -178,6 +200,9 @@ static const struct setting settings[] = {
 		.help = "boot through pvh-shim: if need be, or always (KASLR), or never (default: auto)" },
 	{ "no-shim", 0, SETTING_WORD, FROM_ARGS, .at = AT(shim), .words = shim_uses, .takes = "",
 		.means = "never", .help = "the same as --shim never" },
+	{ "instant", 0, SETTING_OBJECT, ANYWHERE, .at = AT(instant), .members = &instant_schema,
+		.takes = "[=on|off|renew[,days=N][,uses=N]]",
+		.help = "boot once, save that before user space, and begin there later (default: off)" },
 	{ "map-kernel", 0, SETTING_WORD, ANYWHERE, .at = AT(map_kernel), .words = load_maps,
 		.help = "what of an unpacked kernel is mapped, and so shared (default: constants)" },
 	{ "merge", 0, SETTING_WORD, ANYWHERE, .at = AT(merge), .words = merges,
@@ -219,6 +244,7 @@ void config_init(struct config *config)
 		.on_reboot = ON_REBOOT_EXIT,
 		.ioapic_inputs = PLATFORM_N_GSIS,
 		.grace_s = 10,
+		.instant = { .days = 7, .uses = 1000 },
 		.log_level = LOG_LEVEL_WARN,
 	};
 }
@@ -267,6 +293,10 @@ int config_complete(struct config *config, struct diag *diag)
 	ret = config_add_root(config, diag);
 	if (ret)
 		return ret;
+	if (config->instant.use != INSTANT_OFF && config->root.dir)
+		return diag_fail(diag, EINVAL,
+			"--instant and --root exclude each other: what serves that directory cannot be "
+			"saved");
 	n = config_n_devices(config);
 	if (n > PLATFORM_VIRTIO_SLOTS)
 		return diag_fail(diag, EINVAL,

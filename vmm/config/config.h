@@ -46,6 +46,13 @@ enum on_triple_fault { ON_TRIPLE_FAULT_CRASH, ON_TRIPLE_FAULT_RESET, ON_TRIPLE_F
 /* How a guest hears of virtio-mmio devices. */
 enum announce { ANNOUNCE_ACPI, ANNOUNCE_CMDLINE };
 
+/* Whether a boot is made once for all that are like it. */
+enum instant_use { INSTANT_OFF, INSTANT_ON, INSTANT_RENEW };
+struct instant_config {
+	enum instant_use use;
+	uint32_t days, uses; /* for which, and of which, one boot is enough */
+};
+
 /* Of a machine that goes on from a snapshot. */
 enum restored_clock { CLOCK_OF_HOST, CLOCK_STOOD };
 
@@ -91,6 +98,7 @@ struct config {
 	enum shim_use shim;
 	enum load_map map_kernel;
 	enum merge merge;
+	struct instant_config instant;
 	uint32_t ioapic_inputs; /* more than have a line cost Linux exits; Nanos wants one */
 	uint32_t grace_s;       /* seconds from the power button to the VM's forced end */
 	bool no_cache;

@@ -592,12 +592,17 @@ static const struct state_field fields[] = {
 
 static const struct state_table state = { "disk", 1, fields };
 
-/* The guest knows its size, and may have it in its memory what was on it. */
+/* A driver knows its size, and may have in its memory what was on it. */
 static int blk_loaded(struct virtio_dev *dev, struct diag *diag)
 {
 	struct blk *blk = (struct blk *)dev;
 	uint64_t sectors = disk_size(blk->disk) / DISK_SECTOR;
 
+	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER)) {
+		blk->config.capacity = sectors;
+		blk->read_only = dev->offered & VIRTIO_BIT(VIRTIO_BLK_F_RO);
+		return 0;
+	}
 	if (blk->config.capacity != sectors)
 		return diag_fail(diag, EINVAL,
 			"what is behind it has %llu sectors, and had %llu: it is another disk",

@@ -590,6 +590,8 @@ static int net_loaded(struct virtio_dev *dev, struct diag *diag)
 {
 	struct net *net = (struct net *)dev;
 
+	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER))
+		return 0;
 	return net_load(&net->pairs, &net->config, &net->saved, diag);
 }
 

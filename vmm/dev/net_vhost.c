@@ -112,8 +112,10 @@ static void saving(struct virtio_dev *dev)
 static int loaded(struct virtio_dev *dev, struct diag *diag)
 {
 	struct net_vhost *net = (struct net_vhost *)dev;
-	int ret = net_load(&net->pairs, &net->config, &net->saved, diag);
+	int ret = 0;
 
+	if (dev->status & VIRTIO_CONFIG_S_DRIVER)
+		ret = net_load(&net->pairs, &net->config, &net->saved, diag);
 	if (!ret && dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		ret = vhost_net_use(&net->vhost, net->pairs.n_on);
 	return ret ? ret : remote_loaded(dev, diag);

@@ -5,6 +5,8 @@
 
 #include "bus/platform.h"
 
+#include <sys/random.h>
+
 /* Sleep control register: ACPI 6.4, table 4.20 */
 #define SLEEP_TYPE(value) ((value) >> 2 & 7)
 #define SLEEP_ENABLE      0x20u
@@ -27,6 +29,15 @@ static uint32_t read_timer(const struct power *power)
 	return (uint32_t)(ns / second * TIMER_HZ + ns % second * TIMER_HZ / second);
 }
 
+/* For a guest that was just made of another, and has no other way to them yet. */
+static uint8_t random_byte(void)
+{
+	uint8_t byte = 0;
+
+	(void)!getrandom(&byte, sizeof(byte), 0);
+	return byte;
+}
+
 static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int)
 {
 	struct power *power = (struct power *)dev;
@@ -36,6 +47,7 @@ static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int)
 	case REG(PLATFORM_PM_SLEEP_STATUS): return power->sleep_status;
 	case REG(PLATFORM_PM_EVENTS): power->events = 0; return events;
 	case REG(PLATFORM_PM_TIMER): return read_timer(power);
+	case REG(PLATFORM_PM_SAVE): return random_byte();
 	default: return 0;
 	}
 }
@@ -57,6 +69,7 @@ static void power_write(struct device *dev, uint64_t offset, unsigned int, uint6
 			power->ops->reset(power->ctx);
 		break;
 	case REG(PLATFORM_PM_MARK): power->ops->mark(power->ctx, (uint8_t)value); break;
+	case REG(PLATFORM_PM_SAVE): power->ops->save(power->ctx); break;
 	default: break;
 	}
 }

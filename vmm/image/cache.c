@@ -6,22 +6,19 @@
 #include "image/evict.h"
 #include "image/gather.h"
 #include "util/bits.h"
-#include "util/size.h"
+#include "util/cachedir.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Part of each name: entries of another version are never found, and age out. */
-#define FORMAT       1
-#define SIZE_VAR     "PRONTO_CACHE_SIZE"
-#define DEFAULT_SIZE GIB(1)
+#define FORMAT 1
 
 /* An hour-old kernel is in use as much as a minute-old one: do not write at every start. */
 #define ATIME_STEP_S 60
@@ -34,28 +31,12 @@
 
 /* ---- where ---- */
 
-static bool find_dir(char *dir, size_t size)
-{
-	const char *xdg = getenv("XDG_CACHE_HOME");
-	const char *home = getenv("HOME");
-	int n;
-
-	/* The XDG rules have relative paths ignored. */
-	if (xdg && xdg[0] == '/')
-		n = snprintf(dir, size, "%s/pronto", xdg);
-	else if (home && home[0] == '/')
-		n = snprintf(dir, size, "%s/.cache/pronto", home);
-	else
-		return false;
-	return n > 0 && (size_t)n < size;
-}
-
 bool cache_locate(struct cache *cache, const struct stat *source)
 {
 	memset(cache, 0, sizeof(*cache));
 	cache->dir_fd = -1;
 	cache->file.fd = -1;
-	if (!find_dir(cache->dir, sizeof(cache->dir)))
+	if (!cachedir_find(cache->dir, sizeof(cache->dir)))
 		return false;
 	cache->mtime = source->st_mtim;
 	cache->ctime = source->st_ctim;
@@ -72,28 +53,16 @@ bool cache_locate(struct cache *cache, const struct stat *source)
 
 int cache_explain(const struct cache *cache, int err, struct diag *diag)
 {
-	return diag_fail(
-		diag, -err, "nothing can be kept in %.300s: %s", cache->dir, strerror(-err));
+	return cachedir_explain(cache->dir, err, diag);
 }
 
-/* The last name of the path must not be a link: whoever could place one would choose which of our
- * directories is used.  Nothing of it is changed.
- */
 int cache_open(struct cache *cache, struct diag *diag)
 {
-	struct stat st;
+	int fd = cachedir_open(cache->dir, cache->owner, diag);
 
-	cache->dir_fd = open(cache->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (cache->dir_fd < 0 || fstat(cache->dir_fd, &st))
-		return cache_explain(cache, -errno, diag);
-	if (st.st_uid != cache->owner)
-		return diag_fail(diag, EPERM,
-			"the cache directory %.300s belongs to another user: set XDG_CACHE_HOME",
-			cache->dir);
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		return diag_fail(diag, EPERM,
-			"the cache directory %.300s can be written by others: chmod go-w it, or set XDG_CACHE_HOME",
-			cache->dir);
+	if (fd < 0)
+		return fd;
+	cache->dir_fd = fd;
 	return 0;
 }
 
@@ -143,34 +112,6 @@ void cache_drop(const struct cache *cache)
 
 /* ---- make ---- */
 
-static int read_limit(struct cache *cache, struct diag *diag)
-{
-	const char *text = getenv(SIZE_VAR);
-
-	cache->max_size = DEFAULT_SIZE;
-	if (text && !size_parse(text, &cache->max_size))
-		return diag_fail(diag, EINVAL,
-			"the environment's " SIZE_VAR
-			"=%.40s is not a size: give bytes, or a number with K, M, G or T",
-			text);
-	return 0;
-}
-
-/* Every directory of the path, as `mkdir -p` does it. */
-static int make_dirs(const struct cache *cache)
-{
-	char path[PATH_MAX];
-
-	memcpy(path, cache->dir, sizeof(path));
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(path, 0700) && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
-}
-
 /* One process unpacks at a time, so that those started together unpack once; but none waits for
  * ever, and none needs the lock: without it, two do the same work and one result is kept.
  */
@@ -202,13 +143,14 @@ static void settle(const struct cache *cache)
 
 int cache_begin(struct cache *cache, struct diag *diag)
 {
-	int ret = read_limit(cache, diag);
+	int ret = cachedir_max_size(&cache->max_size, diag);
 
 	if (ret < 0)
 		return ret;
 	if (cache->dir_fd < 0) {
-		ret = make_dirs(cache);
-		ret = ret < 0 ? cache_explain(cache, ret, diag) : cache_open(cache, diag);
+		ret = cachedir_make(cache->dir, diag);
+		if (!ret)
+			ret = cache_open(cache, diag);
 		if (ret < 0)
 			return ret;
 	}

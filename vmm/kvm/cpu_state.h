@@ -29,6 +29,9 @@ int cpu_state_set_cpuid(const struct vcpu *vcpu, const union cpuid_table *table,
 void cpu_state_patch_cpuid(
 	struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus, bool has_tsc_deadline);
 
+/* Whether the processor is AMD's, or one like it. */
+bool cpu_state_is_amd(const struct kvm_cpuid2 *cpuid);
+
 /* Leave out of what KVM offers what a guest gets only if it is asked for, and WAITPKG, by which a
  * guest would choose how deeply the host's processor sleeps.
  */

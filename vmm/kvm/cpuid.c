@@ -113,7 +113,7 @@ static void patch_amd_extended(struct kvm_cpuid_entry2 *entry, unsigned int id, 
 	}
 }
 
-static bool is_amd(const struct kvm_cpuid2 *cpuid)
+bool cpu_state_is_amd(const struct kvm_cpuid2 *cpuid)
 {
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		const struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
@@ -152,7 +152,7 @@ static void set_topology_leaf(struct kvm_cpuid2 *cpuid, uint32_t function, uint3
 void cpu_state_patch_cpuid(
 	struct kvm_cpuid2 *cpuid, unsigned int id, unsigned int n_vcpus, bool has_tsc_deadline)
 {
-	bool amd = is_amd(cpuid);
+	bool amd = cpu_state_is_amd(cpuid);
 
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];

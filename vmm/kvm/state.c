@@ -22,6 +22,12 @@
 
 #define MAX_MSRS 512
 
+/* Of a TSS' type.  AMD's processors do not tell it, so KVM says of any that it is; but they do not
+ * mind, and QEMU's emulation of one takes a busy TSS for none, and lets no program do what it may by
+ * its I/O map.
+ */
+#define TSS_BUSY 2u
+
 /* KVM lists what differs between hosts, and leaves these out. */
 static const uint32_t mtrr_msrs[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d,
 	0x26e, 0x26f, MSR_IA32_MTRR_DEF_TYPE };
@@ -360,6 +366,8 @@ struct vcpu_state *vcpu_state_save(
 	}
 	state->has_nested = save_nested(vcpu, state);
 	save_tsc(vcpu, state);
+	if (cpu_state_is_amd(kvm->supported))
+		state->sregs.tr.type &= (uint8_t)~TSS_BUSY;
 	return state;
 }
 

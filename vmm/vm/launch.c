@@ -249,6 +249,51 @@ static struct timeline *wanted_timeline(struct launch *launch)
 
 /* ---- */
 
+static bool wants_template(const struct launch *launch)
+{
+	return launch->config->instant.use != INSTANT_OFF && !launch->config->dry_run &&
+	       !launch->snapshot;
+}
+
+/* What cannot be found or kept is no reason not to boot. */
+static void find_template(struct launch *launch)
+{
+	struct diag diag;
+
+	if (!wants_template(launch))
+		return;
+	if (instant_find(&launch->instant, launch->config, &diag))
+		log_warn("--instant: %s: it boots as ever", diag.text);
+	else if (launch->instant.is_found)
+		launch->snapshot = &launch->instant.snapshot;
+}
+
+/* The kernel, and the machine that is to be made of it. */
+static int open_all(struct launch *launch, struct diag *diag)
+{
+	struct vm *vm = &launch->vm;
+	int ret = open_files(launch, diag);
+	struct diag why;
+
+	if (ret)
+		return ret;
+	if (launch->instant.dir[0] && !launch->snapshot &&
+		instant_prepare(&launch->instant, &launch->spec, &why))
+		log_warn("--instant: %s: it boots as ever", why.text);
+	timeline_record(wanted_timeline(launch), TIMELINE_OPENED);
+	vm_init(vm, launch->config, &launch->spec, wanted_timeline(launch));
+	vm->snapshot = launch->snapshot;
+	vm->is_template = launch->instant.is_found;
+	vm->clock_stands = launch->config->clock == CLOCK_STOOD;
+	if (vm->snapshot)
+		vm->is_linux = vm->snapshot->machine.is_linux;
+	else if (launch->instant.dir[0]) {
+		vm->template_dir = launch->instant.dir;
+		vm->template_key = launch->instant.key;
+	}
+	return 0;
+}
+
 int launch_open(
 	struct launch *launch, const struct config *config, uint64_t since_ns, struct diag *diag)
 {
@@ -258,18 +303,14 @@ int launch_open(
 	ret = open_timeline(launch, since_ns, diag);
 	if (ret)
 		return ret;
-	ret = open_files(launch, diag);
+	find_template(launch);
+	ret = open_all(launch, diag);
 	if (ret) {
+		instant_close(&launch->instant);
 		if (launch->timeline_file && launch->timeline_file != stderr)
 			fclose(launch->timeline_file);
 		return ret;
 	}
-	timeline_record(wanted_timeline(launch), TIMELINE_OPENED);
-	vm_init(&launch->vm, config, &launch->spec, wanted_timeline(launch));
-	launch->vm.snapshot = launch->snapshot;
-	if (launch->snapshot)
-		launch->vm.is_linux = launch->snapshot->machine.is_linux;
-	launch->vm.clock_stands = config->clock == CLOCK_STOOD;
 	return 0;
 }
 
@@ -277,10 +318,11 @@ int launch_close(struct launch *launch)
 {
 	close_files(launch);
 	free(launch->cmdline);
+	instant_close(&launch->instant);
 	return close_timeline(launch);
 }
 
-enum exit_code launch_run(struct launch *launch)
+static enum exit_code run_once(struct launch *launch)
 {
 	enum exit_code outcome;
 	struct diag diag;
@@ -291,6 +333,27 @@ enum exit_code launch_run(struct launch *launch)
 	}
 	outcome = vm_live(&launch->vm);
 	vm_close(&launch->vm);
+	return outcome;
+}
+
+enum exit_code launch_run(struct launch *launch)
+{
+	enum exit_code outcome = run_once(launch);
+	struct diag diag;
+	int ret;
+
+	if (launch->vm.is_refused) {
+		instant_drop(&launch->instant);
+		launch->snapshot = NULL;
+		ret = open_all(launch, &diag);
+		if (ret) {
+			log_error("%s", diag.text);
+			return exit_code_of(-ret);
+		}
+		outcome = run_once(launch);
+	}
+	if (launch->vm.template_dir)
+		instant_tidy(&launch->instant);
 	return outcome;
 }
 

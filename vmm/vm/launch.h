@@ -9,6 +9,7 @@
 #include "image/image.h"
 #include "util/diag.h"
 #include "util/timeline.h"
+#include "vm/instant.h"
 #include "vm/snapshot.h"
 #include "vm/vm.h"
 
@@ -21,6 +22,7 @@ struct launch {
 	struct boot_spec spec;
 	bool has_kernel;           /* image, kernel and what is in spec are open */
 	struct snapshot *snapshot; /* that the machine begins with; not owned; NULL: at its entry */
+	struct instant instant;    /* if the settings want it */
 	char *cmdline; /* the kernel's, if something was added to it; owned */
 	struct timeline timeline;
 	bool has_reader;     /* who looks at the timeline while the machine runs */

@@ -195,6 +195,7 @@ static int load_saved(struct vm *vm, struct diag *diag)
 	struct diag why;
 	int ret = saved_load(vm, vm->snapshot, &why);
 
+	vm->is_refused = ret && vm->is_template;
 	if (ret)
 		return diag_fail(diag, -ret, "the snapshot cannot be restored: %s", why.text);
 	wire_quiesce(vm);

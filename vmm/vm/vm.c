@@ -8,7 +8,10 @@
 #include "vm/start.h"
 #include "vm/wire.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define QUIET_MS 1000
 
@@ -140,6 +143,43 @@ static void watch_tsc(void *ctx)
 	loop_when_quiet(&vm->loop, TSC_WATCH_MS, judge_tsc, vm);
 }
 
+/* ---- a template ---- */
+
+static void template_done(void *ctx, int ret, const char *why)
+{
+	struct vm *vm = ctx;
+
+	if (ret)
+		log_warn("instant: %s", why);
+	else
+		log_info("instant: saved in %s", vm->template_dir);
+}
+
+/* Its vCPUs have been told to park.  One that has been asked to end meanwhile is left at that. */
+static void save_ready(void *ctx, uint32_t)
+{
+	struct vm *vm = ctx;
+	const struct snapshot_target target = {
+		.path = vm->template_dir,
+		.note = vm->template_key,
+	};
+	struct diag diag;
+
+	loop_counter_read(vm->save.fd);
+	if (vm->life.state != LIFE_RUNNING || atomic_load(&vm->life.outcome) != LIFE_UNDECIDED)
+		return;
+	if (!snapshot_begin(vm, &target, template_done, vm, &diag))
+		return;
+	log_warn("instant: it is not kept: %s", diag.text);
+	crew_order(&vm->crew, CREW_WORK);
+}
+
+static int open_save(struct vm *vm)
+{
+	vm->save = (struct loop_source){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), save_ready, vm, NULL };
+	return vm->save.fd < 0 ? -errno : loop_add(&vm->loop, &vm->save, EPOLLIN);
+}
+
 static void begin(struct vm *vm)
 {
 	if (vm->snapshot)
@@ -168,7 +208,9 @@ enum exit_code vm_live(struct vm *vm)
 			vm->watch->ending(vm->watch_ctx);
 	}
 	life_end(&vm->life);
-	if (ret) {
+	if (ret && vm->is_refused) {
+		log_info("instant: %s: it boots as ever", diag.text);
+	} else if (ret) {
 		log_error("%s", diag.text);
 		if (vm->watch && vm->watch->failed)
 			vm->watch->failed(vm->watch_ctx, diag.text);
@@ -192,8 +234,15 @@ int vm_open(struct vm *vm, struct diag *diag)
 	if (ret)
 		goto err_loop;
 	ret = wire_control(vm, diag);
+	if (ret)
+		goto err_life;
+	vm->save.fd = -1;
+	ret = vm->template_dir ? open_save(vm) : 0;
 	if (!ret)
 		return 0;
+	diag_fail(diag, -ret, "eventfd: %s", strerror(-ret));
+	control_fini(&vm->control);
+err_life:
 	life_fini(&vm->life);
 err_loop:
 	loop_fini(&vm->loop);
@@ -202,6 +251,8 @@ err_loop:
 
 void vm_close(struct vm *vm)
 {
+	if (vm->save.fd >= 0)
+		close(vm->save.fd);
 	control_fini(&vm->control);
 	life_fini(&vm->life);
 	loop_fini(&vm->loop);

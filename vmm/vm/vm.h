@@ -62,6 +62,10 @@ struct vm {
 	const struct vm_watch *watch; /* NULL: nobody */
 	void *watch_ctx;
 	struct snapshot *snapshot; /* that it begins with, not owned; NULL: it begins at its entry */
+	const char *template_dir;  /* where it is to be saved when it asks for that, with a note of */
+	const char *template_key;  /* this; not owned; NULL: nowhere */
+	bool is_template;          /* the snapshot is one; if it is refused, that is no end */
+	bool is_refused;           /* and it is */
 	bool begins_paused;        /* and stays so until it is resumed */
 	bool clock_stands;         /* its clock goes on from where it was then, not from now */
 	bool is_linux;
@@ -100,6 +104,8 @@ struct vm {
 	bool debug_hinted;
 
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
+	struct loop_source save;                 /* eventfd, if there is a template_dir */
+	atomic_bool has_asked_to_be_saved;
 
 	enum exit_code blame; /* what a failure to start comes to */
 };

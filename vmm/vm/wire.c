@@ -46,6 +46,17 @@ static void guest_mark(void *ctx, uint8_t mark)
 		vm->watch->mark(vm->watch_ctx, mark);
 }
 
+/* If it is to be, no vCPU runs a further instruction before it has been. */
+static void guest_save(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (!vm->template_dir || atomic_exchange(&vm->has_asked_to_be_saved, true))
+		return;
+	crew_order(&vm->crew, CREW_PARK);
+	loop_counter_add(vm->save.fd);
+}
+
 static uint64_t host_monotonic(void *)
 {
 	return timeline_now();
@@ -55,6 +66,7 @@ static const struct power_ops power_ops = {
 	.poweroff = guest_poweroff,
 	.reset = guest_reset,
 	.mark = guest_mark,
+	.save = guest_save,
 	.now = host_monotonic,
 };
 

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Run in the lab: a machine that is saved in the middle of its work, killed, and gone on with by another process, again and again.
+
+usage: drive_snapshot.py PRONTO PLAN    where PLAN is JSON: setup (a script), requests (of the first process), n_trips, from_text (what
+is said before the first), pauses (seconds between two, at most), load (fields for /snapshot/load)
+
+Prints what the guest says, and "@@ trips N", "@@ stood MS" for each, "@@ status N" of the last process.
+"""
+
+import http.client
+import http.server
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+# pylint: disable=wrong-import-position
+from drive_api import SOCKET, Blob, api, ask  # noqa: E402
+
+PLACE = "/run/snapshot"
+
+
+class Machine:
+    """One process, and what its guest says."""
+
+    def __init__(self, pronto, said):
+        if os.path.exists(SOCKET):
+            os.unlink(SOCKET)
+        self.process = subprocess.Popen([pronto, "api", "--socket", SOCKET], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        self.reader = threading.Thread(target=self.read, args=(said,), daemon=True)
+        self.reader.start()
+        while not os.path.exists(SOCKET):
+            time.sleep(0.01)
+        self.connection = api.Connection(SOCKET)
+
+    def read(self, said):
+        for line in self.process.stdout:
+            said.append(line)
+            print(line, end="", flush=True)
+
+    def ask(self, method, path, body):
+        ask(self.connection, method, path, body)
+
+    def kill(self):
+        self.process.kill()
+        self.end()
+
+    def end(self):
+        status = self.process.wait()
+        self.reader.join()
+        return status
+
+    def is_running(self):
+        return self.process.poll() is None
+
+
+def save_and_go_on(machine, pronto, said, load):
+    """The machine stands still from the one process to the other.  The same one: it has ended by itself
+    meanwhile."""
+    try:
+        began = time.monotonic()
+        machine.ask("PATCH", "/vm", {"state": "Paused"})
+        machine.ask("PUT", "/snapshot/create", {"snapshot_path": PLACE})
+    except (OSError, http.client.HTTPException):
+        return machine
+    saved = time.monotonic()
+    machine.kill()
+    machine = Machine(pronto, said)
+    machine.ask("PUT", "/snapshot/load", {"snapshot_path": PLACE, "resume_vm": True, **load})
+    print(f"@@ stood {(saved - began) * 1000:.0f} {(time.monotonic() - began) * 1000:.0f}", flush=True)
+    return machine
+
+
+def main(pronto, plan):
+    plan = json.loads(plan)
+    random.seed(plan.get("seed", 1))
+    subprocess.run(plan["setup"], shell=True, check=True)
+    threading.Thread(target=http.server.ThreadingHTTPServer(("10.9.0.1", 8000), Blob).serve_forever, daemon=True).start()
+    said = []
+    machine = Machine(pronto, said)
+    for method, path, body in plan["requests"]:
+        machine.ask(method, path, body)
+    while machine.is_running() and not any(plan["from_text"] in line for line in said):
+        time.sleep(0.05)
+    trips = 0
+    while trips < plan["n_trips"] and machine.is_running():
+        time.sleep(random.uniform(0, plan["pauses"]))
+        before = machine
+        machine = save_and_go_on(machine, pronto, said, plan.get("load", {}))
+        trips += machine is not before
+    print("@@ trips", trips, flush=True)
+    print("@@ status", machine.end(), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
