@@ -115,7 +115,7 @@ static uint64_t now(void *ctx)
 }
 
 static const struct serial_ops serial_ops = { send, can_send, want_input };
-static const struct power_ops power_ops = { request, request, request_with, now };
+static const struct power_ops power_ops = { request, request, request_with, now, request };
 
 static void init(struct machine *machine)
 {

@@ -10,6 +10,8 @@
 int cmd_run(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_merge(int argc, char **argv);
+int cmd_clone(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_pack(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -21,6 +21,8 @@ static const struct command {
 } commands[] = {
 	{ "run", cmd_run, "boot a kernel in a virtual machine" },
 	{ "restore", cmd_restore, "have a virtual machine go on from where it was saved" },
+	{ "clone", cmd_clone, "have many go on from one snapshot" },
+	{ "serve", cmd_serve, "have a snapshot ready, for clones that begin at once" },
 	{ "merge", cmd_merge, "make a snapshot whole that has what has changed since another" },
 	{ "api", cmd_api, "start and drive a virtual machine by HTTP on a unix socket" },
 	{ "ctl", cmd_ctl, "ask something of a machine that was started so" },

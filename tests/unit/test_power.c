@@ -19,7 +19,7 @@
 struct rig {
 	struct irq_chip chip;
 	struct power power;
-	unsigned int n_edges, n_poweroffs, n_resets, n_marks;
+	unsigned int n_edges, n_poweroffs, n_resets, n_marks, n_saves;
 	uint8_t mark;
 	uint64_t now_ns;
 };
@@ -46,12 +46,17 @@ static void mark(void *ctx, uint8_t value)
 	((struct rig *)ctx)->mark = value;
 }
 
+static void save(void *ctx)
+{
+	((struct rig *)ctx)->n_saves++;
+}
+
 static uint64_t now(void *ctx)
 {
 	return ((struct rig *)ctx)->now_ns;
 }
 
-static const struct power_ops ops = { poweroff, reset, mark, now };
+static const struct power_ops ops = { poweroff, reset, mark, now, save };
 
 static int set_up(void **state)
 {
@@ -137,6 +142,50 @@ static void test_marks(void **state)
 	assert_int_equal(rig->mark, 0xff);
 }
 
+/* Whatever is written; and bytes that are not all the same. */
+static void test_save(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t any = 0, all = 0xff;
+
+	set(rig, REG(PLATFORM_PM_SAVE), 0);
+	set(rig, REG(PLATFORM_PM_SAVE), 0xff);
+	assert_int_equal(rig->n_saves, 2);
+	for (unsigned int i = 0; i < 64; i++) {
+		any |= get(rig, REG(PLATFORM_PM_SAVE));
+		all &= get(rig, REG(PLATFORM_PM_SAVE));
+	}
+	assert_int_not_equal(any, 0);
+	assert_int_not_equal(all, 0xff);
+}
+
+/* A copy's goes on from there, whatever its host's clock says. */
+static void test_timer_of_a_copy(void **state)
+{
+	struct rig *rig = *state;
+	struct state_writer writer;
+	struct state_reader reader;
+	struct diag diag;
+
+	rig->now_ns = 5000000000;
+	power_press_button(&rig->power);
+	state_begin(&writer, (const uint8_t[STATE_ID_SIZE]){ 1 });
+	power_saving(&rig->power);
+	state_save(&writer, &power_state, 0, &rig->power);
+	assert_int_equal(state_finish(&writer), 0);
+
+	rig->now_ns = 7;
+	rig->power.events = 0;
+	assert_int_equal(state_open(&reader, writer.data, writer.size, &diag), 0);
+	assert_int_equal(power_load(&rig->power, &reader, &diag), 0);
+	state_close(&reader);
+	state_free(&writer);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_TIMER)), 5 * 3579545);
+	rig->now_ns += 1000000000;
+	assert_int_equal(get(rig, REG(PLATFORM_PM_TIMER)), 6 * 3579545);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)), PLATFORM_PM_EVENT_POWER);
+}
+
 /* 3.579545 MHz, 32 bits, to the tick and for as long as a host is up. */
 static void test_timer(void **state)
 {
@@ -170,13 +219,13 @@ static void test_other_registers(void **state)
 
 	power_press_button(&rig->power);
 	for (uint64_t reg = 0; reg < PLATFORM_PM_PORT_SIZE; reg++)
-		if (reg != REG(PLATFORM_PM_EVENTS))
+		if (reg != REG(PLATFORM_PM_EVENTS) && reg != REG(PLATFORM_PM_SAVE))
 			assert_int_equal(get(rig, reg), 0);
 	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)), PLATFORM_PM_EVENT_POWER);
 	for (uint64_t reg = 3; reg < PLATFORM_PM_PORT_SIZE; reg++)
-		if (reg != REG(PLATFORM_PM_MARK))
+		if (reg != REG(PLATFORM_PM_MARK) && reg != REG(PLATFORM_PM_SAVE))
 			set(rig, reg, PLATFORM_PM_S5_TYPE << 2 | 0x20 | PLATFORM_PM_RESET_VALUE);
-	assert_int_equal(rig->n_poweroffs + rig->n_resets + rig->n_marks, 0);
+	assert_int_equal(rig->n_poweroffs + rig->n_resets + rig->n_marks + rig->n_saves, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -188,7 +237,9 @@ int main(void)
 		TEST(test_reset_value),
 		TEST(test_button),
 		TEST(test_marks),
+		TEST(test_save),
 		TEST(test_timer),
+		TEST(test_timer_of_a_copy),
 		TEST(test_other_registers),
 	};
 

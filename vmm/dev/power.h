@@ -16,8 +16,8 @@ struct power_ops {
 	void (*poweroff)(void *ctx);
 	void (*reset)(void *ctx);
 	void (*mark)(void *ctx, uint8_t mark);
-	void (*save)(void *ctx); /* it is to be kept as it is now, if anybody wants to */
 	uint64_t (*now)(void *ctx); /* nanoseconds of a clock that never goes back */
+	void (*save)(void *ctx); /* it is to be kept as it is now, if anybody wants to */
 };
 
 struct power {

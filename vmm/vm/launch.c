@@ -283,6 +283,8 @@ static int open_all(struct launch *launch, struct diag *diag)
 	timeline_record(wanted_timeline(launch), TIMELINE_OPENED);
 	vm_init(vm, launch->config, &launch->spec, wanted_timeline(launch));
 	vm->snapshot = launch->snapshot;
+	vm->warm = launch->warm;
+	vm->leash.fd = launch->warm ? launch->leash_fd : -1;
 	vm->is_template = launch->instant.is_found;
 	vm->clock_stands = launch->config->clock == CLOCK_STOOD;
 	if (vm->snapshot)

@@ -15,6 +15,8 @@
 
 #include <stdio.h>
 
+struct warm;
+
 struct launch {
 	const struct config *config; /* outlives it */
 	struct image image;          /* what is entered */
@@ -22,6 +24,8 @@ struct launch {
 	struct boot_spec spec;
 	bool has_kernel;           /* image, kernel and what is in spec are open */
 	struct snapshot *snapshot; /* that the machine begins with; not owned; NULL: at its entry */
+	struct warm *warm;         /* and that has its parts ready; not owned; NULL: nobody */
+	int leash_fd;              /* if it has warm: the machine ends when this does; -1: not so */
 	struct instant instant;    /* if the settings want it */
 	char *cmdline; /* the kernel's, if something was added to it; owned */
 	struct timeline timeline;
@@ -32,7 +36,7 @@ struct launch {
 
 /* All of them are the main thread's.
  *
- * Open what the settings name, which are complete; `launch` is zero but for has_reader and snapshot,
+ * Open what the settings name, which are complete; `launch` is zero but for has_reader, snapshot and warm,
  * with which there is no kernel, unless it may be entered anew.  The
  * program began at `since_ns` (CLOCK_MONOTONIC).  Afterwards launch->vm is configured.  0, or
  * -errno and diag, and nothing is open.

@@ -7,6 +7,7 @@
 #include "util/log.h"
 #include "vm/merge.h"
 #include "vm/saved.h"
+#include "vm/warm.h"
 #include "vm/wire.h"
 
 #include <errno.h>
@@ -34,6 +35,10 @@ static int init_memory(struct vm *vm)
 	uint64_t size = vm->config->memory;
 	bool is_shared = config_shares_memory(vm->config);
 
+	if (vm->warm) {
+		vm->mem = vm->warm->mem;
+		return 0;
+	}
 	if (!vm->snapshot)
 		return is_shared ? guest_mem_init_shared(&vm->mem, size)
 		                 : guest_mem_init(&vm->mem, size);
@@ -60,8 +65,14 @@ static int open_kvm(struct vm *vm, struct diag *diag)
 	const struct cpu_config *cpu = &vm->config->cpu;
 	const struct kvm_extras extras = { .nested = cpu->nested, .pmu = cpu->pmu };
 	unsigned int n = vm->config->cpus;
-	int ret = kvm_init(&vm->kvm, &extras, diag), max;
+	int ret, max;
 
+	if (vm->warm) {
+		vm->kvm = vm->warm->kvm;
+		timeline_record(vm->timeline, TIMELINE_KVM);
+		return 0;
+	}
+	ret = kvm_init(&vm->kvm, &extras, diag);
 	if (ret)
 		return ret;
 	max = kvm_max_vcpus(vm->kvm.fd);

@@ -23,6 +23,7 @@ void vm_init(struct vm *vm, const struct config *config, const struct boot_spec 
 	vm->spec = spec;
 	vm->timeline = timeline;
 	vm->is_linux = spec->image && boot_is_linux(spec);
+	vm->save.fd = vm->leash.fd = -1;
 }
 
 /* ---- what the transitions of its life do ---- */
@@ -174,6 +175,20 @@ static void save_ready(void *ctx, uint32_t)
 	crew_order(&vm->crew, CREW_WORK);
 }
 
+static void leash_ready(void *ctx, uint32_t)
+{
+	struct vm *vm = ctx;
+
+	loop_remove(&vm->loop, &vm->leash);
+	control_demand_end(&vm->control);
+}
+
+static int open_leash(struct vm *vm)
+{
+	vm->leash = (struct loop_source){ vm->leash.fd, leash_ready, vm, NULL };
+	return vm->leash.fd < 0 ? 0 : loop_add(&vm->loop, &vm->leash, EPOLLIN | EPOLLRDHUP);
+}
+
 static int open_save(struct vm *vm)
 {
 	vm->save = (struct loop_source){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), save_ready, vm, NULL };
@@ -236,8 +251,9 @@ int vm_open(struct vm *vm, struct diag *diag)
 	ret = wire_control(vm, diag);
 	if (ret)
 		goto err_life;
-	vm->save.fd = -1;
 	ret = vm->template_dir ? open_save(vm) : 0;
+	if (!ret)
+		ret = open_leash(vm);
 	if (!ret)
 		return 0;
 	diag_fail(diag, -ret, "eventfd: %s", strerror(-ret));

@@ -37,6 +37,7 @@
 
 struct snapshot;
 struct snapshot_writer;
+struct warm;
 
 /* Who hears of what happens to a machine; each may be NULL.  On the control thread, unless another
  * is named.
@@ -62,6 +63,7 @@ struct vm {
 	const struct vm_watch *watch; /* NULL: nobody */
 	void *watch_ctx;
 	struct snapshot *snapshot; /* that it begins with, not owned; NULL: it begins at its entry */
+	const struct warm *warm;   /* and that has its parts ready; not owned; NULL: nobody */
 	const char *template_dir;  /* where it is to be saved when it asks for that, with a note of */
 	const char *template_key;  /* this; not owned; NULL: nowhere */
 	bool is_template;          /* the snapshot is one; if it is refused, that is no end */
@@ -106,6 +108,7 @@ struct vm {
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
 	struct loop_source save;                 /* eventfd, if there is a template_dir */
 	atomic_bool has_asked_to_be_saved;
+	struct loop_source leash; /* the machine ends with its other end; fd -1: there is none */
 
 	enum exit_code blame; /* what a failure to start comes to */
 };

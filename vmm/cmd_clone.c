@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/* cmd_clone.c - pronto clone: machines that begin with one snapshot */
+
+#include "cmd.h"
+#include "exit_codes.h"
+#include "served.h"
+#include "util/listener.h"
+#include "util/log.h"
+#include "util/size.h"
+#include "util/timeline.h"
+#include "vm/warm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAX_CLONES 100000
+
+static void print_help(FILE *out)
+{
+	fputs("usage: pronto clone SNAPSHOT|SOCKET [--count N] [options]\n\n"
+	      "Have machines go on from one snapshot, each in a process of its own: from a directory, or\n"
+	      "through the socket of a `pronto serve` that has it ready.  What they do not write they share.\n"
+	      "Options are those of `pronto restore`; in each of them %n is the machine's number, from 0.\n\n"
+	      "Options:\n"
+	      "      --count N  how many (default: 1)\n"
+	      "  -h, --help     print this help and end\n\n"
+	      "Exit status: that of the first machine that did not power off, or 0.\n",
+		out);
+}
+
+struct clones {
+	const char *path;
+	unsigned int count;
+	int argc; /* what each is given, as `pronto restore` would be */
+	char **argv;
+};
+
+/* ---- through a socket ---- */
+
+static pid_t machine_pid;
+
+static void pass_signal(int sig)
+{
+	if (machine_pid > 0)
+		kill(machine_pid, sig);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) > listener_max_path())
+		return -ENAMETOOLONG;
+	memcpy(at.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
+		return fd;
+	close(fd);
+	return -errno;
+}
+
+/* What would end us is for the machine. */
+static int await_machine(int fd)
+{
+	struct sigaction pass = { .sa_handler = pass_signal };
+	int32_t pid, status;
+	int ret = served_hear(fd, &pid);
+
+	if (ret)
+		return ret;
+	machine_pid = pid;
+	for (const int *sig = (const int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 }; *sig; sig++)
+		sigaction(*sig, &pass, NULL);
+	ret = served_hear(fd, &status);
+	return ret ? ret : status;
+}
+
+static int ask_for_one(const struct clones *clones, unsigned int number)
+{
+	int fd = connect_to(clones->path);
+	int ret = fd < 0 ? fd : served_ask(fd, clones->argc, clones->argv, number);
+
+	if (!ret)
+		ret = await_machine(fd);
+	if (fd >= 0)
+		close(fd);
+	if (ret >= 0)
+		return ret;
+	log_error("%s: %s", clones->path,
+		ret == -ECONNRESET ? "the machine's process has ended without a word" : strerror(-ret));
+	return EXIT_HOST_ERROR;
+}
+
+/* ---- all of them ---- */
+
+/* The worst of what they came to, the first one's. */
+static int await_all(unsigned int n)
+{
+	int worst = 0, status;
+
+	while (n) {
+		if (wait(&status) < 0) {
+			if (errno == EINTR)
+				continue;
+			return worst;
+		}
+		n--;
+		if (!worst)
+			worst = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	}
+	return worst;
+}
+
+/* One process each; *is_child: we are that of one. */
+static int fork_all(const struct clones *clones, struct warm *warm, bool *is_child)
+{
+	for (unsigned int i = 0; i < clones->count; i++) {
+		uint64_t since_ns = timeline_now();
+		pid_t pid = fork();
+
+		if (pid < 0) {
+			log_error("machine %u: cannot fork: %s", i, strerror(errno));
+			return await_all(i) ?: EXIT_HOST_ERROR;
+		}
+		if (pid)
+			continue;
+		*is_child = true;
+		return warm ? warm_live(warm, clones->argc, clones->argv, i, since_ns)
+		            : ask_for_one(clones, i);
+	}
+	/* The keys of a terminal are for the machines. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	return await_all(clones->count);
+}
+
+static int from_snapshot(const struct clones *clones)
+{
+	bool is_child = false;
+	struct warm warm;
+	struct diag diag;
+	int ret = warm_open(&warm, clones->path, &diag);
+
+	if (ret) {
+		log_error("%s", diag.text);
+		return (int)exit_code_of(-ret);
+	}
+	ret = fork_all(clones, &warm, &is_child);
+	warm_close(&warm);
+	return ret;
+}
+
+static int from_socket(const struct clones *clones)
+{
+	bool is_child = false;
+
+	if (clones->count == 1)
+		return ask_for_one(clones, 0);
+	return fork_all(clones, NULL, &is_child);
+}
+
+/* Ours are taken out of the arguments; what is left is each machine's. */
+static int parse(struct clones *clones, int argc, char **argv)
+{
+	clones->count = 1;
+	clones->argv = argv;
+	clones->argc = 1;
+	for (int i = 1; i < argc; i++) {
+		const char *value = NULL;
+		uint64_t n;
+
+		if (!strcmp(argv[i], "--count") && i + 1 < argc)
+			value = argv[++i];
+		else if (!strncmp(argv[i], "--count=", strlen("--count=")))
+			value = argv[i] + strlen("--count=");
+		if (value && (!size_parse(value, &n) || !n || n > MAX_CLONES))
+			return -EINVAL;
+		if (value)
+			clones->count = (unsigned int)n;
+		else if (argv[i][0] != '-' && !clones->path)
+			clones->path = argv[i];
+		else
+			argv[clones->argc++] = argv[i];
+	}
+	argv[clones->argc] = NULL;
+	return clones->path ? 0 : -ENOENT;
+}
+
+int cmd_clone(int argc, char **argv)
+{
+	struct clones clones = { 0 };
+	struct stat st;
+	int ret;
+
+	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+		print_help(stdout);
+		return 0;
+	}
+	ret = parse(&clones, argc, argv);
+	if (ret) {
+		log_error(ret == -ENOENT ? "clone: give a snapshot, or a socket, first; see `pronto clone --help`"
+					 : "clone: --count takes a number from 1 to 100000");
+		return EXIT_OPERATOR;
+	}
+	return !stat(clones.path, &st) && S_ISSOCK(st.st_mode) ? from_socket(&clones)
+	                                                       : from_snapshot(&clones);
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/* served.c - what `pronto clone` and `pronto serve` say to each other */
+
+#include "served.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define N_FILES 3
+
+struct head {
+	uint32_t size; /* of the text that follows */
+	uint32_t number;
+};
+
+union control {
+	struct cmsghdr head;
+	char space[CMSG_SPACE(N_FILES * sizeof(int))];
+};
+
+static int send_all(int fd, const void *data, size_t size)
+{
+	while (size) {
+		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data = (const char *)data + n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static int receive_all(int fd, void *data, size_t size)
+{
+	while (size) {
+		ssize_t n = recv(fd, data, size, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ECONNRESET;
+		data = (char *)data + n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* ---- the request ---- */
+
+static int send_head(int fd, const struct head *head)
+{
+	static const int files[N_FILES] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+	struct iovec iov = { (void *)head, sizeof(*head) };
+	union control control = { 0 };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(files));
+	memcpy(CMSG_DATA(cmsg), files, sizeof(files));
+	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(*head) ? 0 : -errno;
+}
+
+int served_ask(int fd, int argc, char *const *argv, uint32_t number)
+{
+	struct head head = { .number = number };
+	int ret;
+
+	for (int i = 0; i < argc; i++) {
+		size_t size = strlen(argv[i]) + 1;
+
+		if (i == SERVED_MAX_ARGS || size > SERVED_MAX_TEXT - head.size)
+			return -E2BIG;
+		head.size += (uint32_t)size;
+	}
+	ret = send_head(fd, &head);
+	for (int i = 0; i < argc && !ret; i++)
+		ret = send_all(fd, argv[i], strlen(argv[i]) + 1);
+	return ret;
+}
+
+/* Files that came with it, if they are as many as they should be. */
+static int take_files(const struct msghdr *message)
+{
+	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(message);
+	int files[N_FILES], ret = 0;
+
+	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS || cmsg->cmsg_len != CMSG_LEN(sizeof(files)))
+		return -EBADMSG;
+	memcpy(files, CMSG_DATA(cmsg), sizeof(files));
+	for (int i = 0; i < N_FILES; i++) {
+		if (dup2(files[i], i) < 0)
+			ret = -errno;
+		close(files[i]);
+	}
+	return ret;
+}
+
+static int receive_head(int fd, struct head *head)
+{
+	struct iovec iov = { head, sizeof(*head) };
+	union control control = { 0 };
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+
+	do
+		n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(*head))
+		return n < 0 ? -errno : -EBADMSG;
+	return take_files(&message);
+}
+
+int served_take(int fd, struct served_request *request)
+{
+	struct head head;
+	char *at = request->text, *end;
+	int ret = receive_head(fd, &head);
+
+	if (ret)
+		return ret;
+	if (!head.size || head.size > sizeof(request->text))
+		return -EBADMSG;
+	ret = receive_all(fd, request->text, head.size);
+	if (ret)
+		return ret;
+	end = request->text + head.size;
+	if (end[-1])
+		return -EBADMSG;
+	for (request->argc = 0; at < end; at += strlen(at) + 1) {
+		if (request->argc == SERVED_MAX_ARGS)
+			return -EBADMSG;
+		request->argv[request->argc++] = at;
+	}
+	request->argv[request->argc] = NULL;
+	request->number = head.number;
+	return 0;
+}
+
+/* ---- answers ---- */
+
+int served_tell(int fd, int32_t value)
+{
+	return send_all(fd, &value, sizeof(value));
+}
+
+int served_hear(int fd, int32_t *value)
+{
+	return receive_all(fd, value, sizeof(*value));
+}
