@@ -160,13 +160,16 @@ static void fini(struct machine *machine)
 
 static uint64_t fresh[MAX_PROBES];
 
+/* Random bytes are never the same. */
 static void probe(const struct machine *machine, uint64_t seen[MAX_PROBES])
 {
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < machine->pio.n_ranges; i++)
 		for (uint64_t offset = 0; offset < machine->pio.range[i].size; offset++)
-			seen[n++] = bus_read(&machine->pio, machine->pio.range[i].base + offset, 1);
+			if (machine->pio.range[i].base + offset != PLATFORM_PM_SAVE)
+				seen[n++] = bus_read(
+					&machine->pio, machine->pio.range[i].base + offset, 1);
 	for (unsigned int i = 0; i < IOAPIC_INDEX + 2 * PLATFORM_MAX_GSIS; i++) {
 		seen[n++] = bus_read(&machine->mmio, PLATFORM_IOAPIC_BASE + 0x10, 4);
 		bus_write(&machine->mmio, PLATFORM_IOAPIC_BASE, 4, i + 1);
