@@ -66,7 +66,7 @@ static void test_values(void **state)
 	config_fini(&config);
 }
 
-/* Every option is a key, but those that the manual names. */
+/* Every option of `pronto run` is a key, but those that the manual names. */
 static void test_keys(void **state)
 {
 	static const char *const no_keys[] = { "no-shim", "verbose", "config", "help" };

@@ -252,6 +252,35 @@ static void test_texts(void **state)
 	}
 }
 
+/* What is printed is parsed to the same, and is no longer than it need be. */
+static void test_printed(void **state)
+{
+	static const struct {
+		const char *text, *printed;
+	} cases[] = {
+		{ "0", "0" },
+		{ "1", "1" },
+		{ "10M", "10485760" },
+		{ "1K+2K", "1024+2048" },
+		{ "100/1s", "100/1000ms" },
+		{ "100/500ms", "100/500ms" },
+		{ "100/2s+7", "100/2000ms+7" },
+		{ "1/31536000000ms", "1/31536000000ms" },
+		{ "1152921504606846976/31536000000ms+1152921504606846976",
+			"1152921504606846976/31536000000ms+1152921504606846976" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rate_limit limit = limit_of(cases[i].text), back;
+		char text[RATE_PRINTED];
+
+		rate_print(text, &limit);
+		assert_string_equal(text, cases[i].printed);
+		back = limit_of(text);
+		assert_memory_equal(&back, &limit, sizeof(limit));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_printed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
