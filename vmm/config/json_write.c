@@ -50,10 +50,10 @@ static json_t *write_key(int code)
 	return code < 0 ? json_string("none") : json_sprintf("^%c", code + '@');
 }
 
-/* Less than there can be is what nobody has set. */
+/* What cannot be is what nobody has set. */
 static json_t *write_integer(const struct setting *s, uint64_t value)
 {
-	return value < s->min ? NULL : json_integer((json_int_t)value);
+	return value < s->min || value > s->max ? NULL : json_integer((json_int_t)value);
 }
 
 static json_t *write_items(const struct setting *s, const void *base)
