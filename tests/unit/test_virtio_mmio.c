@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "state_rig.h"
 #include "virtio/mmio.h"
 #include "virtio_fake.h"
 
@@ -505,6 +506,36 @@ static void test_calls(void **state)
 	assert_int_equal(get(rig, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }
 
+/* ---- saved and loaded ---- */
+
+/* Registers as the driver left them, with an interrupt that it has not acknowledged. */
+static void test_registers_in_a_copy(void **state)
+{
+	struct rig *rig = *state;
+	struct state_writer file = rig_file();
+	struct state_reader reader;
+	struct diag diag;
+
+	bring_up(rig);
+	ask(rig, 1);
+	assert_int_equal(get(rig, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	set(rig, VIRTIO_MMIO_QUEUE_SEL, 1);
+	set(rig, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+	set(rig, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	state_save(&file, &virtio_mmio_state, 5, &rig->mmio);
+	assert_int_equal(state_finish(&file), 0);
+	rig->mmio.queue_select = rig->mmio.offered_select = rig->mmio.features_select = 9;
+	rig->mmio.interrupt_status = 0;
+	reader = rig_open_file(&file);
+	assert_int_equal(state_load(&reader, &virtio_mmio_state, 5, &rig->mmio, &diag), 0);
+	assert_int_equal(get(rig, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(get(rig, VIRTIO_MMIO_DEVICE_FEATURES), rig->dev->offered >> 32);
+	assert_int_equal(get(rig, VIRTIO_MMIO_DRIVER_FEATURES), rig->dev->features >> 32);
+	assert_int_equal(get(rig, VIRTIO_MMIO_QUEUE_READY), 1);
+	state_close(&reader);
+	state_free(&file);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -526,6 +557,7 @@ int main(void)
 		TEST(test_doorbells),
 		TEST(test_machine_reset),
 		TEST(test_calls),
+		TEST(test_registers_in_a_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

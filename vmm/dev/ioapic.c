@@ -15,6 +15,8 @@
 
 #define IOAPIC_VERSION 0x11u /* 82093AA; no EOI register */
 
+#define ID_WRITABLE 0x0f000000u
+
 /* Redirection entry */
 #define RTE_VECTOR        0xffull
 #define RTE_DELIVERY_MODE (7ull << 8)
@@ -126,7 +128,7 @@ static void ioapic_write_register(struct ioapic *ioapic, uint32_t value)
 	uint64_t *entry;
 
 	if (ioapic->select == REG_ID) {
-		ioapic->id = value & 0x0f000000;
+		ioapic->id = value & ID_WRITABLE;
 		return;
 	}
 	if (ioapic->select < REG_REDIRECTION || pin >= PLATFORM_MAX_GSIS)
@@ -209,6 +211,9 @@ int ioapic_load(struct ioapic *ioapic, struct state_reader *reader, struct diag 
 	int ret = state_load(reader, &ioapic_state, 0, ioapic, diag);
 
 	ioapic->select &= 0xff;
+	ioapic->id &= ID_WRITABLE;
 	ioapic->missed &= (1u << PLATFORM_MAX_GSIS) - 1;
+	for (unsigned int pin = 0; pin < PLATFORM_MAX_GSIS; pin++)
+		ioapic->redirection[pin] &= ~RTE_READ_ONLY;
 	return ret;
 }

@@ -170,6 +170,8 @@ void rtc_fini(struct rtc *rtc)
 	device_fini(&rtc->dev);
 }
 
+/* ---- a copy of it ---- */
+
 static const struct state_field fields[] = {
 	STATE_FIELD(struct rtc, index, 1),
 	STATE_FIELD(struct rtc, reg_a, 1),
@@ -178,3 +180,14 @@ static const struct state_field fields[] = {
 };
 
 const struct state_table rtc_state = { "rtc", 1, fields };
+
+/* What a guest cannot have written is left out. */
+int rtc_load(struct rtc *rtc, struct state_reader *reader, struct diag *diag)
+{
+	int ret = state_load(reader, &rtc_state, 0, rtc, diag);
+
+	rtc->index &= 0x7f;
+	rtc->reg_a &= 0xff ^ A_UPDATE_IN_PROGRESS;
+	rtc->reg_b &= B_WRITABLE;
+	return ret;
+}

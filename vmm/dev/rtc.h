@@ -23,7 +23,8 @@ struct rtc {
 void rtc_init(struct rtc *rtc, uint64_t (*now)(void *ctx), void *ctx);
 void rtc_fini(struct rtc *rtc);
 
-/* What a copy of the machine begins with. */
+/* What a copy of the machine begins with; and have one that was just made be so.  -errno, diag. */
 extern const struct state_table rtc_state;
+int rtc_load(struct rtc *rtc, struct state_reader *reader, struct diag *diag);
 
 #endif

@@ -16,6 +16,7 @@
 #define MODEM_READY (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS)
 
 #define IER_ALL (UART_IER_RDI | UART_IER_THRI | UART_IER_RLSI | UART_IER_MSI)
+#define MCR_ALL 0x1f
 
 const struct counter serial_counters[] = {
 	{ "read_count", offsetof(struct serial, n_read) },
@@ -182,7 +183,7 @@ static void write_fifo_control(struct serial *serial, uint8_t value)
 
 static void write_modem_control(struct serial *serial, uint8_t value)
 {
-	serial->mcr = value & 0x1f;
+	serial->mcr = value & MCR_ALL;
 	want_input(serial);
 }
 
@@ -333,5 +334,8 @@ int serial_load(struct serial *serial, struct state_reader *reader, struct diag 
 		return ret;
 	if (serial->rx_head >= SERIAL_FIFO_SIZE || serial->rx_count > SERIAL_FIFO_SIZE)
 		return diag_fail(diag, EBADMSG, "serial: its FIFO is not as it should be");
+	serial->ier &= IER_ALL;
+	serial->fcr &= UART_FCR_ENABLE_FIFO | UART_FCR_TRIGGER_MASK;
+	serial->mcr &= MCR_ALL;
 	return 0;
 }

@@ -56,22 +56,33 @@ void virtio_save(struct virtio_dev *dev, struct state_writer *writer, uint32_t s
 
 /* ---- loading ---- */
 
+/* What is agreed upon is what was offered; until then a driver may write what it likes. */
+static int check_features(const struct virtio_dev *dev, uint64_t features, struct diag *diag)
+{
+	if (features & ~dev->offered)
+		return diag_fail(diag, ENOTSUP,
+			"its driver uses features that it does not offer any more: bits 0x%llx",
+			(unsigned long long)(features & ~dev->offered));
+	if (!(features & VIRTIO_BIT(VIRTIO_F_VERSION_1)))
+		return diag_fail(diag, EBADMSG, "its features are none that can be agreed upon");
+	return 0;
+}
+
 /* What a driver could have brought about, and no more. */
 static int load_status(struct virtio_dev *dev, const struct virtio_dev *saved, struct diag *diag)
 {
-	uint8_t status = saved->status;
+	bool is_agreed = saved->status & VIRTIO_CONFIG_S_FEATURES_OK;
+	int ret = is_agreed ? check_features(dev, saved->features, diag) : 0;
 
+	if (ret)
+		return ret;
 	if (saved->n_queues != dev->n_queues)
 		return diag_fail(diag, EINVAL, "it has %u queues, and had %u", dev->n_queues,
 			saved->n_queues);
-	if (saved->features & ~dev->offered)
-		return diag_fail(diag, ENOTSUP,
-			"its driver uses features that it does not offer any more: bits 0x%llx",
-			(unsigned long long)(saved->features & ~dev->offered));
-	if (status & VIRTIO_CONFIG_S_DRIVER_OK && !(status & VIRTIO_CONFIG_S_FEATURES_OK))
+	if (saved->status & VIRTIO_CONFIG_S_DRIVER_OK && !is_agreed)
 		return diag_fail(diag, EBADMSG, "its status is none that a driver can have set");
 	dev->features = saved->features;
-	dev->status = status;
+	dev->status = saved->status;
 	return 0;
 }
 
@@ -90,10 +101,10 @@ static int load_queue(struct virtio_dev *dev, unsigned int index, struct state_r
 	vq->used_at = saved.used_at;
 	if (!saved.enabled)
 		return 0;
-	if (virtq_enable(vq, event_idx) ||
+	if (!(dev->status & VIRTIO_CONFIG_S_FEATURES_OK) || virtq_enable(vq, event_idx) ||
 		(uint16_t)(saved.next_avail - saved.next_used) > saved.size)
-		return diag_fail(diag, EBADMSG, "queue %u is none that a driver can have set up",
-			index);
+		return diag_fail(
+			diag, EBADMSG, "queue %u is none that a driver can have set up", index);
 	vq->next_avail = saved.next_avail;
 	vq->next_used = saved.next_used;
 	vq->signalled = saved.signalled;
@@ -101,8 +112,8 @@ static int load_queue(struct virtio_dev *dev, unsigned int index, struct state_r
 	return 0;
 }
 
-static int load(struct virtio_dev *dev, struct state_reader *reader, uint32_t slot,
-	struct diag *diag)
+static int load(
+	struct virtio_dev *dev, struct state_reader *reader, uint32_t slot, struct diag *diag)
 {
 	struct virtio_dev saved = { 0 };
 	int ret = state_load(reader, &virtio_state, slot, &saved, diag);
@@ -121,8 +132,8 @@ static int load(struct virtio_dev *dev, struct state_reader *reader, uint32_t sl
 	return ret;
 }
 
-int virtio_load(struct virtio_dev *dev, struct state_reader *reader, uint32_t slot,
-	struct diag *diag)
+int virtio_load(
+	struct virtio_dev *dev, struct state_reader *reader, uint32_t slot, struct diag *diag)
 {
 	struct diag why;
 	int ret;

@@ -169,7 +169,7 @@ static int load_platform(struct vm *vm, struct state_reader *reader, struct diag
 	if (!ret)
 		ret = power_load(&vm->power, reader, diag);
 	if (!ret)
-		ret = state_load(reader, &rtc_state, 0, &vm->rtc, diag);
+		ret = rtc_load(&vm->rtc, reader, diag);
 	if (ret || !config_has_pci(vm->config))
 		return ret;
 	ret = state_load(reader, &pci_state, 0, &vm->pci, diag);
