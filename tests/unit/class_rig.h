@@ -6,6 +6,7 @@
 #ifndef TESTS_UNIT_CLASS_RIG_H
 #define TESTS_UNIT_CLASS_RIG_H
 
+#include "state_rig.h"
 #include "virtio/virtio.h"
 #include "virtio_rig.h"
 
@@ -87,6 +88,40 @@ static inline void class_rig_open(
 	rig->dev = class->open(options, &rig->env, &diag);
 	assert_non_null(rig->dev);
 	rig->dev->transport = &rig->transport;
+}
+
+/* The device is saved, and is gone. */
+static inline struct state_writer class_rig_save(struct class_rig *rig)
+{
+	struct state_writer file = rig_save(rig->dev);
+
+	virtio_close(rig->dev);
+	rig->dev = NULL;
+	return file;
+}
+
+/* Another by these options takes its place, over the same memory; it is quiet. */
+static inline int class_rig_load(struct class_rig *rig, const struct virtio_class *class,
+	const void *options, const struct state_writer *file, struct diag *diag)
+{
+	if (rig->dev)
+		virtio_close(rig->dev);
+	class_rig_open(rig, class, options);
+	rig->n_signals = rig->n_config_signals = 0;
+	return rig_load(file, rig->dev, diag);
+}
+
+/* Both, and it goes on. */
+static inline void class_rig_move(
+	struct class_rig *rig, const struct virtio_class *class, const void *options)
+{
+	struct state_writer file = class_rig_save(rig);
+	struct diag diag;
+
+	if (class_rig_load(rig, class, options, &file, &diag))
+		fail_msg("%s", diag.text);
+	virtio_resume(rig->dev);
+	state_free(&file);
 }
 
 static inline void class_rig_destroy(struct class_rig *rig)

@@ -402,6 +402,99 @@ static void test_all_queues(void **state)
 	assert_false(has_pages(rig, 0x10000, 1));
 }
 
+/* ---- saved and loaded ---- */
+
+#define STATS     2 /* the statistics' queue */
+#define STATS_BIT (1u << VIRTIO_BALLOON_F_STATS_VQ)
+
+static const struct balloon_options counting = { .size = 16 * PAGE, .stats_s = 1 };
+
+static void check_description(struct class_rig *rig, const char *expected)
+{
+	char json[256];
+
+	balloon_class.describe(rig->dev, json, sizeof(json));
+	assert_string_equal(json, expected);
+}
+
+/* The buffer that the first has, the other has and gives back, once. */
+static void test_statistics_in_a_copy(void **state)
+{
+	static const uint8_t stats[] = { 4, 0, 1, 2, 0, 0, 0, 0, 0, 0 };
+	static const char description[] = "{\"target_pages\":16,\"actual_pages\":5,"
+					  "\"target_mib\":0,\"actual_mib\":0,\"free_memory\":513}";
+	struct class_rig *rig = *state;
+
+	start(rig, &counting, STATS_BIT);
+	virtio_write_config(rig->dev, offsetof(struct virtio_balloon_config, actual), 4, 5);
+	memcpy(rig_at(&rig->mem, 0x8000, sizeof(stats)), stats, sizeof(stats));
+	rig_offer_one(&rig->ring[STATS], 5, 0x8000, sizeof(stats), 0);
+	class_rig_serve(rig, STATS);
+	check_description(rig, description);
+	for (int i = 0; i < 2; i++) {
+		class_rig_move(rig, &balloon_class, &counting);
+		check_description(rig, description);
+		assert_int_equal(virtio_read_config(rig->dev, 4, 4), 5);
+		assert_int_equal(rig_n_used(&rig->ring[STATS]), 0);
+	}
+	while (!rig_n_used(&rig->ring[STATS]))
+		assert_true(class_rig_turn(rig, 10000));
+	assert_int_equal(rig_take(&rig->ring[STATS]).id, 5);
+	assert_int_equal(rig->n_signals, 1);
+	class_rig_move(rig, &balloon_class, &counting);
+	assert_true(class_rig_turn(rig, 10000)); /* it is asked for again */
+	assert_int_equal(rig_n_used(&rig->ring[STATS]), 0);
+	/* What was asked for is taken, and no more. */
+	rig_offer_one(&rig->ring[STATS], 6, 0x8000, sizeof(stats), 0);
+	class_rig_serve(rig, STATS);
+	assert_false(rig->dev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+static void test_hints_in_a_copy(void **state)
+{
+	struct class_rig *rig = *state;
+
+	start(rig, &hinting, HINT_BIT);
+	must(rig, BALLOON_HINTS_START);
+	say(rig, 2);
+	class_rig_move(rig, &balloon_class, &hinting);
+	assert_int_equal(asked(rig), 2);
+	check_status(rig, "{\"host_cmd\":2,\"guest_cmd\":2}");
+	assert_true(hint_goes(rig));
+	say(rig, VIRTIO_BALLOON_CMD_ID_STOP);
+	check_status(rig, "{\"host_cmd\":1,\"guest_cmd\":0}");
+	class_rig_move(rig, &balloon_class, &hinting);
+	must(rig, BALLOON_HINTS_START);
+	assert_int_equal(asked(rig), 3); /* no run has the number of one before */
+}
+
+/* A buffer that no driver can have given; and a device without statistics. */
+static void test_hostile_statistics(void **state)
+{
+	static const struct balloon_options other = { .size = 16 * PAGE };
+	static const char bad[] =
+		"balloon in slot 0: the statistics' buffer is none that a driver can have given";
+	struct class_rig *rig = *state;
+	struct state_writer file;
+	struct diag diag;
+
+	start(rig, &counting, STATS_BIT);
+	file = class_rig_save(rig);
+	rig_change(&file, balloon_class.state, 0, "has_stats_buffer", true);
+	assert_int_equal(class_rig_load(rig, &balloon_class, &counting, &file, &diag), -EBADMSG);
+	assert_string_equal(diag.text, bad);
+	rig_change(&file, &virtq_state, STATS, "next_avail", 1);
+	assert_int_equal(class_rig_load(rig, &balloon_class, &counting, &file, &diag), 0);
+	rig_change(&file, balloon_class.state, 0, "stats_head", 64);
+	assert_int_equal(class_rig_load(rig, &balloon_class, &counting, &file, &diag), -EBADMSG);
+	rig_change(&file, balloon_class.state, 0, "stats_head", 63);
+	rig_change(&file, &virtq_state, STATS, "enabled", false);
+	assert_int_equal(class_rig_load(rig, &balloon_class, &counting, &file, &diag), -EBADMSG);
+	assert_string_equal(diag.text, bad);
+	assert_int_equal(class_rig_load(rig, &balloon_class, &other, &file, &diag), -ENOTSUP);
+	state_free(&file);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -421,6 +514,9 @@ int main(void)
 		TEST(test_hints_and_a_reset),
 		TEST(test_hints_and_a_pause),
 		TEST(test_all_queues),
+		TEST(test_statistics_in_a_copy),
+		TEST(test_hints_in_a_copy),
+		TEST(test_hostile_statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

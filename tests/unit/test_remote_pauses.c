@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "host/remote.h"
+#include "state_rig.h"
 #include "vhost_rig.h"
 #include "virtio_rig.h"
 
@@ -23,6 +24,7 @@
 
 #define N_QUEUES  2
 #define N_PAUSES  1000
+#define N_COPIES  100
 #define RING_SIZE 8
 #define DATA(i)   (0x20000 + 0x1000ull * (i))
 
@@ -198,6 +200,8 @@ static const struct virtio_class class = {
 	.stop_queue = remote_stop_queue,
 	.quiesce = remote_quiesce,
 	.resume = remote_resume,
+	.saving = remote_saving,
+	.loaded = remote_loaded,
 	.close = close_remote,
 };
 
@@ -264,20 +268,35 @@ static void await_progress(struct rig *rig)
 	}
 }
 
-static void init(struct rig *rig)
+/* A device, and a back end that knows of rings no more than how much it has served. */
+static void connect_backend(struct rig *rig)
 {
 	struct diag diag;
 	int pair[2];
 
-	the_rig = rig;
 	rig->server.backend = backend_usual();
 	for (unsigned int i = 0; i < N_QUEUES; i++)
-		rig->server.ring[i] = (struct served){ .mem = &rig->mem, .kick = -1, .call = -1 };
+		rig->server.ring[i] = (struct served){ .mem = &rig->mem,
+			.kick = -1,
+			.call = -1,
+			.n_done = rig->server.ring[i].n_done };
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
 	rig->server.backend.fd = pair[1];
 	assert_int_equal(
 		pthread_create(&rig->server.backend.thread, NULL, run_server, &rig->server), 0);
+	memset(&rig->remote, 0, sizeof(rig->remote));
+	rig->remote.name = "remote";
+	rig->remote.vhost = &rig->vu.vhost;
+	assert_int_equal(vhost_user_init(&rig->vu, pair[0], 20000, &diag), 0);
+	assert_int_equal(
+		remote_init(&rig->remote, &class, &rig->env, 0, N_QUEUES, RING_SIZE, &diag), 0);
+	rig->remote.dev.transport = &rig->transport;
+}
+
+static void init(struct rig *rig)
+{
+	the_rig = rig;
 	assert_int_equal(guest_mem_init_shared(&rig->mem, MIB(1)), 0);
 	assert_int_equal(loop_init(&rig->loop), 0);
 	rig->env = (struct virtio_env){ .mem = &rig->mem, .loop = &rig->loop, .ctx = rig };
@@ -286,12 +305,21 @@ static void init(struct rig *rig)
 		.signal_config = signal_config,
 		.doorbell = doorbell,
 	};
-	rig->remote.name = "remote";
-	rig->remote.vhost = &rig->vu.vhost;
-	assert_int_equal(vhost_user_init(&rig->vu, pair[0], 20000, &diag), 0);
-	assert_int_equal(
-		remote_init(&rig->remote, &class, &rig->env, 0, N_QUEUES, RING_SIZE, &diag), 0);
-	rig->remote.dev.transport = &rig->transport;
+	connect_backend(rig);
+}
+
+static void disconnect(struct rig *rig)
+{
+	virtio_close(&rig->remote.dev);
+	assert_int_equal(pthread_join(rig->server.backend.thread, NULL), 0);
+	close(rig->server.backend.fd);
+}
+
+static void fini(struct rig *rig)
+{
+	disconnect(rig);
+	loop_fini(&rig->loop);
+	guest_mem_fini(&rig->mem);
 }
 
 static void bring_up(struct rig *rig)
@@ -335,18 +363,61 @@ static void test_pauses(void **)
 	}
 	await_progress(&rig);
 	assert_false(rig.remote.dev.lost);
-	virtio_close(&rig.remote.dev);
-	assert_int_equal(pthread_join(rig.server.backend.thread, NULL), 0);
 	assert_true(rig.server.n_forgotten > 0);
-	close(rig.server.backend.fd);
-	loop_fini(&rig.loop);
-	guest_mem_fini(&rig.mem);
+	fini(&rig);
+}
+
+/* ---- saved and loaded ---- */
+
+static void move(struct rig *rig)
+{
+	struct state_writer file = rig_save(&rig->remote.dev);
+	struct diag diag;
+
+	disconnect(rig);
+	connect_backend(rig);
+	if (rig_load(&file, &rig->remote.dev, &diag))
+		fail_msg("%s", diag.text);
+	virtio_resume(&rig->remote.dev);
+	state_free(&file);
+}
+
+/* Each goes on where the one before it has stopped, with a back end of its own. */
+static void test_copies(void **)
+{
+	static struct rig rig;
+
+	init(&rig);
+	bring_up(&rig);
+	for (unsigned int copy = 0; copy < N_COPIES; copy++) {
+		await_progress(&rig);
+		move(&rig);
+		assert_int_equal(rig.remote.dev.status, 15);
+	}
+	await_progress(&rig);
+	fini(&rig);
+}
+
+/* What a guest writes into its ring does not keep the machine from being saved. */
+static void test_copy_of_a_liar(void **)
+{
+	static struct rig rig;
+
+	init(&rig);
+	bring_up(&rig);
+	await_progress(&rig);
+	rig_used(&rig.ring[0])->idx += 0x1234;
+	move(&rig);
+	assert_false(rig.remote.dev.lost);
+	fini(&rig);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pauses),
+		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_copy_of_a_liar),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

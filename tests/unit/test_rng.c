@@ -187,6 +187,22 @@ static void test_rate(void **state)
 	assert_int_equal(rig_n_used(&rig->ring[0]), 16);
 }
 
+/* What nobody has come to is served by a copy. */
+static void test_copy(void **state)
+{
+	struct class_rig *rig = *state;
+
+	rig_offer_one(&rig->ring[0], 0, DATA, 64, WRITE);
+	class_rig_serve(rig, 0);
+	rig_offer_one(&rig->ring[0], 1, DATA + 64, 64, WRITE);
+	class_rig_move(rig, &rng_class, &(const struct rng_options){ 0 });
+	while (class_rig_turn(rig, 5))
+		continue;
+	assert_int_equal(rig_n_used(&rig->ring[0]), 2);
+	assert_true(n_changed(rig, DATA + 64, 64) > 0);
+	assert_int_equal(rig->n_signals, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -200,6 +216,7 @@ int main(void)
 		TEST(test_many),
 		TEST(test_nothing_to_write_to),
 		TEST(test_rate),
+		TEST(test_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

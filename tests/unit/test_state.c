@@ -9,13 +9,13 @@
 #include <cmocka.h>
 
 #include "state/state.h"
+#include "state_rig.h"
 #include "util/bits.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 static const uint8_t the_id[STATE_ID_SIZE] = "a snapshot's id";
 
@@ -141,7 +141,6 @@ static void close_both(struct state_reader *reader, struct state_writer *writer)
 }
 
 /* For who changes bytes and is not to be found out by that: where it is, is in docs/snapshot.md. */
-#define CRC_AT    12
 #define CRC_FROM  16
 #define SIZE_AT   16
 #define COUNT_AT  40
@@ -149,9 +148,7 @@ static void close_both(struct state_reader *reader, struct state_writer *writer)
 
 static void seal(struct state_writer *writer)
 {
-	uint32_t crc = (uint32_t)crc32(0, writer->data + CRC_FROM, (uInt)(writer->size - CRC_FROM));
-
-	memcpy(writer->data + CRC_AT, &crc, sizeof(crc));
+	rig_seal(writer->data, writer->size);
 }
 
 /* ---- */

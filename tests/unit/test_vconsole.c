@@ -358,6 +358,103 @@ static void test_pause_before_it_listens(void **state)
 	assert_string_equal(heard(rig, RX), "typed early\n");
 }
 
+/* ---- saved and loaded ---- */
+
+/* What is said and typed goes on, at another end. */
+static void test_copy(void **state)
+{
+	struct rig *rig = *state;
+
+	make(rig, &hvc_class, CONSOLE_SOCKET);
+	rig->client = connect_to(rig);
+	say(rig, "before\n");
+	expect_read(rig->client, "before\n");
+	offer(rig, RX, NULL, 4096);
+	offer(rig, RX, NULL, 4096);
+	type(rig, "one\n");
+	assert_string_equal(heard(rig, RX), "one\n");
+	move(rig, &hvc_class, CONSOLE_SOCKET);
+	rig->client = connect_to(rig);
+	type(rig, "two\n");
+	assert_string_equal(heard(rig, RX), "two\n");
+	say(rig, "after\n");
+	turn(rig, 5);
+	expect_read(rig->client, "after\n");
+}
+
+/* Input that was on its way to the guest, and had no buffer. */
+static void test_staged_input_in_a_copy(void **state)
+{
+	struct rig *rig = *state;
+	int i;
+
+	make(rig, &hvc_class, CONSOLE_SOCKET);
+	say(rig, "x");
+	rig->client = connect_to(rig);
+	offer(rig, RX, NULL, 3);
+	type(rig, "abcdefgh");
+	assert_string_equal(heard(rig, RX), "abc");
+	for (i = 0; i < 2; i++)
+		move(rig, &hvc_class, CONSOLE_SOCKET);
+	turn(rig, 5);
+	offer(rig, RX, NULL, 2);
+	assert_string_equal(heard(rig, RX), "de");
+	move(rig, &hvc_class, CONSOLE_SOCKET);
+	offer(rig, RX, NULL, 100);
+	assert_string_equal(heard(rig, RX), "fgh");
+	offer(rig, RX, NULL, 100);
+	assert_null(heard(rig, RX));
+}
+
+/* A driver that was told nothing yet has its while to settle in. */
+static void test_copy_of_a_new_driver(void **state)
+{
+	struct rig *rig = *state;
+
+	make(rig, &hvc_class, CONSOLE_SOCKET);
+	offer(rig, RX, NULL, 4096);
+	move(rig, &hvc_class, CONSOLE_SOCKET);
+	rig->client = connect_to(rig);
+	type(rig, "early\n");
+	assert_null(heard(rig, RX));
+	turn(rig, 1100);
+	assert_string_equal(heard(rig, RX), "early\n");
+}
+
+static void test_hostile_stage(void **state)
+{
+	static const struct {
+		uint32_t at, n;
+	} cases[] = { { 0, 4097 }, { 1, 4096 }, { 4097, 0 }, { UINT32_MAX, 1 }, { 1, UINT32_MAX } };
+	struct rig *rig = *state;
+	struct state_writer file;
+	struct diag diag;
+
+	make(rig, &hvc_class, CONSOLE_FILE);
+	file = save(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		rig_change(&file, hvc_class.state, 0, "staged_at", cases[i].at);
+		rig_change(&file, hvc_class.state, 0, "n_staged", cases[i].n);
+		assert_int_equal(load(rig, &hvc_class, CONSOLE_FILE, &file, &diag), -EBADMSG);
+		assert_string_equal(
+			diag.text, "virtio console in slot 0: its input is not as it should be");
+		finish(rig);
+		memset(&rig->consoles, 0, sizeof(rig->consoles));
+	}
+	/* All that there can be, of a chain of which more was sent than it has. */
+	rig_change(&file, hvc_class.state, 0, "staged_at", 0);
+	rig_change(&file, hvc_class.state, 0, "n_staged", 4096);
+	rig_change(&file, hvc_class.state, 0, "n_sent", UINT64_MAX);
+	rig_change(&file, hvc_class.state, 0, "due", UINT32_MAX);
+	assert_int_equal(load(rig, &hvc_class, CONSOLE_FILE, &file, &diag), 0);
+	virtio_resume(rig->dev);
+	say(rig, "text");
+	assert_int_equal(rig_take(&rig->ring[TX]).len, 0);
+	offer(rig, RX, NULL, 8192);
+	assert_int_equal(rig_take(&rig->ring[RX]).len, 4096);
+	state_free(&file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +475,10 @@ int main(void)
 		TEST(test_pause),
 		TEST(test_pause_with_a_slow_reader),
 		TEST(test_pause_before_it_listens),
+		TEST(test_copy),
+		TEST(test_staged_input_in_a_copy),
+		TEST(test_copy_of_a_new_driver),
+		TEST(test_hostile_stage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,6 +208,64 @@ static void test_odd_messages(void **state)
 	assert_null(heard(rig, CONTROL_RX));
 }
 
+/* ---- saved and loaded ---- */
+
+/* Who was there is not any more, of which the guest is told; and of who comes. */
+static void test_visitors_of_a_copy(void **state)
+{
+	struct rig *rig = *state;
+
+	make(rig, &port_class, CONSOLE_SOCKET);
+	offer(rig, RX, NULL, 4096);
+	open_port(rig, false);
+	rig->client = connect_to(rig);
+	expect_event(rig, VIRTIO_CONSOLE_PORT_OPEN, 1, "");
+	say(rig, "hello\n");
+	expect_read(rig->client, "hello\n");
+	move(rig, &port_class, CONSOLE_SOCKET);
+	turn(rig, 5);
+	expect_event(rig, VIRTIO_CONSOLE_PORT_OPEN, 0, "");
+	assert_null(heard(rig, CONTROL_RX));
+	say(rig, "to nobody\n");
+	rig->client = connect_to(rig);
+	expect_event(rig, VIRTIO_CONSOLE_PORT_OPEN, 1, "");
+	expect_read(rig->client, "");
+	type(rig, "question");
+	assert_string_equal(heard(rig, RX), "question");
+	say(rig, "answer\n");
+	expect_read(rig->client, "answer\n");
+}
+
+/* One that has a file at its other end is open as before. */
+static void test_copy_at_a_file(void **state)
+{
+	struct rig *rig = *state;
+
+	make(rig, &port_class, CONSOLE_SOCKET);
+	open_port(rig, false);
+	move(rig, &port_class, CONSOLE_FILE);
+	turn(rig, 5);
+	expect_event(rig, VIRTIO_CONSOLE_PORT_OPEN, 1, "");
+	say(rig, "log\n");
+	expect_file(rig, "log\n");
+}
+
+/* The driver has asked what there is, and was not told yet. */
+static void test_copy_amid_control(void **state)
+{
+	const struct virtio_console_control ready = { 0, VIRTIO_CONSOLE_DEVICE_READY, 1 };
+	struct rig *rig = *state;
+
+	make(rig, &port_class, CONSOLE_SOCKET);
+	offer(rig, CONTROL_TX, &ready, sizeof(ready));
+	move(rig, &port_class, CONSOLE_SOCKET);
+	assert_null(heard(rig, CONTROL_RX));
+	offer(rig, CONTROL_RX, NULL, 128);
+	expect_event(rig, VIRTIO_CONSOLE_PORT_ADD, 1, "");
+	offer(rig, CONTROL_RX, NULL, 128);
+	assert_null(heard(rig, CONTROL_RX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +276,9 @@ int main(void)
 		TEST(test_reset_while_it_waits),
 		TEST(test_bad_chains),
 		TEST(test_odd_messages),
+		TEST(test_visitors_of_a_copy),
+		TEST(test_copy_at_a_file),
+		TEST(test_copy_amid_control),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "dev/vconsole.h"
+#include "state_rig.h"
 #include "virtio_rig.h"
 
 #include <errno.h>
@@ -177,7 +178,8 @@ static inline void escape(void *ctx)
 {
 }
 
-static inline void make(struct rig *rig, const struct virtio_class *class, enum console_kind to)
+static inline void open_device(
+	struct rig *rig, const struct virtio_class *class, enum console_kind to)
 {
 	struct vconsole_options options = { to, rig->path, NULL };
 	struct diag diag;
@@ -191,6 +193,13 @@ static inline void make(struct rig *rig, const struct virtio_class *class, enum 
 	};
 	rig->dev->transport = &rig->transport;
 	rig->n_queues = rig->dev->n_queues;
+}
+
+static inline void make(struct rig *rig, const struct virtio_class *class, enum console_kind to)
+{
+	struct diag diag;
+
+	open_device(rig, class, to);
 	assert_int_equal(consoles_open(&rig->consoles, &rig->loop, &diag), 0);
 	bring_up(rig);
 }
@@ -225,6 +234,46 @@ static inline void finish(struct rig *rig)
 	virtio_close(rig->dev);
 	consoles_destroy(&rig->consoles, -1);
 	rig->dev = NULL;
+}
+
+/* ---- saved and loaded ---- */
+
+/* It is saved, and is gone with who was at its other end. */
+static inline struct state_writer save(struct rig *rig)
+{
+	struct state_writer file = rig_save(rig->dev);
+
+	if (rig->client >= 0)
+		close(rig->client);
+	rig->client = -1;
+	finish(rig);
+	memset(&rig->consoles, 0, sizeof(rig->consoles));
+	rig->consoles.escape = escape;
+	return file;
+}
+
+/* As a machine is restored: the consoles are opened last. */
+static inline int load(struct rig *rig, const struct virtio_class *class, enum console_kind to,
+	const struct state_writer *file, struct diag *diag)
+{
+	int ret;
+
+	open_device(rig, class, to);
+	ret = rig_load(file, rig->dev, diag);
+	if (ret)
+		return ret;
+	return consoles_open(&rig->consoles, &rig->loop, diag);
+}
+
+static inline void move(struct rig *rig, const struct virtio_class *class, enum console_kind to)
+{
+	struct state_writer file = save(rig);
+	struct diag diag;
+
+	if (load(rig, class, to, &file, &diag))
+		fail_msg("%s", diag.text);
+	virtio_resume(rig->dev);
+	state_free(&file);
 }
 
 static inline int tear_down(void **state)

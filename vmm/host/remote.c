@@ -158,6 +158,7 @@ void remote_resume(struct virtio_dev *dev)
 
 /* ---- a copy of it ---- */
 
+/* How far the back end has come is in guest RAM, too, where the guest may write what it likes. */
 void remote_saving(struct virtio_dev *dev)
 {
 	struct remote *remote = (struct remote *)dev;
@@ -169,6 +170,8 @@ void remote_saving(struct virtio_dev *dev)
 			continue;
 		virtq_take_over(vq);
 		vq->next_avail = (uint16_t)remote->ring[i].base;
+		if ((uint16_t)(vq->next_avail - vq->next_used) > vq->size)
+			vq->next_used = vq->next_avail;
 	}
 }
 
