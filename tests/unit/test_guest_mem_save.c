@@ -75,7 +75,7 @@ static int save(const struct guest_mem *mem)
 	int fd = make_file();
 	struct stat st;
 
-	assert_int_equal(guest_mem_save(mem, fd), 0);
+	assert_int_equal(guest_mem_save(mem, fd, false), 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_true(st.st_size == (off_t)guest_mem_size(mem));
 	return fd;
@@ -212,7 +212,7 @@ static void test_in_a_child(void **state)
 	fill(&mem, 3 * PAGE, 3);
 	child = fork();
 	if (!child)
-		_exit(read(go[0], &byte, 1) != 1 || guest_mem_save(&mem, fd));
+		_exit(read(go[0], &byte, 1) != 1 || guest_mem_save(&mem, fd, false));
 	fill(&mem, 3 * PAGE, 0x33);
 	fill(&mem, 4 * PAGE, 4);
 	guest_mem_give_back(&mem, page_at(&mem, 3 * PAGE), PAGE);
@@ -260,10 +260,10 @@ static void test_no_room(void **state)
 	assert_int_equal(guest_mem_init(&mem, SIZE), 0);
 	fill(&mem, MIB(4), 1);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
-	assert_int_equal(guest_mem_save(&mem, fd), -EPERM);
+	assert_int_equal(guest_mem_save(&mem, fd, false), -EPERM);
 	close(fd);
 	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	assert_int_equal(guest_mem_save(&mem, fd), -EINVAL);
+	assert_int_equal(guest_mem_save(&mem, fd, false), -EINVAL);
 	close(fd);
 	guest_mem_fini(&mem);
 }
@@ -387,6 +387,56 @@ static void test_reset(void **state)
 	close(fd);
 }
 
+/* ---- what has changed alone ---- */
+
+static bool is_data(int fd, uint64_t page)
+{
+	return lseek(fd, (off_t)(page * PAGE), SEEK_DATA) == (off_t)(page * PAGE);
+}
+
+/* What is as it was is a hole; what is zero now is not. */
+static void test_changes(void **state)
+{
+	static const uint64_t pages[] = { 1, 2, 3, 4, 5 };
+	int base = make_base(pages, 5), fd = make_file();
+	struct guest_mem mem;
+
+	assert_int_equal(guest_mem_init_saved(&mem, SIZE, base), 0);
+	check_page(&mem, PAGE, 1); /* looked at */
+	fill(&mem, 2 * PAGE, 0x22);
+	fill(&mem, 3 * PAGE, 0);
+	guest_mem_give_back(&mem, page_at(&mem, 4 * PAGE), PAGE);
+	guest_mem_give_back(&mem, page_at(&mem, 5 * PAGE) + 1, 2 * PAGE - 2); /* no whole page */
+	fill(&mem, 700 * PAGE, 7);
+	assert_int_equal(guest_mem_save(&mem, fd, true), 0);
+	for (uint64_t page = 0; page < SIZE / PAGE; page++)
+		assert_int_equal(
+			is_data(fd, page), page == 2 || page == 3 || page == 4 || page == 700);
+	check_file(fd, 2 * PAGE, 0x22);
+	check_file(fd, 3 * PAGE, 0);
+	check_file(fd, 4 * PAGE, 0);
+	check_file(fd, 700 * PAGE, 7);
+	guest_mem_fini(&mem);
+	close(base);
+	close(fd);
+}
+
+/* Of memory that is no map of a file all has changed. */
+static void test_changes_since_nothing(void **state)
+{
+	struct guest_mem mem;
+	int fd = make_file();
+
+	assert_int_equal(guest_mem_init(&mem, SIZE), 0);
+	fill(&mem, 2 * PAGE, 2);
+	*page_at(&mem, 3 * PAGE) = 0;
+	assert_int_equal(guest_mem_save(&mem, fd, true), 0);
+	assert_int_equal(n_pages_of(fd), 1);
+	check_file(fd, 2 * PAGE, 2);
+	guest_mem_fini(&mem);
+	close(fd);
+}
+
 /* ---- memory that others share ---- */
 
 static void test_shared(void **state)
@@ -436,6 +486,8 @@ int main(void)
 		cmocka_unit_test(test_pages_given_back),
 		cmocka_unit_test(test_short_file),
 		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_changes_since_nothing),
 		cmocka_unit_test(test_shared),
 	};
 
