@@ -191,6 +191,46 @@ static void test_read_only_disk(void **state)
 	state_free(&file);
 }
 
+/* What was written would not be there; what was only read is. */
+static void test_overlay_that_vanishes(void **state)
+{
+	static const uint32_t types[] = { VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_DISCARD,
+		VIRTIO_BLK_T_WRITE_ZEROES };
+	static const struct virtio_blk_discard_write_zeroes range = { 0, 8, 0 };
+	const uint64_t features = RIG_USUAL | VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) |
+	                          VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+	struct rig *rig = *state;
+
+	rig->options.overlay = DISK_OVERLAY_GONE;
+	rig_open(rig, features);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		uint8_t data[SECTOR] = { 0 };
+		struct request r = { .type = types[i], .out = data, .out_size = SECTOR };
+
+		assert_int_equal(rig_ask(rig, &(struct request){ .type = VIRTIO_BLK_T_IN,
+						      .in_size = SECTOR }),
+			VIRTIO_BLK_S_OK);
+		rig_ask(rig, &(struct request){ .type = VIRTIO_BLK_T_FLUSH });
+		assert_null(virtio_why_not_saved(rig->dev));
+		if (types[i] != VIRTIO_BLK_T_OUT)
+			r.out = &range, r.out_size = sizeof(range);
+		assert_int_equal(rig_ask(rig, &r), VIRTIO_BLK_S_OK);
+		assert_string_equal(virtio_why_not_saved(rig->dev),
+			"its overlay, which was written to, is gone with this process: give "
+			"overlay=FILE");
+		open_other(rig);
+		rig_drive(rig, features);
+	}
+	rig->options.overlay = DISK_OVERLAY_NONE;
+	open_other(rig);
+	rig_drive(rig, RIG_USUAL);
+	assert_int_equal(rig_ask(rig, &(struct request){ .type = VIRTIO_BLK_T_DISCARD,
+					      .out = &range,
+					      .out_size = sizeof(range) }),
+		VIRTIO_BLK_S_OK);
+	assert_null(virtio_why_not_saved(rig->dev));
+}
+
 /* Whatever its size is said to be, no request goes beyond the file. */
 static void test_hostile_size(void **state)
 {
@@ -215,6 +255,7 @@ int main(void)
 		WITH_BOTH(test_two_queues),
 		WITH_SYNC(test_another_disk),
 		WITH_SYNC(test_read_only_disk),
+		WITH_SYNC(test_overlay_that_vanishes),
 		WITH_SYNC(test_hostile_size),
 	};
 

@@ -79,7 +79,7 @@ static uint64_t now(void *ctx)
 }
 
 static const struct serial_ops serial_ops = { send, can_send, want_input };
-static const struct power_ops power_ops = { nothing, nothing, no_mark, now };
+static const struct power_ops power_ops = { nothing, nothing, no_mark, now, nothing };
 
 /* ---- a machine ---- */
 

@@ -54,6 +54,8 @@ struct blk {
 	struct virtio_blk_config config;
 	char serial[VIRTIO_BLK_ID_BYTES];
 	bool read_only;
+	bool is_gone_with_us; /* what is written to it, if */
+	bool was_changed;     /* something may have been */
 	bool write_back; /* what is written may stay in the host's memory until it is flushed */
 	struct rate rate;
 	struct loop_source timer; /* for what has to wait by it; fd -1: there is no limit */
@@ -240,6 +242,7 @@ static int move_data(
 	request->io.offset = sector * DISK_SECTOR;
 	request->io.size = size;
 	request->io.durable = op == DISK_WRITE && !blk->write_back;
+	blk->was_changed |= op == DISK_WRITE;
 	disk_start(blk->disk, &request->io);
 	return -1;
 }
@@ -280,6 +283,7 @@ static int clear(struct blk *blk, struct request *request, enum disk_op op, uint
 	request->io.op = op;
 	request->then_flush = op == DISK_ZERO && !blk->write_back;
 	request->n_ranges = n;
+	blk->was_changed = true;
 	start_range(blk, request);
 	return -1;
 }
@@ -510,6 +514,7 @@ static struct virtio_dev *blk_open(
 	}
 	blk->timer.fd = -1;
 	blk->read_only = options->read_only;
+	blk->is_gone_with_us = options->overlay == DISK_OVERLAY_GONE;
 	rate_set(&blk->rate, &options->rate, &options->ops, timeline_now());
 	blk->disk = disk_open(&spec, diag);
 	if (!blk->disk)
@@ -613,6 +618,16 @@ static int blk_loaded(struct virtio_dev *dev, struct diag *diag)
 	return 0;
 }
 
+static const char *blk_why_stays(const struct virtio_dev *dev)
+{
+	const struct blk *blk = (const struct blk *)dev;
+
+	return blk->is_gone_with_us && blk->was_changed
+	               ? "its overlay, which was written to, is gone with this process: give "
+	                 "overlay=FILE"
+	               : NULL;
+}
+
 const struct virtio_class blk_class = {
 	.name = "disk",
 	.id = VIRTIO_ID_BLOCK,
@@ -629,6 +644,7 @@ const struct virtio_class blk_class = {
 	.write_config = blk_write_config,
 	.update = blk_update,
 	.state = &state,
+	.why_stays = blk_why_stays,
 	.loaded = blk_loaded,
 	.counters = counters,
 	.close = blk_close,

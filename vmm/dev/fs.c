@@ -206,6 +206,11 @@ static struct virtio_dev *fs_open(const void *opts, const struct virtio_env *env
 	return NULL;
 }
 
+static const char *fs_why_stays(const struct virtio_dev *)
+{
+	return "what its daemon knows of the guest's files stays behind";
+}
+
 const struct virtio_class fs_class = {
 	.name = "share",
 	.id = VIRTIO_ID_FS,
@@ -217,7 +222,7 @@ const struct virtio_class fs_class = {
 	.start = remote_start,
 	.start_queue = remote_start_queue,
 	.stop_queue = remote_stop_queue,
-	.stays = "what its daemon knows of the guest's files stays behind",
+	.why_stays = fs_why_stays,
 	.quiesce = remote_quiesce,
 	.resume = remote_resume,
 	.close = fs_close,

@@ -117,8 +117,10 @@ struct virtio_class {
 	 */
 	const struct state_table *state;
 
-	/* Why a machine that has this device cannot be saved, in words; NULL: it can. */
-	const char *stays;
+	/* Why a machine that has this device cannot be saved, in words that stay; NULL: it can.  NULL
+	 * itself: each can.
+	 */
+	const char *(*why_stays)(const struct virtio_dev *dev);
 
 	/* The machine is quiet, and is about to be saved: see that queues and fields say what there
 	 * is.  NULL: they always do.

@@ -38,7 +38,9 @@ static uint32_t queue_instance(uint32_t slot, unsigned int index)
 
 const char *virtio_why_not_saved(const struct virtio_dev *dev)
 {
-	return dev->lost ? "what was behind it on the host is gone" : dev->class->stays;
+	if (dev->lost)
+		return "what was behind it on the host is gone";
+	return dev->class->why_stays ? dev->class->why_stays(dev) : NULL;
 }
 
 void virtio_save(struct virtio_dev *dev, struct state_writer *writer, uint32_t slot)
