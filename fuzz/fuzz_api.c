@@ -33,6 +33,15 @@ int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
 	return 0;
 }
 
+int vmm_restore(struct api *api, struct restore *restore, uint64_t, struct http_answer *answer,
+	struct diag *)
+{
+	objects_take_machine(&api->objects, &restore->objects);
+	api->state = API_PAUSED;
+	http_send(answer, 204, NULL);
+	return 0;
+}
+
 int vmm_ask(struct api *, const struct link_message *, struct http_answer *answer, json_t *object,
 	json_t *change, struct diag *)
 {

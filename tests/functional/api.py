@@ -29,12 +29,12 @@ def connect(path, timeout=vm.TIMEOUT):
 class Api:
     """A process that serves the API, and a connection to it."""
 
-    def __init__(self, box, *options, program="pronto", name="api", **kwargs):
+    def __init__(self, box, *options, program="pronto", name="api", around=(), **kwargs):
         self.socket = box.path / "tmp" / f"{name}.sock"
         self.config = {}
         argv = ([vm.PRONTO, "api", "--socket", self.socket] if program == "pronto"
                 else [program, "--api-sock", self.socket])
-        self.vm = vm.Vm(box, [*argv, *options], **kwargs)
+        self.vm = vm.Vm(box, [*around, *argv, *options], **kwargs)
         vm.wait_until(lambda: self.vm.process.poll() is not None or self.is_served(), what="the socket")
         self.connection = Connection(self.socket)
 

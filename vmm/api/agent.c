@@ -144,16 +144,15 @@ static void snapshot_done(void *ctx, int ret, const char *why)
 	say(agent, &message);
 }
 
-static int begin_snapshot(struct agent *agent, const char *text, struct diag *diag)
+static int begin_snapshot(
+	struct agent *agent, const struct link_message *question, struct diag *diag)
 {
-	struct snapshot_target target = { 0 };
-	json_t *json = json_loads(text, 0, NULL);
-	int only_changed = 0, ret = json_unpack(json, "{s:s, s?s, s?s, s?b}", "path", &target.path,
-				      "memory", &target.memory_path, "note", &target.note,
-				      "only_changed", &only_changed);
+	struct snapshot_target target = { .only_changed = question->anew };
+	json_t *json = json_loads(question->text, 0, NULL);
+	int ret;
 
-	target.only_changed = only_changed;
-	if (ret)
+	if (json_unpack(json, "{s:s, s?s, s?s}", "path", &target.path, "memory",
+		    &target.memory_path, "note", &target.note))
 		ret = diag_fail(diag, EINVAL, "it is not said where to");
 	else
 		ret = snapshot_begin(&agent->launch.vm, &target, snapshot_done, agent, diag);
@@ -164,7 +163,7 @@ static int begin_snapshot(struct agent *agent, const char *text, struct diag *di
 static void save_machine(struct agent *agent, const struct link_message *question)
 {
 	struct diag diag = { "" };
-	int ret = begin_snapshot(agent, question->text, &diag);
+	int ret = begin_snapshot(agent, question, &diag);
 
 	answer(agent, LINK_SNAPSHOT, ret, diag.text);
 }
@@ -310,7 +309,23 @@ static enum exit_code live(struct agent *agent)
 	return outcome;
 }
 
-int agent_run(const struct config *config, int link_fd, uint64_t since_ns)
+static int open_machine(struct agent *agent, const struct config *config,
+	const struct agent_snapshot *from, uint64_t since_ns, struct diag *diag)
+{
+	struct launch *launch = &agent->launch;
+	int ret = from ? snapshot_open_memory(from->snapshot, from->path, from->memory_path, diag)
+	               : 0;
+
+	if (ret)
+		return ret;
+	launch->snapshot = from ? from->snapshot : NULL;
+	ret = launch_open(launch, config, since_ns, diag);
+	launch->vm.begins_paused = from && from->begins_paused;
+	return ret;
+}
+
+int agent_run(const struct config *config, const struct agent_snapshot *from, int link_fd,
+	uint64_t since_ns)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
 	struct diag diag;
@@ -323,7 +338,7 @@ int agent_run(const struct config *config, int link_fd, uint64_t since_ns)
 	timeline_record(&agent->launch.timeline, TIMELINE_ASKED);
 	log_set_level(config->log_level);
 	control_catch_signals();
-	ret = launch_open(&agent->launch, config, since_ns, &diag);
+	ret = open_machine(agent, config, from, since_ns, &diag);
 	if (ret) {
 		has_failed(agent, diag.text);
 		ret = (int)exit_code_of(-ret);

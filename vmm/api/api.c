@@ -41,6 +41,14 @@ void api_send_fault(struct http_answer *answer, int status, const char *fault)
 	http_send(answer, status, json_pack("{s:s}", "fault_message", fault));
 }
 
+void api_restore_failed(struct api *api)
+{
+	if (!api->spec->as_firecracker)
+		return;
+	api->status = EXIT_HOST_ERROR;
+	loop_stop(&api->loop);
+}
+
 void api_tell(struct api *api, const char *event, json_t *fields)
 {
 	struct api_stream *stream;

@@ -21,6 +21,7 @@
 #include "api/metadata.h"
 #include "api/metrics.h"
 #include "api/objects.h"
+#include "api/restore.h"
 #include "config/config.h"
 #include "loop/loop.h"
 #include "util/diag.h"
@@ -59,6 +60,7 @@ struct api_pending {
 	enum link_ask ask;
 	struct http_answer *answer; /* NULL: who asked has left */
 	uint64_t since_ns;
+	bool anew; /* as it was asked */
 	/* Fields of an object that are these once it is done; NULL: none.  Owned. */
 	json_t *object, *change;
 };
@@ -92,8 +94,12 @@ struct api {
 	char failure[LINK_TEXT]; /* why it could not start; "": it did not say */
 	struct loop_source link; /* to it; fd -1: there is none */
 	STAILQ_HEAD(, api_pending) pending;
-	bool is_saving;             /* a snapshot is being made */
-	struct http_answer *saving; /* who waits for it; NULL: he has left */
+	bool is_restored, begins_paused; /* of the machine that is there, or is to be */
+	uint64_t restore_since_ns;       /* when it was asked for */
+	bool is_saving;                  /* a snapshot is being made */
+	struct http_answer *saving;      /* who waits for it; NULL: he has left */
+	uint64_t saving_since_ns;
+	bool saves_changes; /* alone */
 	LIST_HEAD(, api_stream) streams;
 	int status; /* of our process, when all is over */
 };
@@ -121,6 +127,15 @@ const char *route_counted(unsigned int i, const char **method);
 
 /* Make the VMM, which answers `answer` (or nobody, if NULL) when it runs.  -errno and diag. */
 int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag);
+
+/* The same for one that goes on from a snapshot, which was asked for at `since_ns`; what a client
+ * has configured is the restored machine's then, and nothing again if it does not start.
+ */
+int vmm_restore(struct api *api, struct restore *restore, uint64_t since_ns,
+	struct http_answer *answer, struct diag *diag);
+
+/* Under Firecracker's name the process is over when no machine came of a snapshot. */
+void api_restore_failed(struct api *api);
 
 /* Ask it something; it answers `answer`.  If it is done, `change` has become true of `object`, both
  * borrowed, or NULL (objects_note_change()).  -errno and diag.

@@ -29,8 +29,9 @@ enum link_ask {
 	LINK_COUNT,    /* what the machine counts, to be shown */
 	LINK_FLUSH,    /* the same, to be written */
 	LINK_TIMELINE, /* JSON */
-	/* Begin a snapshot; the text is JSON: "path", and maybe "memory", "only_changed", and "note",
-	 * a text that is kept with it.  That it has begun is answered, and an event says how it ended.
+	/* Begin a snapshot; the text is JSON: "path", and maybe "memory"; and "note", a text that
+	 * is kept with it; `anew`: only of what has changed.  That it has begun is answered, and an
+	 * event says how it ended.
 	 */
 	LINK_SNAPSHOT,
 };
@@ -50,7 +51,7 @@ struct link_message {
 	int32_t result; /* of an answer, or an end: 0, or -errno and why as text */
 	uint32_t kind;  /* enum device_kind, of which `item` is one */
 	uint32_t item;  /* from 0 */
-	uint32_t anew;  /* 1: it is to look once more at what it has of the host */
+	uint32_t anew;  /* 1: of a device, it is to look once more at what it has of the host */
 	uint32_t n_counts;
 	union {
 		char text[LINK_TEXT]; /* unless there are counts */

@@ -189,10 +189,14 @@ static json_t *standing(const struct api *api)
 {
 	const struct metrics *metrics = &api->metrics;
 
-	return json_pack("{s:{s:I, s:I}, s:{s:I, s:I}}", "api_server", "process_startup_time_us",
-		(json_int_t)metrics->ready_us, "process_startup_time_cpu_us",
-		(json_int_t)metrics->ready_cpu_us, "latencies_us", "pause_vm",
-		(json_int_t)metrics->pause_us, "resume_vm", (json_int_t)metrics->resume_us);
+	return json_pack("{s:{s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I}}", "api_server",
+		"process_startup_time_us", (json_int_t)metrics->ready_us,
+		"process_startup_time_cpu_us", (json_int_t)metrics->ready_cpu_us, "latencies_us",
+		"pause_vm", (json_int_t)metrics->pause_us, "resume_vm",
+		(json_int_t)metrics->resume_us, "full_create_snapshot",
+		(json_int_t)metrics->save_us, "diff_create_snapshot",
+		(json_int_t)metrics->save_changes_us, "load_snapshot",
+		(json_int_t)metrics->restore_us);
 }
 
 /* Since `before`; what has begun anew meanwhile, since then. */

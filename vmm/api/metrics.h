@@ -26,7 +26,8 @@ struct metrics {
 	json_t *told;                 /* what grows, as the last line had it; owned */
 	uint64_t ready_us;            /* the program's start until it listened: by the clock, */
 	uint64_t ready_cpu_us;        /* and by the processor */
-	uint64_t pause_us, resume_us; /* that the last of them took */
+	uint64_t pause_us, resume_us; /* that the last of them took, */
+	uint64_t save_us, save_changes_us, restore_us; /* snapshots, and the start from one */
 	/* What the VMM told last. */
 	unsigned int n;
 	struct count counts[LINK_COUNTS];

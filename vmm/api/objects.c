@@ -14,12 +14,19 @@
 
 /* ---- the objects ---- */
 
+static json_t *usual_machine(void)
+{
+	json_t *machine = json_pack("{s:i, s:i, s:b, s:b, s:s}", "vcpu_count", 1, "mem_size_mib",
+		128, "smt", 0, "track_dirty_pages", 0, "huge_pages", "None");
+
+	BUG_ON(!machine);
+	return machine;
+}
+
 void objects_init(struct objects *objects)
 {
 	*objects = (struct objects){ 0 };
-	objects->of[OBJECT_MACHINE] = json_pack("{s:i, s:i, s:b, s:b, s:s}", "vcpu_count", 1,
-		"mem_size_mib", 128, "smt", 0, "track_dirty_pages", 0, "huge_pages", "None");
-	BUG_ON(!objects->of[OBJECT_MACHINE]);
+	objects->of[OBJECT_MACHINE] = usual_machine();
 }
 
 void objects_fini(struct objects *objects)
@@ -102,6 +109,7 @@ static int put(struct objects *objects, enum object_kind kind, json_t *object, s
 		json_decref(object);
 		return diag_fail(diag, -ret, "%s: %s", class->what, why.text);
 	}
+	objects->has_begun |= class->is_of_machine;
 	if (class->id) {
 		put_item(objects, kind, object);
 	} else {
@@ -234,31 +242,100 @@ static int put_list(
 	return ret;
 }
 
+static int put_kind(
+	struct objects *objects, enum object_kind kind, const json_t *value, struct diag *diag)
+{
+	if (json_is_null(value))
+		return 0;
+	return object_class[kind].id ? put_list(objects, kind, value, diag)
+	                             : objects_put(objects, kind, value, diag);
+}
+
+/* -EINVAL and diag: there is none. */
+static int find_kind(const char *key, struct diag *diag)
+{
+	for (int kind = 0; kind < N_OBJECT_KINDS; kind++)
+		if (object_class[kind].key && !strcmp(object_class[kind].key, key))
+			return kind;
+	return diag_fail(diag, EINVAL, "unknown field `%.40s`", key);
+}
+
 int objects_put_all(struct objects *objects, const json_t *in, struct diag *diag)
 {
 	const char *key;
 	json_t *value;
-	int ret = 0;
 
 	json_object_foreach((json_t *)in, key, value)
 	{
-		unsigned int kind = 0;
+		int kind = find_kind(key, diag);
+		int ret = kind < 0 ? kind : put_kind(objects, (enum object_kind)kind, value, diag);
 
-		while (kind < N_OBJECT_KINDS &&
-			(!object_class[kind].key || strcmp(object_class[kind].key, key)))
-			kind++;
-		if (kind == N_OBJECT_KINDS)
-			return diag_fail(diag, EINVAL, "unknown field `%.40s`", key);
-		if (json_is_null(value))
-			continue;
-		ret = object_class[kind].id ? put_list(objects, kind, value, diag)
-		                            : objects_put(objects, kind, value, diag);
 		if (ret)
 			return ret;
 	}
 	if (!objects->of[OBJECT_BOOT_SOURCE])
 		return diag_fail(diag, EINVAL, "missing field `boot-source`");
 	return 0;
+}
+
+/* ---- of a machine that goes on ---- */
+
+/* Its kernel was needed once. */
+static int put_saved_boot(struct objects *objects, const json_t *in, struct diag *diag)
+{
+	struct diag why;
+	json_t *boot;
+
+	if (json_is_null(in))
+		return 0;
+	boot = shape_read(object_class[OBJECT_BOOT_SOURCE].shape, in, &why);
+	if (!boot)
+		return refuse_json(&why, diag);
+	objects->of[OBJECT_BOOT_SOURCE] = boot;
+	return 0;
+}
+
+int objects_put_saved(struct objects *objects, const json_t *in, struct diag *diag)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(in))
+		return diag_fail(diag, EINVAL, "it is not a JSON object");
+	json_object_foreach((json_t *)in, key, value)
+	{
+		int kind = find_kind(key, diag), ret = 0;
+
+		if (kind < 0)
+			return kind;
+		if (kind == OBJECT_BOOT_SOURCE)
+			ret = put_saved_boot(objects, value, diag);
+		else if (object_class[kind].is_of_machine)
+			ret = put_kind(objects, (enum object_kind)kind, value, diag);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+void objects_take_machine(struct objects *to, struct objects *from)
+{
+	for (unsigned int kind = 0; kind < N_OBJECT_KINDS; kind++) {
+		if (!object_class[kind].is_of_machine)
+			continue;
+		json_decref(to->of[kind]);
+		to->of[kind] = from->of[kind];
+		from->of[kind] = NULL;
+	}
+	to->has_begun = true;
+}
+
+void objects_forget_machine(struct objects *objects)
+{
+	struct objects none = { .of[OBJECT_MACHINE] = usual_machine() };
+
+	objects_take_machine(objects, &none);
+	objects->has_begun = false;
 }
 
 /* ---- in Pronto's words ---- */
@@ -280,6 +357,21 @@ static bool bucket_text(const json_t *bucket, char text[RATE_TEXT])
 		(unsigned long long)at_most(ms, RATE_MAX_PERIOD),
 		(unsigned long long)at_most(number_of(bucket, "one_time_burst"), RATE_MAX));
 	return size && ms;
+}
+
+void objects_add_piece(char *text, size_t size, const char *key, const char *value)
+{
+	size_t n = strlen(text);
+
+	if (!value)
+		return;
+	n += (size_t)snprintf(text + n, size - n, "%s%s=", n ? "," : "", key);
+	for (; *value && n + 2 < size; value++) {
+		text[n++] = *value;
+		if (*value == ',')
+			text[n++] = ',';
+	}
+	text[n] = 0;
 }
 
 void objects_rate_text(const json_t *limiter, const char *prefix, char *text, size_t size)
@@ -378,14 +470,22 @@ static void add_list(json_t *settings, const char *key, const json_t *list,
 		json_decref(items);
 }
 
+static void add_serial(json_t *settings, const json_t *serial)
+{
+	const char *output = text_of(serial, "serial_out_path");
+	char rate[RATE_TEXT];
+
+	if (output)
+		json_object_set_new(settings, "console", json_sprintf("file:%s", output));
+	if (bucket_text(json_object_get(serial, "rate_limiter"), rate))
+		json_object_set_new(settings, "console-rate", json_string(rate));
+}
+
 static void add_singles(json_t *settings, const struct objects *objects)
 {
 	const json_t *vsock = objects->of[OBJECT_VSOCK];
 	const json_t *balloon = objects->of[OBJECT_BALLOON];
 	const json_t *entropy = objects->of[OBJECT_ENTROPY];
-	const json_t *serial = objects->of[OBJECT_SERIAL];
-	const char *output = text_of(serial, "serial_out_path");
-	char rate[RATE_TEXT];
 
 	if (vsock)
 		json_object_set_new(settings, "vsock",
@@ -400,10 +500,7 @@ static void add_singles(json_t *settings, const struct objects *objects)
 				json_object_get(balloon, "stats_polling_interval_s")));
 	if (entropy)
 		json_object_set_new(settings, "rng", source_of(entropy));
-	if (output)
-		json_object_set_new(settings, "console", json_sprintf("file:%s", output));
-	if (bucket_text(json_object_get(serial, "rate_limiter"), rate))
-		json_object_set_new(settings, "console-rate", json_string(rate));
+	add_serial(settings, objects->of[OBJECT_SERIAL]);
 }
 
 /* Firecracker's default, but for what is not so here: its keyboard controller is asked for a reset
@@ -437,19 +534,41 @@ static void add_machine(json_t *settings, const json_t *machine)
 		json_integer((json_int_t)number_of(machine, "mem_size_mib") << 20));
 }
 
-/* Some clients begin with empty files, for disks that come later. */
-static void expect_exchange(const struct setting_list *disks)
+void objects_expect_exchange(struct config *config)
 {
+	const struct setting_list *disks = &config->devices[DEVICE_disk];
 	struct blk_options *disk = disks->items;
 
 	for (size_t i = 0; i < disks->n; i++)
 		disk[i].may_be_empty = true;
 }
 
+/* Takes the settings. */
+static int apply_settings(json_t *settings, struct config *config, struct diag *diag)
+{
+	char *text = json_dumps(settings, JSON_COMPACT);
+	int ret;
+
+	json_decref(settings);
+	if (!text)
+		return diag_fail(diag, ENOMEM, "out of memory");
+	ret = config_parse_json(config, "the objects", text, strlen(text), diag);
+	free(text);
+	return ret;
+}
+
+int objects_serial_to_config(
+	const struct objects *objects, struct config *config, struct diag *diag)
+{
+	json_t *settings = json_object();
+
+	add_serial(settings, objects->of[OBJECT_SERIAL]);
+	return apply_settings(settings, config, diag);
+}
+
 int objects_to_config(const struct objects *objects, struct config *config, struct diag *diag)
 {
 	json_t *settings = json_object();
-	char *text;
 	int ret = 0;
 
 	if (objects->of[OBJECT_BOOT_SOURCE]) {
@@ -460,16 +579,13 @@ int objects_to_config(const struct objects *objects, struct config *config, stru
 	add_list(settings, "net", objects->of[OBJECT_NET], interface_of);
 	add_list(settings, "share", objects->of[OBJECT_SHARE], share_of);
 	add_singles(settings, objects);
-	text = json_dumps(settings, JSON_COMPACT);
-	json_decref(settings);
-	if (!text)
-		return diag_fail(diag, ENOMEM, "out of memory");
 	if (objects->native)
 		ret = config_parse_json(
 			config, "the configuration", objects->native, objects->native_size, diag);
-	if (!ret)
-		ret = config_parse_json(config, "the objects", text, strlen(text), diag);
-	free(text);
-	expect_exchange(&config->devices[DEVICE_disk]);
+	if (ret)
+		json_decref(settings);
+	else
+		ret = apply_settings(settings, config, diag);
+	objects_expect_exchange(config);
 	return ret ? ret : config_complete(config, diag);
 }

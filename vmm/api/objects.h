@@ -36,6 +36,7 @@ struct object_class {
 	const struct shape *shape;
 	/* What its fields must be beside their types; NULL: nothing.  -EINVAL and diag. */
 	int (*check)(const json_t *object, struct diag *diag);
+	bool is_of_machine; /* a snapshot has its own: none may be set before one is loaded */
 };
 
 extern const struct object_class object_class[N_OBJECT_KINDS];
@@ -49,6 +50,7 @@ struct objects {
 	 */
 	char *native;
 	size_t native_size;
+	bool has_begun; /* something of the machine was set */
 };
 
 void objects_init(struct objects *objects);
@@ -81,8 +83,32 @@ json_t *objects_show(const struct objects *objects);
 /* Take all from one JSON text, as a --config-file has them. */
 int objects_put_all(struct objects *objects, const json_t *in, struct diag *diag);
 
+/* Take the machine's from one JSON text, as objects_show() has them, for a machine that was made of
+ * them: `objects` are as objects_init() left them.  What was only of its start need not be on this
+ * host any more.
+ */
+int objects_put_saved(struct objects *objects, const json_t *in, struct diag *diag);
+
+/* Have the machine's of `from`, which are none then, in place of those of `to`. */
+void objects_take_machine(struct objects *to, struct objects *from);
+/* None of the machine's is set. */
+void objects_forget_machine(struct objects *objects);
+
 /* The settings that they are; `config` is as config_init() left it.  -errno and diag. */
 int objects_to_config(const struct objects *objects, struct config *config, struct diag *diag);
+
+/* Of settings that come from elsewhere: what a client has said of the serial console goes before.
+ * -errno and diag.
+ */
+int objects_serial_to_config(
+	const struct objects *objects, struct config *config, struct diag *diag);
+/* Disks may be empty, as some clients begin with empty files, for disks that come later. */
+void objects_expect_exchange(struct config *config);
+
+/* Add "KEY=VALUE" to the pieces of a device's options, with a comma of the value written twice; of
+ * NULL nothing.  What has no room is cut.
+ */
+void objects_add_piece(char *text, size_t size, const char *key, const char *value);
 
 /* A rate limiter's settings, as KEY=VALUE pieces for an item's text: "rate=...,ops=..."; those that
  * it does not name are left out.  `prefix` stands before each key.

@@ -373,8 +373,8 @@ const struct route api_routes[] = {
 		.help = "ask for more memory that comes and goes, or for less", .is_refused = true },
 	{ "PUT", "snapshot/create", AFTER, NONE, create_snapshot, "",
 		.help = "save the machine, which goes on", .takes = &snapshot_create_shape },
-	{ "PUT", "snapshot/load", ALWAYS, NONE, refuse_unbuilt, "",
-		.help = "go on from a state that was kept", .is_refused = true },
+	{ "PUT", "snapshot/load", BEFORE, NONE, load_snapshot, "",
+		.help = "go on from where a machine was saved", .takes = &snapshot_load_shape },
 };
 /* clang-format on */
 

@@ -52,24 +52,6 @@ static void update(struct call *call, struct link_message *question, enum device
 		call_done(call);
 }
 
-/* Add "KEY=VALUE" to the pieces of a device's options, with a comma of the value written twice;
- * NULL: nothing.
- */
-static void add_piece(char text[LINK_TEXT], const char *key, const char *value)
-{
-	size_t n = strlen(text);
-
-	if (!value)
-		return;
-	n += (size_t)snprintf(text + n, LINK_TEXT - n, "%s%s=", n ? "," : "", key);
-	for (; *value && n + 2 < LINK_TEXT; value++) {
-		text[n++] = *value;
-		if (*value == ',')
-			text[n++] = ',';
-	}
-	text[n] = 0;
-}
-
 static void add_rates(char text[LINK_TEXT], const json_t *limiter, const char *prefix)
 {
 	char rates[160];
@@ -92,7 +74,7 @@ void patch_drive(struct call *call)
 	if (!change)
 		return;
 	path = text_of(change, "path_on_host");
-	add_piece(question.text, "path", path);
+	objects_add_piece(question.text, sizeof(question.text), "path", path);
 	add_rates(question.text, json_object_get(change, "rate_limiter"), "");
 	question.anew = path || is_set(drive, "socket");
 	update(call, &question, DEVICE_disk, index, drive, change);

@@ -3,6 +3,8 @@
 
 #include "api/route_parts.h"
 
+#include <net/if.h>
+
 /* clang-format off */
 
 /* ---- asked ---- */
@@ -43,6 +45,34 @@ SHAPE(snapshot_create, "SnapshotCreateParams",
 	{ .name = "snapshot_path", .type = FIELD_TEXT, .required = true },
 	{ .name = "mem_file_path", .type = FIELD_TEXT },
 	{ .name = "snapshot_type", .type = FIELD_WORD, .words = snapshot_types, .fallback = "\"Full\"" });
+
+static const char *const backend_types[] = { "File", "Uffd", NULL };
+
+static SHAPE(mem_backend, "MemoryBackend",
+	{ .name = "backend_type", .type = FIELD_WORD, .required = true, .words = backend_types },
+	{ .name = "backend_path", .type = FIELD_TEXT, .required = true });
+
+static LAX_SHAPE(network_override, "NetworkOverride",
+	{ .name = "iface_id", .type = FIELD_TEXT, .required = true },
+	{ .name = "host_dev_name", .type = FIELD_TEXT, .required = true, .max = IFNAMSIZ - 1 });
+
+static LAX_SHAPE(vsock_override, "VsockOverride",
+	{ .name = "uds_path", .type = FIELD_TEXT, .required = true });
+
+static const char *const restored_pages[] = { "Snapshot", "None", "Transparent", "2M", NULL };
+
+SHAPE(snapshot_load, "SnapshotLoadParams",
+	{ .name = "snapshot_path", .type = FIELD_TEXT, .required = true },
+	{ .name = "mem_backend", .type = FIELD_OBJECT, .inner = &mem_backend_shape },
+	{ .name = "mem_file_path", .type = FIELD_TEXT },
+	{ .name = "enable_diff_snapshots", .type = FIELD_FLAG, .fallback = "false" },
+	{ .name = "track_dirty_pages", .type = FIELD_FLAG, .fallback = "false" },
+	{ .name = "resume_vm", .type = FIELD_FLAG, .fallback = "false" },
+	{ .name = "network_overrides", .type = FIELD_OBJECTS, .inner = &network_override_shape,
+		.fallback = "[]" },
+	{ .name = "vsock_override", .type = FIELD_OBJECT, .inner = &vsock_override_shape },
+	{ .name = "clock_realtime", .type = FIELD_FLAG, .fallback = "false" },
+	{ .name = "huge_pages", .type = FIELD_WORD, .words = restored_pages, .fallback = "\"Snapshot\"" });
 
 /* ---- answered ---- */
 
@@ -95,7 +125,8 @@ SHAPE(timeline, "Timeline",
 	{ .name = "moments", .type = FIELD_OBJECTS, .required = true, .inner = &moment_shape });
 
 static const char *const events[] = {
-	"started", "paused", "resumed", "mark", "reset", "device-failed", "ended", NULL
+	"started", "restored", "paused", "resumed", "snapshot", "mark", "reset", "device-failed",
+	"ended", NULL
 };
 
 SHAPE(event, "Event",

@@ -4,14 +4,19 @@
 #include "api/object_parts.h"
 #include "api/route_parts.h"
 
+#include "util/timeline.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* ---- the making of one ---- */
 
 /* What is kept with it is how the machine is shown, by which a client of the copy knows it. */
-static char *describe(const struct call *call, bool only_changed)
+static char *describe(const struct call *call)
 {
-	json_t *json = json_pack("{s:b, s:s, s:s*, s:o}", "only_changed", only_changed, "path", text_of(call->body, "snapshot_path"),
+	json_t *json = json_pack("{s:s, s:s*, s:o}", "path", text_of(call->body, "snapshot_path"),
 		"memory", text_of(call->body, "mem_file_path"), "note",
 		objects_show(&call->api->objects));
 	char *note = json_dumps(json_object_get(json, "note"), JSON_COMPACT), *text = NULL;
@@ -29,7 +34,8 @@ void create_snapshot(struct call *call)
 	const char *type = text_of(call->body, "snapshot_type");
 	char *text;
 
-	text = describe(call, type && !strcmp(type, "Diff"));
+	question.anew = type && !strcmp(type, "Diff");
+	text = describe(call);
 	if (!text || strlen(text) >= sizeof(question.text)) {
 		call_fault(call, "Create snapshot error: what is to be kept with it is too long.");
 	} else {
@@ -37,4 +43,65 @@ void create_snapshot(struct call *call)
 		call_ask_vmm(call, &question, NULL, NULL);
 	}
 	free(text);
+}
+
+/* ---- and the start from one ---- */
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* What is wrong with the body as such; NULL: nothing. */
+static const char *find_fault(const json_t *body)
+{
+	bool has_backend = is_set(body, "mem_backend"), has_path = is_set(body, "mem_file_path");
+
+	if (has_backend && has_path)
+		return "too many fields: either `mem_backend` or `mem_file_path` exclusively is required";
+	if (!has_backend && !has_path && !is_directory(text_of(body, "snapshot_path")))
+		return "missing field: either `mem_backend` or `mem_file_path` is required";
+	return NULL;
+}
+
+static void load_failed(struct call *call, const struct diag *why)
+{
+	char text[sizeof(why->text) + 32];
+
+	snprintf(text, sizeof(text), "Load snapshot error: %s", why->text);
+	call_fault(call, text);
+	api_restore_failed(call->api);
+}
+
+void load_snapshot(struct call *call)
+{
+	struct api *api = call->api;
+	const char *fault = find_fault(call->body);
+	uint64_t since_ns = timeline_now();
+	struct restore restore;
+	struct diag diag;
+	char text[160];
+
+	if (fault) {
+		snprintf(text, sizeof(text),
+			"An error occurred when deserializing the json body of a request: %s.",
+			fault);
+		call_fault(call, text);
+		return;
+	}
+	if (api->objects.has_begun || api->objects.native) {
+		call_fault(call,
+			"Load snapshot error: Loading a microVM snapshot not allowed after configuring "
+			"boot-specific resources.");
+		return;
+	}
+	if (restore_open(&restore, &api->objects, call->body, &diag)) {
+		load_failed(call, &diag);
+		return;
+	}
+	if (vmm_restore(api, &restore, since_ns, call->answer, &diag))
+		load_failed(call, &diag);
+	restore_close(&restore);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MOST_TEXT  4096u
-#define MOST_TEXTS 64u
+#define MOST_ITEMS 64u
 
 /* A list of names, as in "expected one of `a`, `b`". */
 #define NAMES 256
@@ -96,8 +96,8 @@ static int check_texts(const struct field *field, const json_t *value, struct di
 {
 	if (!json_is_array(value))
 		return refuse_type(field, value, "a sequence", diag);
-	if (json_array_size(value) > MOST_TEXTS)
-		return diag_fail(diag, EINVAL, "`%s`: more than %u items", field->name, MOST_TEXTS);
+	if (json_array_size(value) > MOST_ITEMS)
+		return diag_fail(diag, EINVAL, "`%s`: more than %u items", field->name, MOST_ITEMS);
 	for (size_t i = 0; i < json_array_size(value); i++)
 		if (!json_is_string(json_array_get(value, i)))
 			return refuse_type(field, json_array_get(value, i), "a string", diag);
@@ -159,12 +159,39 @@ static json_t *fallback(const struct field *field)
 static json_t *read_object(
 	const struct shape *shape, const json_t *in, bool is_partial, struct diag *diag);
 
+static json_t *read_objects(
+	const struct field *field, const json_t *in, bool is_partial, struct diag *diag)
+{
+	json_t *out, *item;
+
+	if (!json_is_array(in)) {
+		refuse_type(field, in, "a sequence", diag);
+		return NULL;
+	}
+	if (json_array_size(in) > MOST_ITEMS) {
+		diag_fail(diag, EINVAL, "`%s`: more than %u items", field->name, MOST_ITEMS);
+		return NULL;
+	}
+	out = json_array();
+	for (size_t i = 0; i < json_array_size(in); i++) {
+		item = read_object(field->inner, json_array_get(in, i), is_partial, diag);
+		if (!item) {
+			json_decref(out);
+			return NULL;
+		}
+		json_array_append_new(out, item);
+	}
+	return out;
+}
+
 /* A new reference; NULL and diag. */
 static json_t *read_field(
 	const struct field *field, json_t *value, bool is_partial, struct diag *diag)
 {
 	if (field->type == FIELD_OBJECT)
 		return read_object(field->inner, value, is_partial, diag);
+	if (field->type == FIELD_OBJECTS)
+		return read_objects(field, value, is_partial, diag);
 	return check(field, value, diag) ? NULL : json_incref(value);
 }
 

@@ -22,7 +22,7 @@ enum field_type {
 	FIELD_WORD,    /* one of .words */
 	FIELD_OBJECT,  /* of .inner */
 	FIELD_TEXTS,   /* an array of texts */
-	FIELD_OBJECTS, /* an array of .inner; in answers only */
+	FIELD_OBJECTS, /* an array of .inner */
 	FIELD_ANY,     /* whatever it is */
 };
 

@@ -87,10 +87,17 @@ static void take_counts(
 }
 
 /* It has begun: who has asked waits for its end. */
-static void await_snapshot(struct api *api, struct http_answer *answer)
+static void await_snapshot(struct api *api, const struct api_pending *pending)
 {
 	api->is_saving = true;
-	api->saving = answer;
+	api->saving = pending->answer;
+	api->saving_since_ns = pending->since_ns;
+	api->saves_changes = pending->anew;
+}
+
+static uint64_t us_since(uint64_t ns)
+{
+	return (timeline_now() - ns) / 1000;
 }
 
 static void snapshot_done(struct api *api, const struct link_message *message)
@@ -99,10 +106,24 @@ static void snapshot_done(struct api *api, const struct link_message *message)
 
 	api->is_saving = false;
 	api->saving = NULL;
-	if (!message->result)
+	if (!message->result) {
+		*(api->saves_changes ? &api->metrics.save_changes_us : &api->metrics.save_us) =
+			us_since(api->saving_since_ns);
 		api_tell(api, "snapshot", NULL);
+	}
 	if (answer)
 		send_answer(answer, LINK_SNAPSHOT, message);
+}
+
+/* Who hears of events knows a restored machine for one that stands, until it is resumed. */
+static void note_restored(struct api *api)
+{
+	api->metrics.restore_us = us_since(api->restore_since_ns);
+	log_info("'load snapshot' API request took %llu us.",
+		(unsigned long long)api->metrics.restore_us);
+	api_tell(api, "restored", NULL);
+	if (!api->begins_paused)
+		api_tell(api, "resumed", NULL);
 }
 
 static void note_start(struct api *api)
@@ -111,13 +132,11 @@ static void note_start(struct api *api)
 
 	if (ret)
 		log_warn("metrics: %s", strerror(-ret));
-	api->state = API_RUNNING;
-	api_tell(api, "started", NULL);
-}
-
-static uint64_t us_since(uint64_t ns)
-{
-	return (timeline_now() - ns) / 1000;
+	api->state = api->begins_paused ? API_PAUSED : API_RUNNING;
+	if (api->is_restored)
+		note_restored(api);
+	else
+		api_tell(api, "started", NULL);
 }
 
 static void note_answer(
@@ -161,7 +180,7 @@ static void take_answer(struct api *api, const struct link_message *message)
 	if (message->ask == LINK_COUNT || message->ask == LINK_FLUSH)
 		take_counts(api, message, pending->answer);
 	else if (message->ask == LINK_SNAPSHOT && !message->result)
-		await_snapshot(api, pending->answer);
+		await_snapshot(api, pending);
 	else if (pending->answer)
 		send_answer(pending->answer, message->ask, message);
 	forget_pending(api, pending);
@@ -235,19 +254,31 @@ static void fail_pending(struct api *api, const char *why)
 	}
 }
 
+static void forget_restored(struct api *api)
+{
+	if (api->is_restored)
+		objects_forget_machine(&api->objects);
+	api->is_restored = api->begins_paused = false;
+}
+
 /* A machine that did not start may be configured anew, and tried again, if there is somebody to ask
  * for it.
  */
 static void start_failed(struct api *api, int code)
 {
+	bool was_restored = api->is_restored;
 	char fault[LINK_TEXT + 64];
 
-	snprintf(fault, sizeof(fault), "%s%s", fault_prefix(LINK_START),
+	snprintf(fault, sizeof(fault), "%s%s",
+		was_restored ? "Load snapshot error: " : fault_prefix(LINK_START),
 		api->failure[0] ? api->failure : "the VMM has ended");
 	api->state = API_NOT_STARTED;
 	api->failure[0] = 0;
 	metadata_end(&api->metadata);
+	forget_restored(api);
 	fail_pending(api, fault);
+	if (was_restored)
+		api_restore_failed(api);
 	if (api->http)
 		return;
 	api->status = code ? code : EXIT_HOST_ERROR;
@@ -301,14 +332,15 @@ static void link_ready(void *ctx, uint32_t)
 
 /* ---- its start ---- */
 
-static int expect(struct api *api, enum link_ask ask, struct http_answer *answer, json_t *object,
-	json_t *change)
+static int expect(struct api *api, const struct link_message *question, struct http_answer *answer,
+	json_t *object, json_t *change)
 {
 	struct api_pending *pending = calloc(1, sizeof(*pending));
 
 	if (!pending)
 		return -ENOMEM;
-	pending->ask = ask;
+	pending->ask = question->ask;
+	pending->anew = question->anew;
 	pending->answer = answer;
 	pending->since_ns = timeline_now();
 	pending->object = json_incref(object);
@@ -339,7 +371,19 @@ static int keep_only(const int *fds, unsigned int n)
 	return close_range((unsigned int)LINK_FD + n, ~0u, 0) ? -errno : 0;
 }
 
-static _Noreturn void be_vmm(struct api *api, struct config *config, int link_fd, pid_t parent)
+static int run_agent(struct api *api, const struct config *config, struct restore *restore)
+{
+	struct agent_snapshot from;
+
+	if (!restore)
+		return agent_run(config, NULL, LINK_FD, api->spec->since_ns);
+	from = (struct agent_snapshot){ &restore->snapshot, restore->path, restore->memory_path,
+		restore->begins_paused };
+	return agent_run(config, &from, LINK_FD, api->spec->since_ns);
+}
+
+static _Noreturn void be_vmm(
+	struct api *api, struct config *config, struct restore *restore, int link_fd, pid_t parent)
 {
 	struct metadata *metadata = &api->metadata;
 	unsigned int n_taps = metadata->is_there ? metadata->n : 0;
@@ -359,33 +403,27 @@ static _Noreturn void be_vmm(struct api *api, struct config *config, int link_fd
 	ret = keep_only(fds, 1 + n_taps);
 	if (!ret && n_taps)
 		ret = metadata_adopt(metadata, &api->objects, FIRST_TAP_FD, config, &diag);
-	ret = ret ? EXIT_HOST_ERROR : agent_run(config, LINK_FD, api->spec->since_ns);
+	ret = ret ? EXIT_HOST_ERROR : run_agent(api, config, restore);
 	log_finish();
 	_exit(ret);
 }
 
-int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
+static int make_vmm(struct api *api, struct config *config, struct restore *restore,
+	struct http_answer *answer, struct diag *diag)
 {
-	struct config config;
+	const struct link_message start = { .ask = LINK_START };
 	pid_t parent = getpid();
-	int fds[2], ret;
+	int fds[2], ret = metadata_start(&api->metadata, &api->objects, diag);
 
-	config_init(&config);
-	if (api->spec->has_pci)
-		config.transport = TRANSPORT_PCI;
-	config.log_level = api->log_level;
-	ret = objects_to_config(&api->objects, &config, diag);
-	if (!ret)
-		ret = metadata_start(&api->metadata, &api->objects, diag);
 	if (ret)
-		goto out;
+		return ret;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds)) {
 		ret = diag_fail(diag, errno, "socketpair: %s", strerror(errno));
 		goto out;
 	}
 	api->vmm = fork();
 	if (api->vmm == 0)
-		be_vmm(api, &config, fds[1], parent);
+		be_vmm(api, config, restore, fds[1], parent);
 	close(fds[1]);
 	if (api->metadata.is_there)
 		metadata_gave(&api->metadata);
@@ -399,13 +437,44 @@ int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
 	api->state = API_STARTING;
 	ret = loop_add(&api->loop, &api->link, EPOLLIN);
 	if (!ret)
-		ret = expect(api, LINK_START, answer, NULL, NULL);
+		ret = expect(api, &start, answer, NULL, NULL);
 	if (ret)
 		ret = diag_fail(diag, -ret, "%s", strerror(-ret));
 out:
 	if (ret && !api->vmm)
 		metadata_end(&api->metadata);
+	return ret;
+}
+
+int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
+{
+	struct config config;
+	int ret;
+
+	config_init(&config);
+	if (api->spec->has_pci)
+		config.transport = TRANSPORT_PCI;
+	config.log_level = api->log_level;
+	ret = objects_to_config(&api->objects, &config, diag);
+	if (!ret)
+		ret = make_vmm(api, &config, NULL, answer, diag);
 	config_fini(&config);
+	return ret;
+}
+
+int vmm_restore(struct api *api, struct restore *restore, uint64_t since_ns,
+	struct http_answer *answer, struct diag *diag)
+{
+	int ret;
+
+	restore->config.log_level = api->log_level;
+	objects_take_machine(&api->objects, &restore->objects);
+	api->is_restored = true;
+	api->begins_paused = restore->begins_paused;
+	api->restore_since_ns = since_ns;
+	ret = make_vmm(api, &restore->config, restore, answer, diag);
+	if (ret)
+		forget_restored(api);
 	return ret;
 }
 
@@ -416,6 +485,6 @@ int vmm_ask(struct api *api, const struct link_message *question, struct http_an
 
 	if (ret)
 		return diag_fail(diag, -ret, "the VMM cannot be asked: %s", strerror(-ret));
-	ret = expect(api, question->ask, answer, object, change);
+	ret = expect(api, question, answer, object, change);
 	return ret ? diag_fail(diag, ENOMEM, "out of memory") : 0;
 }

@@ -165,9 +165,9 @@ struct pass {
 static int change_item(struct pass *pass, struct config *config, const struct setting *s,
 	const char *value, struct diag *diag)
 {
-	const struct setting whole = { .kind = SETTING_OBJECT, .members = s->members };
 	const struct setting_list *list =
 		(const struct setting_list *)((const char *)config + s->at);
+	enum device_kind kind = (enum device_kind)(list - config->devices);
 	size_t at = pass->n_changed[s - config_schema.settings]++;
 	struct diag why;
 
@@ -175,7 +175,7 @@ static int change_item(struct pass *pass, struct config *config, const struct se
 		return diag_fail(diag, EINVAL,
 			"option --%s: the snapshot's machine has %zu such devices, and none can be added",
 			s->name, list->n);
-	if (!setting_set(&whole, (char *)list->items + at * s->members->size, value, &why))
+	if (!config_change_device(config, kind, at, value, &why))
 		return 0;
 	return diag_fail(diag, EINVAL, "option --%s: %s", s->name, why.text);
 }

@@ -146,7 +146,7 @@ static int print_help(void *, const char *, struct diag *)
 }
 
 #define DEVICE_ROW(option, class, usage, text)                                              \
-	{ #option, 0, SETTING_OBJECTS, EVERYWHERE, .at = AT(devices[DEVICE_##option]),        \
+	{ #option, 0, SETTING_OBJECTS, EVERYWHERE, .at = AT(devices[DEVICE_##option]),      \
 		.members = &class##_schema, .max = PLATFORM_VIRTIO_SLOTS, .takes = (usage), \
 		.help = (text) },
 
@@ -255,6 +255,16 @@ void config_fini(struct config *config)
 		setting_clear(&config_schema.settings[i], config);
 }
 
+int config_change_device(struct config *config, enum device_kind kind, size_t item,
+	const char *text, struct diag *diag)
+{
+	const struct schema *schema = device_class[kind]->options;
+	const struct setting whole = { .kind = SETTING_OBJECT, .members = schema };
+
+	return setting_set(
+		&whole, (char *)config->devices[kind].items + item * schema->size, text, diag);
+}
+
 unsigned int config_n_devices(const struct config *config)
 {
 	size_t n = 0;
@@ -342,7 +352,7 @@ static void print_options(FILE *out, enum source from)
 	}
 }
 
-#define ENDS                                                                        \
+#define ENDS                                                                             \
 	"Exit status: 0 power-off, 1 host error, 2 unusable option or file, 3 reboot,\n" \
 	"4 crash, 5 ended from outside.\n"
 
@@ -356,7 +366,8 @@ void config_print_help(FILE *out)
 	      "Options:\n",
 		out);
 	print_options(out, FROM_ARGS);
-	fputs("\nOn a terminal, Ctrl-A x ends the VM and Ctrl-A Ctrl-A sends a Ctrl-A.\n" ENDS, out);
+	fputs("\nOn a terminal, Ctrl-A x ends the VM and Ctrl-A Ctrl-A sends a Ctrl-A.\n" ENDS,
+		out);
 }
 
 void config_print_restore_help(FILE *out)

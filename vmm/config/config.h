@@ -146,6 +146,12 @@ char *config_read_file(const char *path, size_t *size, struct diag *diag);
  */
 int config_complete(struct config *config, struct diag *diag);
 
+/* Change a device that there is, `item` of its kind from 0, by the pieces KEY=VALUE,... of its
+ * option.  -EINVAL and diag: it is not to be used then.
+ */
+int config_change_device(struct config *config, enum device_kind kind, size_t item,
+	const char *text, struct diag *diag);
+
 /* The virtio devices of all kinds. */
 unsigned int config_n_devices(const struct config *config);
 

@@ -94,7 +94,7 @@ int snapshot_load_config(const struct snapshot *snapshot, const char *path, stru
 
 	if (ret)
 		return ret;
-	if (config->memory == snapshot->machine.memory && config->cpus == snapshot->machine.n_cpus &&
+	if (config->kernel && config->memory == snapshot->machine.memory && config->cpus == snapshot->machine.n_cpus &&
 		config_n_devices(config) == snapshot->machine.n_devices &&
 		config_n_devices(config) <= PLATFORM_VIRTIO_SLOTS)
 		return 0;
