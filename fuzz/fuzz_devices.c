@@ -212,7 +212,8 @@ static void check(const struct machine *machine, size_t room_before)
 {
 	check_serial(&machine->serial);
 	check_ioapic(&machine->ioapic);
-	BUG_ON(machine->power.events & ~PLATFORM_PM_EVENT_POWER || machine->power.sleep_status);
+	BUG_ON(machine->power.events & ~(PLATFORM_PM_EVENT_POWER | PLATFORM_PM_EVENT_VMGENID));
+	BUG_ON(machine->power.sleep_status);
 	BUG_ON(machine->pc_reset.control_value & ~0x0e);
 	BUG_ON(machine->rtc.index > 0x7f || machine->rtc.reg_a > 0x7f || machine->rtc.reg_b & 0x78);
 	check_lock(&machine->pio);
@@ -323,7 +324,10 @@ static void host_event(struct machine *machine, struct fuzz_input *input, uint8_
 		break;
 	case 1:
 		pthread_mutex_lock(power);
-		power_press_button(&machine->power);
+		if (what & 4)
+			power_tell_vmgenid(&machine->power);
+		else
+			power_press_button(&machine->power);
 		pthread_mutex_unlock(power);
 		break;
 	case 2:

@@ -133,6 +133,26 @@ static void test_button(void **state)
 	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)), 0);
 }
 
+/* One read has what has happened since the last. */
+static void test_events(void **state)
+{
+	struct rig *rig = *state;
+
+	power_tell_vmgenid(&rig->power);
+	assert_int_equal(rig->n_edges, 1);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)), PLATFORM_PM_EVENT_VMGENID);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)), 0);
+	power_press_button(&rig->power);
+	power_tell_vmgenid(&rig->power);
+	assert_int_equal(rig->n_edges, 3);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)),
+		PLATFORM_PM_EVENT_POWER | PLATFORM_PM_EVENT_VMGENID);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)), 0);
+	power_tell_vmgenid(&rig->power);
+	rig->power.dev.ops->reset(&rig->power.dev);
+	assert_int_equal(get(rig, REG(PLATFORM_PM_EVENTS)), 0);
+}
+
 static void test_marks(void **state)
 {
 	struct rig *rig = *state;
@@ -236,6 +256,7 @@ int main(void)
 		TEST(test_sleep_control),
 		TEST(test_reset_value),
 		TEST(test_button),
+		TEST(test_events),
 		TEST(test_marks),
 		TEST(test_save),
 		TEST(test_timer),

@@ -54,9 +54,10 @@
 #define PLATFORM_PM_SAVE         0x60d /* 1 byte, w: save me now, if you are to; r: a random byte */
 #define PLATFORM_PM_PORT_SIZE    16
 
-#define PLATFORM_PM_RESET_VALUE 1
-#define PLATFORM_PM_S5_TYPE     5    /* SLP_TYPx for soft-off, as \_S5 says */
-#define PLATFORM_PM_EVENT_POWER 0x01 /* the power button was pressed */
+#define PLATFORM_PM_RESET_VALUE   1
+#define PLATFORM_PM_S5_TYPE       5    /* SLP_TYPx for soft-off, as \_S5 says */
+#define PLATFORM_PM_EVENT_POWER   0x01 /* the power button was pressed */
+#define PLATFORM_PM_EVENT_VMGENID 0x02 /* the generation ID is another: the machine is a copy */
 
 /* MMIO, in the hole below 4 GiB */
 #define PLATFORM_VIRTIO_BASE  0xc0001000u /* slot i at base + i * size, as Firecracker has it */

@@ -99,10 +99,20 @@ void power_fini(struct power *power)
 	device_fini(&power->dev);
 }
 
+static void tell(struct power *power, uint8_t event)
+{
+	power->events |= event;
+	irq_raise(&power->line);
+}
+
 void power_press_button(struct power *power)
 {
-	power->events |= PLATFORM_PM_EVENT_POWER;
-	irq_raise(&power->line);
+	tell(power, PLATFORM_PM_EVENT_POWER);
+}
+
+void power_tell_vmgenid(struct power *power)
+{
+	tell(power, PLATFORM_PM_EVENT_VMGENID);
 }
 
 /* ---- a copy of it ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* power.h - sleep, reset, the power button, the timer, and the guest's marks on the timeline
+/* power.h - sleep, reset, the power button and other events, the timer, and the guest's marks on
+ * the timeline
  *
  * The register block at PLATFORM_PM_PORT.  Source: ACPI 6.4, 4.8.3.3 (timer), 4.8.3.6 (reset),
  * 4.8.3.7 (sleep control and status), 5.6.9 (generic event device).  ACPI tells of no timer: it is
@@ -38,6 +39,9 @@ void power_fini(struct power *power);
  * device's lock held: the loop's side.
  */
 void power_press_button(struct power *power);
+
+/* Say that the machine's generation ID is another.  The same rules. */
+void power_tell_vmgenid(struct power *power);
 
 /* What a copy of the machine begins with: power_saving() before that is saved, and have one that was
  * just made be so.  -errno, diag.
