@@ -112,15 +112,15 @@ static void test_nesting(void **state)
 	aml_mark method = aml_open_method(&aml, "_EVT", 1);
 	aml_mark cond = aml_open_if(&aml);
 
-	aml_and(&aml, "EVTS", 1);
+	aml_and_local(&aml, 7, 1);
 	aml_notify(&aml, "PWRB", 0x80);
 	aml_close(&aml, cond);
 	aml_close(&aml, method);
 	aml_close(&aml, device);
 	aml_close(&aml, scope);
-	assert_aml(aml, 0x10, 0x23, '_', 'S', 'B', '_', 0x5b, 0x82, 0x1c, 'D', 'E', 'V', '_', 0x14,
-		0x16, '_', 'E', 'V', 'T', 1, 0xa0, 0x0f, 0x7b, 'E', 'V', 'T', 'S', 0x01, 0x00, 0x86,
-		'P', 'W', 'R', 'B', 0x0a, 0x80);
+	assert_aml(aml, 0x10, 0x20, '_', 'S', 'B', '_', 0x5b, 0x82, 0x19, 'D', 'E', 'V', '_', 0x14,
+		0x13, '_', 'E', 'V', 'T', 1, 0xa0, 0x0c, 0x7b, 0x67, 0x01, 0x00, 0x86, 'P', 'W',
+		'R', 'B', 0x0a, 0x80);
 }
 
 static void test_field(void **state)
@@ -130,6 +130,16 @@ static void test_field(void **state)
 	aml_io_byte_field(&aml, "EVTR", "EVTS", 0x604);
 	assert_aml(aml, 0x5b, 0x80, 'E', 'V', 'T', 'R', 0x01, 0x0b, 0x04, 0x06, 0x01, 0x5b, 0x81,
 		0x0b, 'E', 'V', 'T', 'R', 0x01, 'E', 'V', 'T', 'S', 8);
+}
+
+static void test_locals(void **state)
+{
+	struct aml aml = start();
+
+	aml_store_local(&aml, "EVTS", 0);
+	aml_store_local(&aml, "\\A.B", 7);
+	assert_aml(aml, 0x70, 'E', 'V', 'T', 'S', 0x60, 0x70, '\\', 0x2e, 'A', '_', '_', '_', 'B',
+		'_', '_', '_', 0x67);
 }
 
 static void test_resources(void **state)
@@ -406,6 +416,53 @@ static void test_dsdt(void **state)
 	assert_int_equal(count("_S5_\x12\x06\x02\x0a\x05\x0a\x05", 11), 1);
 }
 
+/* Among the tables and of none of them, and where ADDR says: its low half, its high half. */
+static void test_vmgenid(void **state)
+{
+	static const char ids[] =
+		"_HID\rVMGENCTR\0\b_UID\0\b_CID\rVM_Gen_Counter\0\b_DDN\rVM_Gen_Counter";
+	static const uint8_t none[ACPI_VMGENID_SIZE];
+	static const struct acpi_config row[] = {
+		{ .n_cpus = 1 },
+		{ .n_cpus = 255, .n_virtio_slots = PLATFORM_VIRTIO_SLOTS },
+		{ .n_cpus = 2, .has_pci = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		char address[] = "ADDR\x12\x08\x02\x0c....";
+		uint32_t low;
+
+		assert_int_equal(build_config(&row[i]), 0);
+		low = (uint32_t)tables.vmgenid;
+		assert_int_equal(tables.vmgenid % 8, 0);
+		assert_true(range_within(
+			tables.vmgenid, sizeof(none), LAYOUT_ACPI, tables.end - LAYOUT_ACPI));
+		assert_true(tables.vmgenid >= tables.rsdp + tables.rsdp_size);
+		for (uint32_t k = 0; k < tables.n_tables; k++)
+			assert_true(tables.vmgenid + sizeof(none) <= tables.table[k].gpa ||
+				    tables.vmgenid >= tables.table[k].gpa + tables.table[k].size);
+		assert_memory_equal(at(tables.vmgenid, sizeof(none)), none, sizeof(none));
+		memcpy(address + 8, &low, sizeof(low));
+		assert_int_equal(count(address, sizeof(address)), 1); /* its NUL is the high half */
+		assert_int_equal(count("VGEN\b", 5), 1);
+		assert_int_equal(count(ids, sizeof(ids)), 1);
+	}
+}
+
+/* The register, which the read clears, is read once, and each event is looked for in what it was.
+ */
+static void test_events(void **state)
+{
+	static const uint8_t method[] = { 0x14, 0x27, '_', 'E', 'V', 'T', 1, 0x70, 'E', 'V', 'T',
+		'S', 0x60, 0xa0, 0x0d, 0x7b, 0x60, 0x0a, PLATFORM_PM_EVENT_VMGENID, 0x00, 0x86, 'V',
+		'G', 'E', 'N', 0x0a, 0x80, 0xa0, 0x0c, 0x7b, 0x60, PLATFORM_PM_EVENT_POWER, 0x00,
+		0x86, 'P', 'W', 'R', 'B', 0x0a, 0x80 };
+
+	assert_int_equal(build(1, 0), 0);
+	assert_int_equal(count((const char *)method, sizeof(method)), 1);
+	assert_int_equal(count("EVTS", 4), 2); /* the field, and the read */
+}
+
 /* PCI Firmware 3.3, 4.1.2; the DSDT has the same bus, and the same place once more. */
 static void test_pci(void **state)
 {
@@ -461,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_nesting),
 		cmocka_unit_test(test_field),
+		cmocka_unit_test(test_locals),
 		cmocka_unit_test(test_resources),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_no_room),
@@ -469,6 +527,8 @@ int main(void)
 		cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_spcr),
 		cmocka_unit_test(test_dsdt),
+		cmocka_unit_test(test_vmgenid),
+		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_pci),
 		cmocka_unit_test(test_refused),
 	};

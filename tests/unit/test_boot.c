@@ -151,6 +151,32 @@ static void test_mptable(void **state)
 	fini(&f);
 }
 
+static uint32_t type_of(const struct memmap *map, gpa_t gpa, uint64_t size)
+{
+	for (uint32_t i = 0; i < map->n_entries; i++)
+		if (range_within(gpa, size, map->entry[i].addr, map->entry[i].size))
+			return map->entry[i].type;
+	return 0;
+}
+
+/* Nothing else comes to lie where the generation ID will be: the guest takes it for no RAM of its
+ * own, and a kernel's segment is let in behind the tables alone.
+ */
+static void test_vmgenid(void **state)
+{
+	static const uint8_t none[ACPI_VMGENID_SIZE];
+	struct fixture f;
+	gpa_t gpa;
+
+	init(&f);
+	assert_int_equal(load(&f), 0);
+	gpa = f.handover.acpi.vmgenid;
+	assert_int_equal(type_of(&f.handover.memmap, gpa, sizeof(none)), PVH_MEMMAP_RESERVED);
+	assert_true(gpa + sizeof(none) <= f.handover.memmap.tables_end);
+	assert_memory_equal(guest_mem_at(&f.mem, gpa, sizeof(none)), none, sizeof(none));
+	fini(&f);
+}
+
 static void test_handover(void **state)
 {
 	const struct hvm_memmap_table_entry *map;
@@ -537,6 +563,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_handover),
 		cmocka_unit_test(test_mptable),
+		cmocka_unit_test(test_vmgenid),
 		cmocka_unit_test(test_initrd),
 		cmocka_unit_test(test_initrd_refused),
 		cmocka_unit_test(test_shim),

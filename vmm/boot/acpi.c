@@ -61,6 +61,14 @@ static gpa_t builder_finish(struct builder *b, struct acpi_header *header, const
 	return gpa;
 }
 
+/* No table, but with them it is where no guest has anything else. */
+static gpa_t place_vmgenid(struct builder *b)
+{
+	const uint8_t *at = builder_alloc(b, ACPI_VMGENID_SIZE);
+
+	return at ? LAYOUT_ACPI + (gpa_t)(at - b->area) : 0;
+}
+
 static struct acpi_gas io_byte_register(uint16_t port)
 {
 	return (struct acpi_gas){
@@ -79,7 +87,7 @@ static gpa_t build_dsdt(struct builder *b, const struct acpi_config *config)
 	if (!header)
 		return 0;
 	aml_init(&aml, b->area + b->size, LAYOUT_ACPI_SIZE - b->size);
-	dsdt_build(&aml, config);
+	dsdt_build(&aml, config, b->tables->vmgenid);
 	if (!aml_ok(&aml)) {
 		b->overflow = true;
 		return 0;
@@ -235,6 +243,7 @@ int acpi_build(
 	if (!b.area || config->n_cpus > MAX_APIC_ID + 1)
 		return -ENOSPC;
 	rsdp = builder_alloc(&b, sizeof(*rsdp));
+	tables->vmgenid = place_vmgenid(&b);
 	dsdt = build_dsdt(&b, config);
 	root[n++] = build_fadt(&b, dsdt);
 	root[n++] = build_madt(&b, config->n_cpus);

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ACPI_MAX_TABLES 8
+#define ACPI_MAX_TABLES   8
+#define ACPI_VMGENID_SIZE 16
 
 struct acpi_config {
 	uint32_t n_cpus;         /* APIC ids 0 .. n_cpus - 1 */
@@ -31,7 +32,11 @@ struct acpi_tables {
 	uint32_t rsdp_size;
 	struct acpi_table_ref table[ACPI_MAX_TABLES]; /* in the order they lie in memory */
 	uint32_t n_tables;
-	gpa_t end; /* of all of them */
+	/* ACPI_VMGENID_SIZE bytes among them, 8-aligned: the machine's generation ID, which the
+	 * DSDT tells of.  Zero; the machine fills it.
+	 */
+	gpa_t vmgenid;
+	gpa_t end; /* of all */
 };
 
 /* 0, or -ENOSPC if the area cannot hold them (too many CPUs). */

@@ -26,7 +26,9 @@ enum {
 	EXT_REGION = 0x80,
 	EXT_FIELD = 0x81,
 	EXT_DEVICE = 0x82,
+	OP_LOCAL0 = 0x60,
 	OP_ARG0 = 0x68,
+	OP_STORE = 0x70,
 	OP_AND = 0x7b,
 	OP_NOTIFY = 0x86,
 	OP_IF = 0xa0,
@@ -251,10 +253,23 @@ void aml_io_byte_field(struct aml *aml, const char *region, const char *field, u
 	aml_close(aml, mark);
 }
 
-void aml_and(struct aml *aml, const char *path, uint64_t mask)
+static void aml_local(struct aml *aml, uint8_t index)
+{
+	BUG_ON(index > 7);
+	aml_byte(aml, (uint8_t)(OP_LOCAL0 + index));
+}
+
+void aml_store_local(struct aml *aml, const char *path, uint8_t index)
+{
+	aml_byte(aml, OP_STORE);
+	aml_path(aml, path);
+	aml_local(aml, index);
+}
+
+void aml_and_local(struct aml *aml, uint8_t index, uint64_t mask)
 {
 	aml_byte(aml, OP_AND);
-	aml_path(aml, path);
+	aml_local(aml, index);
 	aml_integer(aml, mask);
 	aml_byte(aml, OP_ZERO); /* NullName: the result is stored nowhere */
 }

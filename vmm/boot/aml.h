@@ -51,7 +51,9 @@ void aml_close(struct aml *aml, aml_mark mark);
  */
 void aml_io_byte_field(struct aml *aml, const char *region, const char *field, uint16_t port);
 
-void aml_and(struct aml *aml, const char *path, uint64_t mask); /* And (path, mask), a condition */
+void aml_store_local(struct aml *aml, const char *path, uint8_t index); /* Store (path, LocalN) */
+/* And (LocalN, mask), a condition */
+void aml_and_local(struct aml *aml, uint8_t index, uint64_t mask);
 void aml_notify(struct aml *aml, const char *path, uint8_t value);
 void aml_return_arg(struct aml *aml, uint8_t index); /* Return (ArgN) */
 

@@ -59,26 +59,56 @@ static void dsdt_serial(struct aml *aml)
 	aml_close(aml, device);
 }
 
-/* ACPI 6.4, 4.8.2.2.1.2: without fixed hardware the button is a device, told of by the generic
- * event device's method (5.6.9).  Reading the events clears them, so one read must serve all of
- * them.
- */
+/* ACPI 6.4, 4.8.2.2.1.2: without fixed hardware the button is a device. */
 static void dsdt_power_button(struct aml *aml)
 {
-	aml_mark ged, method, cond, crs;
-
 	aml_close(aml, open_device(aml, "PWRB", "PNP0C0C", 0));
+}
 
-	ged = open_acpi_device(aml, "GED", "ACPI0013", 0);
+/* Microsoft's "Virtual Machine Generation ID".  Its _CID and _DDN are the paper's; the _HID, of
+ * which the paper says nothing, is the other name that Linux knows the device by.
+ */
+static void dsdt_generation(struct aml *aml, gpa_t gpa)
+{
+	aml_mark device = open_acpi_device(aml, "VGEN", "VMGENCTR", 0), package;
+
+	aml_name(aml, "_CID");
+	aml_string(aml, "VM_Gen_Counter");
+	aml_name(aml, "_DDN");
+	aml_string(aml, "VM_Gen_Counter");
+	aml_name(aml, "ADDR");
+	package = aml_open_package(aml, 2);
+	aml_integer(aml, gpa & UINT32_MAX);
+	aml_integer(aml, gpa >> 32);
+	aml_close(aml, package);
+	aml_close(aml, device);
+}
+
+/* If (Local0 & event) { Notify (device, 0x80) } */
+static void notify_if(struct aml *aml, uint8_t event, const char *device)
+{
+	aml_mark cond = aml_open_if(aml);
+
+	aml_and_local(aml, 0, event);
+	aml_notify(aml, device, 0x80);
+	aml_close(aml, cond);
+}
+
+/* The generic event device tells the others (5.6.9).  Reading the events clears them, so one read
+ * serves all of them.
+ */
+static void dsdt_events(struct aml *aml)
+{
+	aml_mark ged = open_acpi_device(aml, "GED", "ACPI0013", 0), method, crs;
+
 	crs = open_crs(aml);
 	aml_resource_interrupt(aml, PLATFORM_GED_GSI);
 	aml_close_resources(aml, crs);
 	aml_io_byte_field(aml, "EVTR", "EVTS", PLATFORM_PM_EVENTS);
 	method = aml_open_method(aml, "_EVT", 1);
-	cond = aml_open_if(aml);
-	aml_and(aml, "EVTS", PLATFORM_PM_EVENT_POWER);
-	aml_notify(aml, "PWRB", 0x80);
-	aml_close(aml, cond);
+	aml_store_local(aml, "EVTS", 0);
+	notify_if(aml, PLATFORM_PM_EVENT_VMGENID, "VGEN");
+	notify_if(aml, PLATFORM_PM_EVENT_POWER, "PWRB");
 	aml_close(aml, method);
 	aml_close(aml, ged);
 }
@@ -137,7 +167,7 @@ static void dsdt_soft_off(struct aml *aml)
 	aml_close(aml, package);
 }
 
-void dsdt_build(struct aml *aml, const struct acpi_config *config)
+void dsdt_build(struct aml *aml, const struct acpi_config *config, gpa_t vmgenid)
 {
 	aml_mark scope;
 
@@ -147,6 +177,8 @@ void dsdt_build(struct aml *aml, const struct acpi_config *config)
 		dsdt_processor(aml, i);
 	dsdt_serial(aml);
 	dsdt_power_button(aml);
+	dsdt_generation(aml, vmgenid);
+	dsdt_events(aml);
 	for (uint32_t i = 0; i < config->n_virtio_slots; i++)
 		dsdt_virtio_slot(aml, i);
 	if (config->has_pci)

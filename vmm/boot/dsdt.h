@@ -6,7 +6,9 @@
 #include "boot/acpi.h"
 #include "boot/aml.h"
 
-/* Append the DSDT's contents (without the table's header). */
-void dsdt_build(struct aml *aml, const struct acpi_config *config);
+/* Append the DSDT's contents (without the table's header).  `vmgenid`: where the generation ID
+ * lies.
+ */
+void dsdt_build(struct aml *aml, const struct acpi_config *config, gpa_t vmgenid);
 
 #endif

@@ -8,9 +8,9 @@
  *   0x00081000  a page of stack, for guests that call before they have set ESP
  *   0x00082000  kernel command line (Linux copies 2048 bytes from here, NUL or not: all is RAM)
  *   0x000a0000  hole
- *   0x000f0000  ACPI tables, RSDP first, then the MP table, where guests that are told no address
- *               search for both; reserved in the map to 1 MiB, but a kernel may be linked to what
- *               lies behind them
+ *   0x000f0000  ACPI tables, RSDP first, and among them the generation ID; then the MP table: where
+ *               guests that are told no address search for both.  Reserved in the map to 1 MiB, but
+ *               a kernel may be linked to what lies behind them
  *   0x000ffff0  a few instructions at the reset vector: they ask for a reset
  *   0x00100000  kernel where it asks to be; initrd at the top of RAM below 1 GiB
  *
