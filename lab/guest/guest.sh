@@ -61,6 +61,14 @@ problems()
 	dmesg | grep -E 'BUG:|WARNING: CPU|Oops|Call Trace|detected stall' | each kernel_problem
 }
 
+# What drives the generation ID, if anything does: before Linux 6.10 a driver of ACPI's.
+vmgenid_driver()
+{
+	device=/sys/bus/acpi/devices/VMGENCTR:00
+	driver=$(readlink "$device/driver" || readlink "$device/physical_node/driver")
+	echo "${driver##*/}"
+}
+
 do_report()
 {
 	say release "$(uname -r)"
@@ -82,6 +90,7 @@ do_report()
 	say kernel_text "$(grep -m 1 ' _text$' /proc/kallsyms)"
 	each interrupt < /proc/interrupts
 	dmesg | grep -o 'RAMDISK: .*' | each initrd
+	say vmgenid "$(vmgenid_driver)"
 	dmesg | grep -E 'ACPI (BIOS )?(Error|Warning|Exception)|Firmware Bug|FW_BUG' | each acpi_problem
 	problems
 	say report_ends here

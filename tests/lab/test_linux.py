@@ -126,6 +126,14 @@ def check_report(done, cpus, mib):
     assert done.err == ""
 
 
+def vmgenid_driver(guest, name):
+    """The driver of the generation ID, if the kernel is built with one: Debian's for clouds of 6.1 is not."""
+    with open(guest.vmlinuz.replace("/vmlinuz-", "/config-"), encoding="ascii") as file:
+        has_one = "\nCONFIG_VMGENID=y\n" in file.read()
+    assert has_one or name == "cloud"
+    return "vmgenid" if has_one else ""
+
+
 @pytest.mark.parametrize("form", ["vmlinuz", pytest.param("vmlinux", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", ["cloud", "generic", "cloud-newer", pytest.param("rt", marks=pytest.mark.long)])
 def test_kernel(guests, name, form):
@@ -134,6 +142,7 @@ def test_kernel(guests, name, form):
     check_report(done, 2, 256)
     assert done.facts["release"][0] in guest.vmlinuz
     assert place_of(done) == AS_LINKED
+    assert done.facts["vmgenid"] == [vmgenid_driver(guest, name)]
 
 
 @pytest.mark.parametrize("name, cpus, memory, mib", [

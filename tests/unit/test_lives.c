@@ -46,6 +46,7 @@ struct rig {
 	bool was_pressed;
 	unsigned int n_lives;
 	struct held warm, last;
+	uint8_t id[ACPI_VMGENID_SIZE]; /* the first life's */
 };
 
 static unsigned int n_entries(const char *path)
@@ -86,12 +87,26 @@ static struct held what_we_hold(void)
 	return held;
 }
 
+/* It is the machine's, not a life's. */
+static void check_vmgenid(struct rig *rig)
+{
+	static const uint8_t none[ACPI_VMGENID_SIZE];
+	const uint8_t *id = guest_mem_at(&rig->vm.mem, rig->vm.handover.acpi.vmgenid, sizeof(none));
+
+	assert_non_null(id);
+	if (!rig->n_lives)
+		memcpy(rig->id, id, sizeof(rig->id));
+	assert_memory_not_equal(id, none, sizeof(none));
+	assert_memory_equal(id, rig->id, sizeof(rig->id));
+}
+
 /* Between two lives, with every vCPU parked. */
 static bool count_life(void *ctx, enum exit_code *outcome)
 {
 	struct rig *rig = (struct rig *)((char *)ctx - offsetof(struct rig, vm));
 
 	assert_int_equal(*outcome, EXIT_REBOOT);
+	check_vmgenid(rig);
 	if (++rig->n_lives == N_WARM)
 		rig->warm = what_we_hold();
 	if (rig->n_lives < N_LIVES)

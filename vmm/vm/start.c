@@ -97,6 +97,8 @@ static int load(struct vm *vm, struct diag *diag)
 	if (ret)
 		diag_fail(diag, -ret, "%s: %s", vm->config->kernel, reason.text);
 	else
+		ret = vmgenid_write(vm, diag);
+	if (!ret)
 		ret = vm_merge(vm, diag);
 	if (ret) {
 		vm->blame = exit_code_of(-ret);

@@ -34,6 +34,7 @@
 #include "vm/control.h"
 #include "vm/devices.h"
 #include "vm/life.h"
+#include "vm/vmgenid.h"
 
 struct snapshot;
 struct snapshot_writer;
@@ -78,6 +79,7 @@ struct vm {
 
 	struct guest_mem mem;
 	struct handover handover;
+	struct vmgenid vmgenid;
 
 	struct kvm kvm;
 	struct kvm_vm kvm_vm;
