@@ -4,6 +4,7 @@
 #include "vm/saved.h"
 
 #include "config/json_write.h"
+#include "vm/vmgenid.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ static const struct state_field machine_fields[] = {
 	STATE_BOOL(struct snapshot_machine, is_linux, 1),
 	STATE_FIELD(struct snapshot_machine, clock_ns, 1),
 	STATE_FIELD(struct snapshot_machine, realtime_ns, 1),
+	STATE_FIELD(struct snapshot_machine, vmgenid, 1),
 	STATE_LIST(struct snapshot_machine, version, n_version, 1),
 	STATE_END,
 };
@@ -56,6 +58,7 @@ static int write_machine(struct vm *vm, struct state_writer *writer, struct diag
 		.has_pci = config_has_pci(vm->config),
 		.is_linux = vm->is_linux,
 		.realtime_ns = realtime_now(),
+		.vmgenid = vm->handover.acpi.vmgenid,
 	};
 	int ret = kvm_vm_get_clock(&vm->kvm_vm, &machine.clock_ns, diag);
 
@@ -230,5 +233,7 @@ int saved_load(struct vm *vm, struct snapshot *snapshot, struct diag *diag)
 		ret = state_check_all_loaded(reader, diag);
 	if (!ret)
 		ret = load_vcpus(vm, &snapshot->machine, diag);
-	return ret;
+	/* Last, as the guest is interrupted for it. */
+	vm->handover.acpi.vmgenid = snapshot->machine.vmgenid;
+	return ret ? ret : vmgenid_renew(vm, diag);
 }

@@ -29,6 +29,7 @@ struct snapshot_machine {
 	bool has_pci, is_linux;
 	uint64_t clock_ns;    /* of the guests' clock (kvmclock) */
 	uint64_t realtime_ns; /* since 1970, when it was saved */
+	uint64_t vmgenid;     /* where in RAM the generation ID is */
 	uint32_t n_version;
 	char version[32]; /* of the pronto that has saved it */
 };
