@@ -70,27 +70,40 @@ static int connect_to(const char *path)
 	return -errno;
 }
 
-/* What would end us is for the machine. */
-static int await_machine(int fd)
+/* What would end us is for the machine; what comes before it is there waits. */
+static void pass_signals(bool on)
 {
 	struct sigaction pass = { .sa_handler = pass_signal };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (const int *sig = (const int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 }; *sig; sig++) {
+		sigaddset(&set, *sig);
+		if (on)
+			sigaction(*sig, &pass, NULL);
+	}
+	sigprocmask(on ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+static int await_machine(int fd)
+{
 	int32_t pid, status;
 	int ret = served_hear(fd, &pid);
 
 	if (ret)
 		return ret;
 	machine_pid = pid;
-	for (const int *sig = (const int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 }; *sig; sig++)
-		sigaction(*sig, &pass, NULL);
+	pass_signals(true);
 	ret = served_hear(fd, &status);
 	return ret ? ret : status;
 }
 
 static int ask_for_one(const struct clones *clones, unsigned int number)
 {
-	int fd = connect_to(clones->path);
-	int ret = fd < 0 ? fd : served_ask(fd, clones->argc, clones->argv, number);
+	int fd = connect_to(clones->path), ret;
 
+	pass_signals(false);
+	ret = fd < 0 ? fd : served_ask(fd, clones->argc, clones->argv, number);
 	if (!ret)
 		ret = await_machine(fd);
 	if (fd >= 0)

@@ -111,7 +111,7 @@ static int serve(struct warm *warm, struct listener *listener)
 	int ret = 0;
 
 	set_signals();
-	if (fcntl(listener->fd, F_SETFL, 0) || chmod(listener->path, 0600)) {
+	if (fcntl(listener->fd, F_SETFL, 0)) {
 		log_error("%s: %s", listener->path, strerror(errno));
 		return EXIT_HOST_ERROR;
 	}
@@ -134,6 +134,7 @@ int cmd_serve(int argc, char **argv)
 	struct listener listener;
 	const char *path = NULL;
 	struct warm warm;
+	mode_t mask;
 	struct diag diag;
 	int c, ret;
 
@@ -165,7 +166,9 @@ int cmd_serve(int argc, char **argv)
 		log_error("%s", diag.text);
 		return (int)exit_code_of(-ret);
 	}
+	mask = umask(0177); /* whoever may come to it may start machines */
 	ret = listener_open(&listener, path, BACKLOG);
+	umask(mask);
 	if (ret) {
 		log_error("%s: cannot listen there: %s", path, strerror(-ret));
 		ret = EXIT_OPERATOR;

@@ -37,8 +37,7 @@ static void rng_interrupt(void)
 
 static void button_interrupt(void)
 {
-	inb(PM_EVENTS);
-	is_done = true;
+	is_done |= inb(PM_EVENTS) & 1; /* another event is that it is a copy */
 }
 
 static _Noreturn void reset(void)

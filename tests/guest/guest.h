@@ -22,6 +22,7 @@
 #define PM_EVENTS    0x604
 #define PM_TIMER     0x608
 #define PM_MARK      0x60c
+#define PM_SAVE      0x60d
 #define GED_GSI      3
 #define IOAPIC       0xfec00000u
 #define LAPIC        0xfee00000u

@@ -34,14 +34,21 @@ class Machine:
         self.process = subprocess.Popen([pronto, "api", "--socket", SOCKET], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         self.reader = threading.Thread(target=self.read, args=(said,), daemon=True)
         self.reader.start()
-        while not os.path.exists(SOCKET):
-            time.sleep(0.01)
         self.connection = api.Connection(SOCKET)
+        while self.is_running() and not self.is_served():
+            time.sleep(0.01)
 
     def read(self, said):
         for line in self.process.stdout:
             said.append(line)
             print(line, end="", flush=True)
+
+    def is_served(self):
+        try:
+            self.connection.connect()
+        except OSError:
+            return False
+        return True
 
     def ask(self, method, path, body):
         ask(self.connection, method, path, body)

@@ -73,7 +73,7 @@ def check_ticks(facts, n):
 
 @pytest.mark.parametrize("cpus", [1, long(2), long(4)])
 def test_timers(cpus):
-    facts = trips("modules,net,ticks", 6, cpus=cpus)
+    facts = trips("modules,ticks", 6, cpus=cpus, from_text="@@ tick 2 ")
     check_ticks(facts, 1)
     assert int(facts["trips"][0]) >= 5
 

@@ -214,7 +214,7 @@ static const struct setting settings[] = {
 		.help = "neither read nor write the cache of unpacked kernels" },
 	{ "dry-run", 0, SETTING_FLAG, ANYWHERE, .at = AT(dry_run),
 		.help = "print all that the guest would be handed, and end without KVM" },
-	{ "memory-file", 0, SETTING_PATH, ON_RESTORE, .at = AT(memory_file), .takes = "FILE",
+	{ "from-memory", 0, SETTING_PATH, ON_RESTORE, .at = AT(memory_file), .takes = "FILE",
 		.help = "where the machine's memory is (default: beside its state)" },
 	{ "clock", 0, SETTING_WORD, ON_RESTORE, .at = AT(clock), .words = clocks,
 		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },

@@ -98,16 +98,21 @@ static int apply_options(
 	struct warm *warm, int argc, char **argv, unsigned int number, struct diag *diag)
 {
 	char **all = calloc((size_t)argc + 2, sizeof(*all));
+	int ret;
 
 	if (!all)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	for (int i = 0; i < argc; i++) {
-		all[i] = numbered(argv[i], number);
-		if (!all[i])
+	all[0] = argv[0];
+	all[1] = (char *)warm->path; /* where a snapshot is named */
+	for (int i = 1; i < argc; i++) {
+		all[i + 1] = numbered(argv[i], number);
+		if (!all[i + 1])
 			return diag_fail(diag, ENOMEM, "out of memory");
 	}
-	all[argc] = (char *)warm->path; /* where a snapshot is named */
-	return config_parse_restore_args(&warm->config, argc + 1, all, keep_settings, NULL, diag);
+	ret = config_parse_restore_args(&warm->config, argc + 1, all, keep_settings, NULL, diag);
+	if (!ret && warm->config.memory_file)
+		return diag_fail(diag, EINVAL, "option --from-memory: it is open already");
+	return ret;
 }
 
 int warm_live(struct warm *warm, int argc, char **argv, unsigned int number, uint64_t since_ns)
