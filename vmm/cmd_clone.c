@@ -3,11 +3,11 @@
 
 #include "cmd.h"
 #include "exit_codes.h"
-#include "served.h"
 #include "util/listener.h"
 #include "util/log.h"
 #include "util/size.h"
 #include "util/timeline.h"
+#include "vm/served.h"
 #include "vm/warm.h"
 
 #include <errno.h>
@@ -111,7 +111,8 @@ static int ask_for_one(const struct clones *clones, unsigned int number)
 	if (ret >= 0)
 		return ret;
 	log_error("%s: %s", clones->path,
-		ret == -ECONNRESET ? "the machine's process has ended without a word" : strerror(-ret));
+		ret == -ECONNRESET ? "the machine's process has ended without a word"
+				   : strerror(-ret));
 	return EXIT_HOST_ERROR;
 }
 
@@ -222,8 +223,10 @@ int cmd_clone(int argc, char **argv)
 	}
 	ret = parse(&clones, argc, argv);
 	if (ret) {
-		log_error(ret == -ENOENT ? "clone: give a snapshot, or a socket, first; see `pronto clone --help`"
-					 : "clone: --count takes a number from 1 to 100000");
+		log_error(
+			ret == -ENOENT
+				? "clone: give a snapshot, or a socket, first; see `pronto clone --help`"
+				: "clone: --count takes a number from 1 to 100000");
 		return EXIT_OPERATOR;
 	}
 	return !stat(clones.path, &st) && S_ISSOCK(st.st_mode) ? from_socket(&clones)

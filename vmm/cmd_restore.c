@@ -61,7 +61,8 @@ int cmd_restore(int argc, char **argv)
 	}
 	restore->snapshot.memory_fd = -1;
 	config_init(&restore->config);
-	ret = config_parse_restore_args(&restore->config, argc, argv, load_settings, restore, &diag);
+	ret = config_parse_restore_args(
+		&restore->config, argc, argv, load_settings, restore, &diag);
 	if (ret < 0)
 		log_error("%s", diag.text);
 	if (ret) {

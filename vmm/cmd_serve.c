@@ -3,10 +3,10 @@
 
 #include "cmd.h"
 #include "exit_codes.h"
-#include "served.h"
 #include "util/listener.h"
 #include "util/log.h"
 #include "util/timeline.h"
+#include "vm/served.h"
 #include "vm/warm.h"
 
 #include <errno.h>
@@ -146,8 +146,9 @@ int cmd_serve(int argc, char **argv)
 			return 0;
 		}
 		if (c == '?') {
-			log_error("serve: %s: unknown option, or one without its argument; see `pronto "
-				  "serve --help`",
+			log_error(
+				"serve: %s: unknown option, or one without its argument; see `pronto "
+				"serve --help`",
 				argv[optind - 1]);
 			return EXIT_OPERATOR;
 		}

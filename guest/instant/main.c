@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* main.c - what a Linux guest runs first, so that it can be saved there: before it is anybody
  *
- * It comes in an initramfs behind that of the operator, and is told by rdinit= to be pid 1.  It asks
- * to be saved, and from that point on may be any number of machines: so it has the kernel's random
- * numbers begin anew, from the host's, before anything takes some.  Then it becomes what the kernel
- * would have begun with: the program that rdinit= named before, /init.
+ * It comes in an initramfs behind that of the operator, and is told by rdinit= to be pid 1.  It
+ * asks to be saved, and from that point on may be any number of machines: so it has the kernel's
+ * random numbers begin anew, from the host's, before anything takes some.  Then it becomes what the
+ * kernel would have begun with: the program that rdinit= named before, /init.
  *
  * Nobody who runs it need have saved it: it does the same.
  */
@@ -13,18 +13,20 @@
 
 #include <linux/random.h>
 
-#define SAVE_PORT 0x60d /* PLATFORM_PM_SAVE in vmm/bus/platform.h: written, and read for random bytes */
-#define SEED      64    /* bytes */
+#define SAVE_PORT \
+	0x60d   /* PLATFORM_PM_SAVE in vmm/bus/platform.h: written, and read for random bytes */
+#define SEED 64 /* bytes */
 
-#define S_IFCHR      0020000
-#define O_WRONLY     1
-#define O_RDWR       2
-#define MEM(minor)   ((1 << 8) | (minor)) /* Linux Documentation/admin-guide/devices.txt */
-#define PORT_DEVICE  MEM(4)
+#define S_IFCHR       0020000
+#define O_WRONLY      1
+#define O_RDWR        2
+#define MEM(minor)    ((1 << 8) | (minor)) /* Linux Documentation/admin-guide/devices.txt */
+#define PORT_DEVICE   MEM(4)
 #define RANDOM_DEVICE MEM(8)
 
 struct seed {
-	int entropy_count, buf_size; /* struct rand_pool_info of <linux/random.h>, with room behind */
+	int entropy_count,
+		buf_size; /* struct rand_pool_info of <linux/random.h>, with room behind */
 	unsigned char bytes[SEED];
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* template.c - ask to be saved, and begin there; then say eight random bytes, and what is typed, to a q
+/* template.c - ask to be saved, and begin there; then say eight random bytes, and what is typed, to
+ * a q
  *
  * With the word "never" it does not ask.
  */

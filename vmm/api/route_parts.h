@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* route_parts.h - the operations of the API, for the files that serve and describe them: route.c
  * has the table and what is asked before the start, route_devices.c what is asked of devices while
- * the machine runs, route_snapshot.c its snapshots, route_shapes.c what bodies and answers hold, openapi.c a description of it all
+ * the machine runs, route_snapshot.c its snapshots, route_shapes.c what bodies and answers hold,
+ * openapi.c a description of it all
  */
 #ifndef API_ROUTE_PARTS_H
 #define API_ROUTE_PARTS_H

@@ -57,7 +57,6 @@ uint64_t msix_read_pending(const struct msix *msix, uint64_t offset, unsigned in
 
 /* What a copy of the machine begins with, after its function's state.  -errno, diag. */
 extern const struct state_table msix_state;
-int msix_load(
-	struct msix *msix, struct state_reader *reader, uint32_t instance, struct diag *diag);
+int msix_load(struct msix *msix, struct state_reader *reader, uint32_t instance, struct diag *diag);
 
 #endif

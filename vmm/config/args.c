@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /* getopt_long() returns this plus the row's number for a long option, the letter for a short one.
  */
 #define LONG_BASE 0x100
@@ -94,8 +93,7 @@ static int refuse_unknown(const struct command *command, const char *arg, struct
 }
 
 /* getopt_long() has refused `arg`. */
-static int refuse_option(
-	const struct command *command, int opt, const char *arg, struct diag *diag)
+static int refuse_option(const struct command *command, int opt, const char *arg, struct diag *diag)
 {
 	const struct setting *s = find_option(optopt);
 	char usage[SETTING_USAGE], letter[] = { '-', (char)optopt, '\0' };
@@ -144,7 +142,8 @@ static int apply_operand(const struct command *command, struct config *config, c
 
 	if (command->load)
 		return first ? 0
-		             : diag_fail(diag, EINVAL, "'%.100s' would be a second snapshot", value);
+		             : diag_fail(
+				       diag, EINVAL, "'%.100s' would be a second snapshot", value);
 	if (!first)
 		return diag_fail(diag, EINVAL,
 			"'%.100s' would be a second kernel; words for the kernel go after --",
@@ -247,7 +246,8 @@ static int apply_args(const struct command *command, struct pass *pass, struct c
 	if (first_pass || optind == at)
 		return 0;
 	if (command->load)
-		return diag_fail(diag, EINVAL, "words after -- are a kernel's, and none is started");
+		return diag_fail(
+			diag, EINVAL, "words after -- are a kernel's, and none is started");
 	return apply_words(
 		pass, config, (const char *const *)argv + optind, (size_t)(argc - optind), diag);
 }

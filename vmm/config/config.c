@@ -118,10 +118,10 @@ static const struct word instant_uses[] = {
 static const struct setting instant_members[] = {
 	{ "use", 0, SETTING_WORD, ANYWHERE, .at = offsetof(struct instant_config, use),
 		.words = instant_uses },
-	{ "days", 0, SETTING_NUMBER, ANYWHERE, .at = offsetof(struct instant_config, days), .min = 1,
-		.max = 3650 },
-	{ "uses", 0, SETTING_NUMBER, ANYWHERE, .at = offsetof(struct instant_config, uses), .min = 1,
-		.max = 1000000000 },
+	{ "days", 0, SETTING_NUMBER, ANYWHERE, .at = offsetof(struct instant_config, days),
+		.min = 1, .max = 3650 },
+	{ "uses", 0, SETTING_NUMBER, ANYWHERE, .at = offsetof(struct instant_config, uses),
+		.min = 1, .max = 1000000000 },
 };
 
 static const struct schema instant_schema = {

@@ -88,7 +88,8 @@ static json_t *write_value(const struct setting *s, const void *base)
 	switch (s->kind) {
 	case SETTING_PATH:
 	case SETTING_TEXT:
-	case SETTING_LIST: return *(char *const *)at ? json_string_nocheck(*(char *const *)at) : NULL;
+	case SETTING_LIST:
+		return *(char *const *)at ? json_string_nocheck(*(char *const *)at) : NULL;
 	case SETTING_NUMBER: return write_integer(s, *(const uint32_t *)at);
 	case SETTING_SIZE: return write_integer(s, *(const uint64_t *)at);
 	case SETTING_RATE: return write_rate(at);

@@ -6,8 +6,8 @@
 #include "config/config.h"
 
 /* All settings of a config that is complete, as config_parse_json() takes them; what was added to
- * them by itself is among them, so that it is not to be completed again.  Left out is what one run is
- * told of itself: how much it says, its timeline, whether it is a dry one.  The caller's, to be
+ * them by itself is among them, so that it is not to be completed again.  Left out is what one run
+ * is told of itself: how much it says, its timeline, whether it is a dry one.  The caller's, to be
  * freed; NULL: a text among them is not UTF-8, or there is no memory.
  */
 char *config_write_json(const struct config *config);

@@ -4,6 +4,7 @@
 #include "dev/net.h"
 
 #include "dev/net_parts.h"
+#include "dev/net_rx.h"
 #include "util/iov.h"
 #include "util/timeline.h"
 
@@ -17,23 +18,6 @@
  */
 #define SIGNAL_BYTES 65536u
 
-/* A chain that was taken and not yet filled. */
-struct rx_chain {
-	uint16_t head;
-	uint16_t n_iov;
-	uint32_t size;
-};
-
-/* Those of them, the oldest first: a long frame may take several (VIRTIO_NET_F_MRG_RXBUF). */
-struct rx {
-	struct iovec iov[IOV_MAX]; /* the last is the link's */
-	struct rx_chain chain[NET_QUEUE_SIZE];
-	struct vring_used_elem used[NET_QUEUE_SIZE]; /* of one frame */
-	unsigned int n_iov, n_chains;
-	uint64_t size;
-	uint64_t unsignalled; /* bytes */
-};
-
 /* A pair of queues, and the link's queue for it. */
 struct pair {
 	struct net *net;
@@ -41,7 +25,7 @@ struct pair {
 	struct loop_source frames; /* link->fd */
 	bool awaits_room;          /* link->fd is watched for being writable */
 	struct virtq *vq[2];       /* RX, TX */
-	struct rx rx;
+	struct net_rx rx;
 };
 
 struct net {
@@ -190,57 +174,10 @@ static int serve_tx(struct pair *pair, struct virtq *vq, const struct virtq_chai
 
 /* ---- to the guest ---- */
 
-/* The chain is copied behind the others; of one alone that has too many segments, the first. */
-static void rx_add(struct rx *rx, const struct virtq_chain *chain)
-{
-	const struct iovec *in = chain->iov + chain->n_out;
-	struct rx_chain *to = &rx->chain[rx->n_chains++];
-
-	*to = (struct rx_chain){ .head = chain->head };
-	for (unsigned int i = 0; i < chain->n_in && rx->n_iov < IOV_MAX - 1; i++) {
-		if (in[i].iov_len > UINT32_MAX - to->size) /* more than any frame needs */
-			break;
-		rx->iov[rx->n_iov++] = in[i];
-		to->n_iov++;
-		to->size += (uint32_t)in[i].iov_len;
-	}
-	rx->size += to->size;
-}
-
-static void rx_drop_last(struct rx *rx)
-{
-	const struct rx_chain *last = &rx->chain[--rx->n_chains];
-
-	rx->n_iov -= last->n_iov;
-	rx->size -= last->size;
-}
-
-/* The first n, which were filled. */
-static void rx_drop_first(struct rx *rx, unsigned int n)
-{
-	unsigned int n_iov = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		n_iov += rx->chain[i].n_iov;
-		rx->size -= rx->chain[i].size;
-	}
-	rx->n_chains -= n;
-	rx->n_iov -= n_iov;
-	memmove(rx->chain, rx->chain + n, rx->n_chains * sizeof(*rx->chain));
-	memmove(rx->iov, rx->iov + n_iov, rx->n_iov * sizeof(*rx->iov));
-}
-
-/* 5.1.6.4.1: how many chains there are of it is the frame's own first word to the guest. */
-static void write_num_buffers(const struct rx *rx, uint16_t n)
-{
-	iov_write_at(rx->iov, rx->n_iov, offsetof(struct virtio_net_hdr_v1, num_buffers), &n,
-		sizeof(n)); /* little-endian, as we are */
-}
-
 /* Hand over the chains that a frame of `size` bytes lies in. */
 static void rx_push(struct pair *pair, struct virtq *vq, size_t size)
 {
-	struct rx *rx = &pair->rx;
+	struct net_rx *rx = &pair->rx;
 	unsigned int n = 0;
 
 	for (size_t left = size; left; n++) {
@@ -250,8 +187,8 @@ static void rx_push(struct pair *pair, struct virtq *vq, size_t size)
 		rx->used[n] = (struct vring_used_elem){ .id = rx->chain[n].head, .len = part };
 		left -= part;
 	}
-	write_num_buffers(rx, (uint16_t)n);
-	rx_drop_first(rx, n);
+	net_rx_write_count(rx, (uint16_t)n);
+	net_rx_drop_first(rx, n);
 	virtq_push_all(vq, rx->used, n);
 	rx->unsignalled += size;
 	if (rx->unsignalled < SIGNAL_BYTES)
@@ -264,7 +201,7 @@ static void rx_push(struct pair *pair, struct virtq *vq, size_t size)
 static ssize_t receive(struct pair *pair, bool is_all)
 {
 	struct net_mmds *mmds = &pair->net->mmds;
-	struct rx *rx = &pair->rx;
+	struct net_rx *rx = &pair->rx;
 	ssize_t size = -EAGAIN;
 
 	if (mmds->link && pair == pair->net->pair)
@@ -311,21 +248,21 @@ static uint32_t room_of(const struct pair *pair)
 /* A chain stays until frames have filled it; one that nothing was read into goes back. */
 static int serve_rx(struct pair *pair, struct virtq *vq, const struct virtq_chain *chain)
 {
-	struct rx *rx = &pair->rx;
+	struct net_rx *rx = &pair->rx;
 	bool fits = !rx->n_chains || rx->n_iov + chain->n_in < IOV_MAX, is_all;
 	int ret;
 
 	if (chain->n_out || chain->in_size < LINK_HEADER)
 		return -EBADMSG;
 	if (fits)
-		rx_add(rx, chain);
+		net_rx_add(rx, chain);
 	is_all = !fits || !virtio_has_feature(&pair->net->dev, VIRTIO_NET_F_MRG_RXBUF) ||
 	         rx->n_chains == vq->size;
 	if (rx->size < room_of(pair) && !is_all)
 		return 0;
 	ret = receive_frame(pair, vq, is_all);
 	if (ret && fits)
-		rx_drop_last(rx);
+		net_rx_drop_last(rx);
 	if (ret || fits)
 		return ret;
 	virtio_kick_later(vq);
@@ -412,7 +349,7 @@ static void net_quiesce(struct virtio_dev *dev)
 
 	for (unsigned int i = 0; i < net->pairs.n; i++)
 		while (net->pair[i].rx.n_chains) {
-			rx_drop_last(&net->pair[i].rx);
+			net_rx_drop_last(&net->pair[i].rx);
 			virtq_unpop(net->pair[i].vq[RX]);
 		}
 }

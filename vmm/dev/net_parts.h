@@ -60,8 +60,7 @@ struct net_state {
 };
 
 /* In a struct that has it as `saved`. */
-#define NET_STATE_FIELDS(type) \
-	STATE_ARRAY(type, saved.mac, 1), STATE_FIELD(type, saved.n_on, 1)
+#define NET_STATE_FIELDS(type) STATE_ARRAY(type, saved.mac, 1), STATE_FIELD(type, saved.n_on, 1)
 
 struct net_state net_state_of(
 	const struct net_pairs *pairs, const struct virtio_net_config *config);

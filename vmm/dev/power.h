@@ -18,7 +18,7 @@ struct power_ops {
 	void (*reset)(void *ctx);
 	void (*mark)(void *ctx, uint8_t mark);
 	uint64_t (*now)(void *ctx); /* nanoseconds of a clock that never goes back */
-	void (*save)(void *ctx); /* it is to be kept as it is now, if anybody wants to */
+	void (*save)(void *ctx);    /* it is to be kept as it is now, if anybody wants to */
 };
 
 struct power {
@@ -43,8 +43,8 @@ void power_press_button(struct power *power);
 /* Say that the machine's generation ID is another.  The same rules. */
 void power_tell_vmgenid(struct power *power);
 
-/* What a copy of the machine begins with: power_saving() before that is saved, and have one that was
- * just made be so.  -errno, diag.
+/* What a copy of the machine begins with: power_saving() before that is saved, and have one that
+ * was just made be so.  -errno, diag.
  */
 extern const struct state_table power_state;
 void power_saving(struct power *power);

@@ -69,7 +69,8 @@ void serial_send_ready(struct serial *serial);
 void serial_quiesce(struct serial *serial);
 void serial_resume(struct serial *serial);
 
-/* What a copy of the machine begins with; and have one that was just made be so.  -EBADMSG, diag. */
+/* What a copy of the machine begins with; and have one that was just made be so.  -EBADMSG, diag.
+ */
 extern const struct state_table serial_state;
 int serial_load(struct serial *serial, struct state_reader *reader, struct diag *diag);
 

@@ -38,7 +38,7 @@ struct vsock {
 	struct conn *first_ready, *last_ready;
 	struct stray stray[MAX_STRAYS];
 	unsigned int first_stray, n_strays;
-	bool tx_waits; /* for room among the strays */
+	bool tx_waits;   /* for room among the strays */
 	bool owes_reset; /* the guest is to be told that all its streams have ended */
 	uint32_t next_port;
 	struct iovec data[VIRTQ_MAX_CHAIN]; /* of the packet at hand */

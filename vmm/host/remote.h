@@ -3,10 +3,10 @@
  * kernel
  *
  * A class that is served so has the remote_*() below for its start, start_queue, stop_queue,
- * quiesce, resume, saving and loaded, and begins its struct with a struct remote.  Its serve() answers what the
- * guest asks for when the back end is gone, and what comes by queues that the device keeps for
- * itself.  KVM rings the back end's bell directly, and sends its interrupts, as far as the
- * transport can have it so; the others come by the loop.
+ * quiesce, resume, saving and loaded, and begins its struct with a struct remote.  Its serve()
+ * answers what the guest asks for when the back end is gone, and what comes by queues that the
+ * device keeps for itself.  KVM rings the back end's bell directly, and sends its interrupts, as
+ * far as the transport can have it so; the others come by the loop.
  *
  * When the back end goes, the log says so, once, and the device is lost: the machine goes on.
  */

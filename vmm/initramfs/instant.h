@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* instant.h - the bytes of guest/instant, which asks to be saved before a guest's user space begins */
+/* instant.h - the bytes of guest/instant, which asks to be saved before a guest's user space begins
+ */
 #ifndef INITRAMFS_INSTANT_H
 #define INITRAMFS_INSTANT_H
 

@@ -305,12 +305,11 @@ int cpu_state_check_cpuid(const struct kvm_cpuid_entry2 *entry, uint32_t n,
 	const struct kvm_cpuid2 *supported, struct diag *diag)
 {
 	const struct kvm_cpuid_entry2 *its = find_leaf(entry, n, 0, 0);
-	const struct kvm_cpuid_entry2 *here =
-		find_leaf(supported->entries, supported->nent, 0, 0);
+	const struct kvm_cpuid_entry2 *here = find_leaf(supported->entries, supported->nent, 0, 0);
 
 	if (its->ebx != here->ebx || its->ecx != here->ecx || its->edx != here->edx)
-		return diag_fail(diag, ENOTSUP,
-			"its processor is one of another maker than this host's");
+		return diag_fail(
+			diag, ENOTSUP, "its processor is one of another maker than this host's");
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
 		uint32_t missing;
 
@@ -332,9 +331,9 @@ int cpu_state_check_cpuid(const struct kvm_cpuid_entry2 *entry, uint32_t n,
 
 /* ---- */
 
-_Static_assert(sizeof(union cpuid_table) ==
-		       sizeof(struct kvm_cpuid2) +
-			       CPU_STATE_MAX_CPUID * sizeof(struct kvm_cpuid_entry2),
+_Static_assert(
+	sizeof(union cpuid_table) ==
+		sizeof(struct kvm_cpuid2) + CPU_STATE_MAX_CPUID * sizeof(struct kvm_cpuid_entry2),
 	"as many entries");
 
 /* Room for what set_topology_leaf() and cpu_state_tell_rates() add. */

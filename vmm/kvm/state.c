@@ -23,8 +23,8 @@
 #define MAX_MSRS 512
 
 /* Of a TSS' type.  AMD's processors do not tell it, so KVM says of any that it is; but they do not
- * mind, and QEMU's emulation of one takes a busy TSS for none, and lets no program do what it may by
- * its I/O map.
+ * mind, and QEMU's emulation of one takes a busy TSS for none, and lets no program do what it may
+ * by its I/O map.
  */
 #define TSS_BUSY 2u
 
@@ -86,7 +86,6 @@ static const struct state_field vcpu_fields[] = {
 };
 
 const struct state_table vcpu_state_table = { "vcpu", 1, vcpu_fields };
-
 
 union msr_list {
 	struct kvm_msr_list head;
@@ -224,8 +223,8 @@ static void recall_timer(struct vcpu_state *state)
 }
 
 /* To write the counter itself is no sure way: KVM takes a value that is near the one it would have
- * now for a wish that all vCPUs agree, and has it so.  What is added to the host's counter is a plain
- * number.
+ * now for a wish that all vCPUs agree, and has it so.  What is added to the host's counter is a
+ * plain number.
  */
 void vcpu_states_set_tsc(
 	struct vcpu_state *const *states, unsigned int n, const struct vcpu *vcpu, uint64_t tsc)

@@ -22,8 +22,8 @@ struct vcpu_state *vcpu_state_save(
 void vcpu_state_free(struct vcpu_state *state);
 
 /* Have the time stamp counters of n vCPUs, the first of which is the boot CPU's, go on from `tsc`
- * when they are loaded, as far apart as they were.  By `vcpu`, any of the machine's, is found out what
- * this host's is.
+ * when they are loaded, as far apart as they were.  By `vcpu`, any of the machine's, is found out
+ * what this host's is.
  */
 void vcpu_states_set_tsc(
 	struct vcpu_state *const *states, unsigned int n, const struct vcpu *vcpu, uint64_t tsc);

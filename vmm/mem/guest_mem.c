@@ -127,8 +127,8 @@ static void note_given_back(const struct guest_mem *mem, uintptr_t start, uintpt
 			at += GUEST_MEM_PAGE) {
 			uint64_t page = (region->offset + (at - base)) / GUEST_MEM_PAGE;
 
-			__atomic_fetch_or(
-				&mem->given_back[page / 8], 1u << page % 8, __ATOMIC_RELAXED);
+			__atomic_fetch_or(&mem->given_back[page / 8], (uint8_t)(1u << page % 8),
+				__ATOMIC_RELAXED);
 		}
 	}
 }
@@ -193,8 +193,8 @@ int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd)
 	int ret = guest_mem_init_shared(mem, size);
 
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
-		ret = guest_mem_read_file(mem, mem->region[i].gpa, fd, mem->region[i].offset,
-			mem->region[i].size);
+		ret = guest_mem_read_file(
+			mem, mem->region[i].gpa, fd, mem->region[i].offset, mem->region[i].size);
 	if (ret)
 		guest_mem_fini(mem);
 	return ret;

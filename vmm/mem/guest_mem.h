@@ -5,9 +5,9 @@
  * lies the device hole.  The layout is fixed at init and never changes while the VM runs, so the
  * gate needs no lock.
  *
- * It is anonymous memory of ours alone; or a private map of a file, which holds what a machine had in
- * its RAM when it was saved; or, where another process is to serve a device, a file without a name
- * (memfd) that is given to that process.
+ * It is anonymous memory of ours alone; or a private map of a file, which holds what a machine had
+ * in its RAM when it was saved; or, where another process is to serve a device, a file without a
+ * name (memfd) that is given to that process.
  */
 #ifndef MEM_GUEST_MEM_H
 #define MEM_GUEST_MEM_H
@@ -38,7 +38,7 @@ struct guest_mem {
 	uintptr_t mapped_start, mapped_end; /* host addresses between which pages of files lie */
 	bool is_shared;                     /* and then: */
 	int fd;                             /* the file; nobody can make it shorter */
-	int saved_fd; /* of which RAM is a private map, not owned; -1: it is none, else: */
+	int saved_fd;        /* of which RAM is a private map, not owned; -1: it is none, else: */
 	uint8_t *given_back; /* a bit for each page of the file that the guest did without once */
 };
 
@@ -52,9 +52,9 @@ int guest_mem_init(struct guest_mem *mem, uint64_t size);
  */
 int guest_mem_init_shared(struct guest_mem *mem, uint64_t size);
 
-/* What a machine of this size had in its RAM, saved by guest_mem_save() in a file which stays open as
- * long as this is used, and which nobody changes: nothing is read before it is touched, and what is
- * written is ours alone.  -ENODATA: the file is shorter; else as guest_mem_init().
+/* What a machine of this size had in its RAM, saved by guest_mem_save() in a file which stays open
+ * as long as this is used, and which nobody changes: nothing is read before it is touched, and what
+ * is written is ours alone.  -ENODATA: the file is shorter; else as guest_mem_init().
  */
 int guest_mem_init_saved(struct guest_mem *mem, uint64_t size, int fd);
 
@@ -63,10 +63,10 @@ int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd);
 
 void guest_mem_fini(struct guest_mem *mem);
 
-/* Write RAM to a file that is empty, each region at its `offset`; what is zero is left out, as holes.
- * `only_changed`: of RAM that is a map of a file all is left out that is as it is there, and what is
- * zero now is written.  Nobody may write to RAM meanwhile.  Allocates nothing, takes no lock: it is
- * for a process that was just forked.  -errno.
+/* Write RAM to a file that is empty, each region at its `offset`; what is zero is left out, as
+ * holes. `only_changed`: of RAM that is a map of a file all is left out that is as it is there, and
+ * what is zero now is written.  Nobody may write to RAM meanwhile.  Allocates nothing, takes no
+ * lock: it is for a process that was just forked.  -errno.
  */
 int guest_mem_save(const struct guest_mem *mem, int fd, bool only_changed);
 

@@ -19,14 +19,16 @@
 #define PAGE_SWAPPED (UINT64_C(1) << 62)
 #define PAGE_OF_FILE (UINT64_C(1) << 61)
 
-#define PIECE_PAGES 512u /* that are looked at together, and written together if nothing is left out */
+#define PIECE_PAGES \
+	512u /* that are looked at together, and written together if nothing is left out */
 
 struct saver {
 	const struct guest_mem *mem;
 	int fd;
 	int pagemap; /* -1: there is none, and every page is read */
 	bool only_changed;
-	uint64_t data_end, hole_end; /* of the file that RAM is a map of: where it has data is known up to here */
+	uint64_t data_end, hole_end; /* of the file that RAM is a map of: where it has data is known
+	                                up to here */
 };
 
 static bool is_zero(const uint8_t *page)

@@ -209,11 +209,13 @@ int state_open(struct state_reader *reader, const void *data, size_t size, struc
 			"is of form %u, and this pronto knows form %u: another version reads it",
 			head.format, FORMAT);
 	if (head.size != size)
-		return diag_fail(diag, EBADMSG, "has %zu bytes, and says that it has %llu: it was cut",
-			size, (unsigned long long)head.size);
+		return diag_fail(diag, EBADMSG,
+			"has %zu bytes, and says that it has %llu: it was cut", size,
+			(unsigned long long)head.size);
 	if (size > STATE_MAX || head.crc != crc_of(data, size) ||
 		!sections_are_whole(data, size, head.n_sections))
-		return diag_fail(diag, EBADMSG, "is damaged: its checksum is not that of its bytes");
+		return diag_fail(
+			diag, EBADMSG, "is damaged: its checksum is not that of its bytes");
 	*reader = (struct state_reader){
 		.data = data,
 		.size = size,

@@ -7,8 +7,8 @@
  * lays it out.  docs/snapshot.md has the file byte by byte.
  *
  * A field that is new has the version since when it is there; a section that is older leaves it as
- * the loader has set it.  What is loaded is not trusted: a number is as wide as its field, a list no
- * longer than its room, a flag 0 or 1; whether it makes sense is for the part itself to say.
+ * the loader has set it.  What is loaded is not trusted: a number is as wide as its field, a list
+ * no longer than its room, a flag 0 or 1; whether it makes sense is for the part itself to say.
  */
 #ifndef STATE_STATE_H
 #define STATE_STATE_H
@@ -45,38 +45,37 @@ struct state_field {
 #define STATE_SIZEOF(type, member) sizeof(((type *)0)->member)
 
 /* A number, or an array of n numbers. */
-#define STATE_FIELD(type, member, version)                                              \
-	{                                                                               \
-		#member, STATE_NUMBER, (version), STATE_SIZEOF(type, member), 1,        \
-			offsetof(type, member), STATE_FIXED                             \
+#define STATE_FIELD(type, member, version)                                       \
+	{                                                                        \
+#member, STATE_NUMBER, (version), STATE_SIZEOF(type, member), 1, \
+			offsetof(type, member), STATE_FIXED                      \
 	}
-#define STATE_ARRAY(type, member, version)                                              \
-	{                                                                               \
-		#member, STATE_NUMBER, (version), STATE_SIZEOF(type, member[0]),        \
-			STATE_SIZEOF(type, member) / STATE_SIZEOF(type, member[0]),     \
-			offsetof(type, member), STATE_FIXED                             \
+#define STATE_ARRAY(type, member, version)                                          \
+	{                                                                           \
+#member, STATE_NUMBER, (version), STATE_SIZEOF(type, member[0]),    \
+			STATE_SIZEOF(type, member) / STATE_SIZEOF(type, member[0]), \
+			offsetof(type, member), STATE_FIXED                         \
 	}
-#define STATE_BOOL(type, member, version)                                               \
-	{                                                                               \
-		#member, STATE_FLAG, (version), 1, 1, offsetof(type, member),           \
-			STATE_FIXED                                                     \
+#define STATE_BOOL(type, member, version)                                                 \
+	{                                                                                 \
+#member, STATE_FLAG, (version), 1, 1, offsetof(type, member), STATE_FIXED \
 	}
 /* What others have given a form: a struct of the kernel's interface. */
-#define STATE_BLOB(type, member, version)                                               \
-	{                                                                               \
-		#member, STATE_BYTES, (version), STATE_SIZEOF(type, member), 1,         \
-			offsetof(type, member), STATE_FIXED                             \
+#define STATE_BLOB(type, member, version)                                       \
+	{                                                                       \
+#member, STATE_BYTES, (version), STATE_SIZEOF(type, member), 1, \
+			offsetof(type, member), STATE_FIXED                     \
 	}
 /* As many elements as the uint32_t `count` says. */
-#define STATE_LIST(type, member, count, version)                                        \
-	{                                                                               \
-		#member, STATE_BYTES, (version), STATE_SIZEOF(type, member[0]),         \
-			STATE_SIZEOF(type, member) / STATE_SIZEOF(type, member[0]),     \
-			offsetof(type, member), offsetof(type, count)                   \
+#define STATE_LIST(type, member, count, version)                                    \
+	{                                                                           \
+#member, STATE_BYTES, (version), STATE_SIZEOF(type, member[0]),     \
+			STATE_SIZEOF(type, member) / STATE_SIZEOF(type, member[0]), \
+			offsetof(type, member), offsetof(type, count)               \
 	}
-#define STATE_END                                       \
-	{                                               \
-		NULL, STATE_NUMBER, 0, 0, 0, 0, 0       \
+#define STATE_END                                 \
+	{                                         \
+		NULL, STATE_NUMBER, 0, 0, 0, 0, 0 \
 	}
 
 /* One kind of section. */

@@ -20,9 +20,9 @@ int cachedir_max_size(uint64_t *size, struct diag *diag);
 /* Its path.  False: the environment names none (neither XDG_CACHE_HOME nor HOME). */
 bool cachedir_find(char *dir, size_t size);
 
-/* Open it, or one below it, if it is there, and see that it is this user's, and nobody else's to write
- * to.  The descriptor, or -errno and a reason that names the directory, the cause, and the way out;
- * -ENOENT: there is none.
+/* Open it, or one below it, if it is there, and see that it is this user's, and nobody else's to
+ * write to.  The descriptor, or -errno and a reason that names the directory, the cause, and the
+ * way out; -ENOENT: there is none.
  */
 int cachedir_open(const char *dir, uid_t owner, struct diag *diag);
 

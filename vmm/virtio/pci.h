@@ -32,8 +32,8 @@ struct virtio_pci {
 void virtio_pci_init(struct virtio_pci *pci, struct virtio_dev *vdev, uint64_t base,
 	int (*send)(void *ctx, uint64_t address, uint32_t data), void *ctx);
 
-/* Add to a file what a copy of the machine begins with, of this function and its registers; and have
- * one that was just made be as that was.  -EBADMSG and diag.
+/* Add to a file what a copy of the machine begins with, of this function and its registers; and
+ * have one that was just made be as that was.  -EBADMSG and diag.
  */
 void virtio_pci_save(const struct virtio_pci *pci, struct state_writer *writer, uint32_t slot);
 int virtio_pci_load(

@@ -112,13 +112,13 @@ struct virtio_class {
 	int (*command)(struct virtio_dev *dev, const char *what, char *json, size_t size,
 		struct diag *diag);
 
-	/* Of its struct what a copy of the machine begins with, beside what every device has.  NULL:
+	/* Of its struct what a copy of the machine begins with, beside what every device has. NULL:
 	 * nothing.
 	 */
 	const struct state_table *state;
 
-	/* Why a machine that has this device cannot be saved, in words that stay; NULL: it can.  NULL
-	 * itself: each can.
+	/* Why a machine that has this device cannot be saved, in words that stay; NULL: it can.
+	 * NULL itself: each can.
 	 */
 	const char *(*why_stays)(const struct virtio_dev *dev);
 
@@ -351,8 +351,8 @@ const char *virtio_why_not_saved(const struct virtio_dev *dev);
 /* Have a device that was just made be as that one was; it is quiet, for virtio_resume().  After its
  * transport's state, and when guest RAM is there.  -errno and diag: it is to be closed.
  */
-int virtio_load(struct virtio_dev *dev, struct state_reader *reader, uint32_t slot,
-	struct diag *diag);
+int virtio_load(
+	struct virtio_dev *dev, struct state_reader *reader, uint32_t slot, struct diag *diag);
 
 /* The tables of that, for who describes a file. */
 extern const struct state_table virtio_state, virtq_state;

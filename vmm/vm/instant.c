@@ -230,7 +230,8 @@ static int copy_initrd(int from, uint64_t size, int to)
 
 		if (n <= 0) {
 			char piece[65536];
-			size_t want = size - at < sizeof(piece) ? (size_t)(size - at) : sizeof(piece);
+			size_t want = size - at < sizeof(piece) ? (size_t)(size - at)
+			                                        : sizeof(piece);
 			int ret = file_read_at(from, piece, want, at);
 
 			if (!ret)
@@ -302,8 +303,7 @@ int instant_prepare(struct instant *instant, struct boot_spec *spec, struct diag
 		return diag_fail(diag, EINVAL,
 			"the command line has words for init (--), behind which nothing can be added");
 	instant->cmdline = with_program(spec->cmdline);
-	ret = instant->cmdline ? add_program(spec, diag)
-	                       : diag_fail(diag, ENOMEM, "out of memory");
+	ret = instant->cmdline ? add_program(spec, diag) : diag_fail(diag, ENOMEM, "out of memory");
 	if (!ret)
 		spec->cmdline = instant->cmdline;
 	return ret;
@@ -332,7 +332,8 @@ void instant_drop(struct instant *instant)
 		remove_dir(instant->dir);
 }
 
-struct template {
+struct template
+{
 	char path[PATH_MAX];
 	time_t used;
 	uint64_t size;

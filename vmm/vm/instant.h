@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* instant.h - boots that are not made again: a machine saved before its user space began, for all that
- * are made like it
+/* instant.h - boots that are not made again: a machine saved before its user space began, for all
+ * that are made like it
  *
- * The first run of a machine boots as ever, and is saved when its guest asks for it; what it was saved
- * as is a template, which lies in the user's cache.  A later run of a machine that is made of the same
- * begins with that.  docs/instant.md says what "the same" is, and what all of them share.
+ * The first run of a machine boots as ever, and is saved when its guest asks for it; what it was
+ * saved as is a template, which lies in the user's cache.  A later run of a machine that is made of
+ * the same begins with that.  docs/instant.md says what "the same" is, and what all of them share.
  */
 #ifndef VM_INSTANT_H
 #define VM_INSTANT_H
@@ -30,8 +30,8 @@ struct instant {
  */
 int instant_find(struct instant *instant, const struct config *config, struct diag *diag);
 
-/* There is none: have the guest ask to be saved.  Its initrd is replaced by one with a program more,
- * and its command line by one that has it run.  -errno and diag: it stays as it was.
+/* There is none: have the guest ask to be saved.  Its initrd is replaced by one with a program
+ * more, and its command line by one that has it run.  -errno and diag: it stays as it was.
  */
 int instant_prepare(struct instant *instant, struct boot_spec *spec, struct diag *diag);
 

@@ -27,7 +27,7 @@ struct launch {
 	struct warm *warm;         /* and that has its parts ready; not owned; NULL: nobody */
 	int leash_fd;              /* if it has warm: the machine ends when this does; -1: not so */
 	struct instant instant;    /* if the settings want it */
-	char *cmdline; /* the kernel's, if something was added to it; owned */
+	char *cmdline;             /* the kernel's, if something was added to it; owned */
 	struct timeline timeline;
 	bool has_reader;     /* who looks at the timeline while the machine runs */
 	FILE *timeline_file; /* where it goes at the end; NULL: nowhere */
@@ -36,10 +36,10 @@ struct launch {
 
 /* All of them are the main thread's.
  *
- * Open what the settings name, which are complete; `launch` is zero but for has_reader, snapshot and warm,
- * with which there is no kernel, unless it may be entered anew.  The
- * program began at `since_ns` (CLOCK_MONOTONIC).  Afterwards launch->vm is configured.  0, or
- * -errno and diag, and nothing is open.
+ * Open what the settings name, which are complete; `launch` is zero but for has_reader, snapshot
+ * and warm, with which there is no kernel, unless it may be entered anew.  The program began at
+ * `since_ns` (CLOCK_MONOTONIC).  Afterwards launch->vm is configured.  0, or -errno and diag, and
+ * nothing is open.
  */
 int launch_open(
 	struct launch *launch, const struct config *config, uint64_t since_ns, struct diag *diag);

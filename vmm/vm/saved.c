@@ -88,8 +88,7 @@ static int write_vcpus(const struct vm *vm, struct state_writer *writer, struct 
 
 		if (!state)
 			return -EIO;
-		vcpu_state_set_cpuid(
-			state, &vm->vcpu[i], &vm->kvm, vm->config->cpus, vm->saved[i]);
+		vcpu_state_set_cpuid(state, &vm->vcpu[i], &vm->kvm, vm->config->cpus, vm->saved[i]);
 		state_save(writer, &vcpu_state_table, i, state);
 		vcpu_state_free(state);
 	}
@@ -213,8 +212,8 @@ static int load_vcpus(struct vm *vm, const struct snapshot_machine *machine, str
 	uint64_t ticks = (uint64_t)((__uint128_t)asleep * khz / 1000000u);
 	int ret = kvm_vm_set_clock(&vm->kvm_vm, machine->clock_ns + asleep, diag);
 
-	vcpu_states_set_tsc(vm->saved, vm->config->cpus, &vm->vcpu[0],
-		vcpu_state_tsc(vm->saved[0]) + ticks);
+	vcpu_states_set_tsc(
+		vm->saved, vm->config->cpus, &vm->vcpu[0], vcpu_state_tsc(vm->saved[0]) + ticks);
 	for (unsigned int i = 0; i < vm->config->cpus && !ret; i++)
 		ret = vcpu_state_load(&vm->vcpu[i], vm->saved[i], diag);
 	return ret;

@@ -13,8 +13,8 @@ int saved_check(const struct vm *vm, struct diag *diag);
 /* Add its sections.  The machine is paused, its devices are quiet.  -errno and diag. */
 int saved_write(struct vm *vm, struct state_writer *writer, struct diag *diag);
 
-/* Have a machine whose parts were all just made, RAM among them, be as that one was: paused, and its
- * devices quiet.  -errno and diag.
+/* Have a machine whose parts were all just made, RAM among them, be as that one was: paused, and
+ * its devices quiet.  -errno and diag.
  */
 int saved_load(struct vm *vm, struct snapshot *snapshot, struct diag *diag);
 

@@ -87,14 +87,15 @@ int snapshot_open_state(struct snapshot *snapshot, const char *path, struct diag
 }
 
 /* Of the whole machine two numbers stand twice: they are the same. */
-int snapshot_load_config(const struct snapshot *snapshot, const char *path, struct config *config,
-	struct diag *diag)
+int snapshot_load_config(
+	const struct snapshot *snapshot, const char *path, struct config *config, struct diag *diag)
 {
 	int ret = config_parse_json(config, path, snapshot->config, snapshot->config_size, diag);
 
 	if (ret)
 		return ret;
-	if (config->kernel && config->memory == snapshot->machine.memory && config->cpus == snapshot->machine.n_cpus &&
+	if (config->kernel && config->memory == snapshot->machine.memory &&
+		config->cpus == snapshot->machine.n_cpus &&
 		config_n_devices(config) == snapshot->machine.n_devices &&
 		config_n_devices(config) <= PLATFORM_VIRTIO_SLOTS)
 		return 0;
@@ -119,7 +120,8 @@ static char *memory_beside(struct snapshot *snapshot, const char *path, struct d
 	size_t size;
 	const char *name = state_load_bytes(&snapshot->reader, "memory", 0, &size, diag);
 
-	if (name && (!size || size > NAME_MAX || memchr(name, '/', size) || memchr(name, 0, size))) {
+	if (name &&
+		(!size || size > NAME_MAX || memchr(name, '/', size) || memchr(name, 0, size))) {
 		diag_fail(diag, EBADMSG, "%s: does not say where its memory is", path);
 		name = NULL;
 	}
@@ -171,8 +173,8 @@ char *snapshot_open_changes(struct snapshot *snapshot, const char *path,
 	return memory;
 }
 
-int snapshot_open_memory(struct snapshot *snapshot, const char *path, const char *memory_path,
-	struct diag *diag)
+int snapshot_open_memory(
+	struct snapshot *snapshot, const char *path, const char *memory_path, struct diag *diag)
 {
 	struct snapshot_trailer trailer;
 	char *beside = state_has(&snapshot->reader, "memory", 0) || !memory_path

@@ -2,8 +2,8 @@
 /* snapshot.h - a machine's state and memory into two files, and what is in these
  *
  * The state's file (state/state.h) has all but RAM: settings, KVM's part, devices.  It names the
- * other, which is RAM as it is, with holes for zeros, and at its end a page with the snapshot's id, by
- * which one knows that the two belong together.  docs/snapshot.md has both byte by byte.
+ * other, which is RAM as it is, with holes for zeros, and at its end a page with the snapshot's id,
+ * by which one knows that the two belong together.  docs/snapshot.md has both byte by byte.
  *
  * A snapshot is there when its state's file is, which comes last, by a rename: until then what was
  * there before is whole.
@@ -50,8 +50,8 @@ struct snapshot {
 	int memory_fd; /* -1: it is not open */
 };
 
-/* Read the state of one that is in a directory, or whose state's file this is.  -errno and diag, and
- * nothing is open.
+/* Read the state of one that is in a directory, or whose state's file this is.  -errno and diag,
+ * and nothing is open.
  */
 int snapshot_open_state(struct snapshot *snapshot, const char *path, struct diag *diag);
 
@@ -60,8 +60,8 @@ int snapshot_load_config(const struct snapshot *snapshot, const char *path, stru
 	struct diag *diag);
 
 /* Open its memory: NULL: where the state says, in its directory.  -errno and diag. */
-int snapshot_open_memory(struct snapshot *snapshot, const char *path, const char *memory_path,
-	struct diag *diag);
+int snapshot_open_memory(
+	struct snapshot *snapshot, const char *path, const char *memory_path, struct diag *diag);
 
 void snapshot_close(struct snapshot *snapshot);
 
@@ -80,9 +80,10 @@ int snapshot_merge(const char *base_path, const char *changes_path, struct diag 
 struct snapshot_writer;
 
 struct snapshot_target {
-	const char *path;        /* of the state's file, or of a directory, which is made if need be */
+	const char *path; /* of the state's file, or of a directory, which is made if need be */
 	const char *memory_path; /* NULL: beside the state, by a name of its own */
-	bool only_changed; /* of memory, since the snapshot that the machine began with, if it did */
+	bool only_changed; /* of memory, since the snapshot that the machine began with, if it did
+	                    */
 	const char *note;  /* that is kept with it, for who has asked for it; NULL: none */
 };
 

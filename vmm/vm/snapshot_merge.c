@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* snapshot_merge.c - what has changed since a snapshot, and that snapshot, made one that is whole */
+/* snapshot_merge.c - what has changed since a snapshot, and that snapshot, made one that is whole
+ */
 
 #include "util/file.h"
 #include "util/newfile.h"
@@ -65,7 +66,8 @@ static int copy_data(const struct merging *merging, int from, uint64_t end)
 	return 0;
 }
 
-static int write_whole(const struct merging *merging, uint64_t size, struct snapshot_trailer *trailer)
+static int write_whole(
+	const struct merging *merging, uint64_t size, struct snapshot_trailer *trailer)
 {
 	int ret = ftruncate(merging->out.fd, (off_t)size) ? -errno : 0;
 

@@ -11,7 +11,8 @@
 struct snapshot_trailer {
 	char magic[16];
 	uint8_t id[STATE_ID_SIZE];
-	uint8_t base[STATE_ID_SIZE]; /* of the snapshot that it has changes of alone; 0: it is whole */
+	uint8_t base[STATE_ID_SIZE]; /* of the snapshot that it has changes of alone; 0: it is whole
+	                              */
 };
 
 #define SNAPSHOT_TRAILER_MAGIC "pronto's memory" /* with its NUL */

@@ -40,8 +40,7 @@ struct snapshot_writer {
 
 /* ---- where to ---- */
 
-int snapshot_open_place(
-	const char *path, int *dir, char name[SNAPSHOT_MAX_NAME], struct diag *diag)
+int snapshot_open_place(const char *path, int *dir, char name[SNAPSHOT_MAX_NAME], struct diag *diag)
 {
 	const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
 	char *parent = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
@@ -104,8 +103,7 @@ static int write_memory(const struct snapshot_writer *writer, int fd)
 	if (writer->only_changed)
 		memcpy(trailer.base, vm->snapshot->reader.id, sizeof(trailer.base));
 	if (!ret)
-		ret = file_write_at(
-			fd, &trailer, sizeof(trailer), guest_mem_size(&vm->mem));
+		ret = file_write_at(fd, &trailer, sizeof(trailer), guest_mem_size(&vm->mem));
 	if (!ret && fdatasync(fd))
 		ret = -errno;
 	return ret;
@@ -256,8 +254,7 @@ void snapshot_finish(struct vm *vm)
 /* ---- its beginning ---- */
 
 /* While the machine is paused: all that is small, and the copy. */
-static int copy_machine(
-	struct snapshot_writer *writer, const char *note, struct diag *diag)
+static int copy_machine(struct snapshot_writer *writer, const char *note, struct diag *diag)
 {
 	struct vm *vm = writer->vm;
 	int ret = saved_check(vm, diag);
@@ -277,8 +274,7 @@ static int copy_machine(
 	return start_child(writer, diag);
 }
 
-static int pause_and_copy(
-	struct snapshot_writer *writer, const char *note, struct diag *diag)
+static int pause_and_copy(struct snapshot_writer *writer, const char *note, struct diag *diag)
 {
 	struct vm *vm = writer->vm;
 	bool was_held = vm_is_paused(vm);

@@ -42,9 +42,8 @@ static int init_memory(struct vm *vm)
 	if (!vm->snapshot)
 		return is_shared ? guest_mem_init_shared(&vm->mem, size)
 		                 : guest_mem_init(&vm->mem, size);
-	return is_shared
-	               ? guest_mem_init_shared_saved(&vm->mem, size, vm->snapshot->memory_fd)
-	               : guest_mem_init_saved(&vm->mem, size, vm->snapshot->memory_fd);
+	return is_shared ? guest_mem_init_shared_saved(&vm->mem, size, vm->snapshot->memory_fd)
+	                 : guest_mem_init_saved(&vm->mem, size, vm->snapshot->memory_fd);
 }
 
 static int reserve_memory(struct vm *vm, struct diag *diag)

@@ -191,7 +191,8 @@ static int open_leash(struct vm *vm)
 
 static int open_save(struct vm *vm)
 {
-	vm->save = (struct loop_source){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), save_ready, vm, NULL };
+	vm->save = (struct loop_source){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), save_ready, vm,
+		NULL };
 	return vm->save.fd < 0 ? -errno : loop_add(&vm->loop, &vm->save, EPOLLIN);
 }
 

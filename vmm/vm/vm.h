@@ -63,14 +63,16 @@ struct vm {
 	struct timeline *timeline;    /* NULL if none is wanted */
 	const struct vm_watch *watch; /* NULL: nobody */
 	void *watch_ctx;
-	struct snapshot *snapshot; /* that it begins with, not owned; NULL: it begins at its entry */
-	const struct warm *warm;   /* and that has its parts ready; not owned; NULL: nobody */
-	const char *template_dir;  /* where it is to be saved when it asks for that, with a note of */
-	const char *template_key;  /* this; not owned; NULL: nowhere */
-	bool is_template;          /* the snapshot is one; if it is refused, that is no end */
-	bool is_refused;           /* and it is */
-	bool begins_paused;        /* and stays so until it is resumed */
-	bool clock_stands;         /* its clock goes on from where it was then, not from now */
+	struct snapshot
+		*snapshot;       /* that it begins with, not owned; NULL: it begins at its entry */
+	const struct warm *warm; /* and that has its parts ready; not owned; NULL: nobody */
+	const char
+		*template_dir; /* where it is to be saved when it asks for that, with a note of */
+	const char *template_key; /* this; not owned; NULL: nowhere */
+	bool is_template;         /* the snapshot is one; if it is refused, that is no end */
+	bool is_refused;          /* and it is */
+	bool begins_paused;       /* and stays so until it is resumed */
+	bool clock_stands;        /* its clock goes on from where it was then, not from now */
 	bool is_linux;
 
 	struct loop loop;

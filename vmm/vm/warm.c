@@ -16,8 +16,7 @@ static int open_parts(struct warm *warm, struct diag *diag)
 {
 	const struct cpu_config *cpu = &warm->config.cpu;
 	const struct kvm_extras extras = { .nested = cpu->nested, .pmu = cpu->pmu };
-	int ret = guest_mem_init_saved(
-		&warm->mem, warm->config.memory, warm->snapshot.memory_fd);
+	int ret = guest_mem_init_saved(&warm->mem, warm->config.memory, warm->snapshot.memory_fd);
 
 	if (ret)
 		return diag_fail(diag, -ret, "%s: its memory cannot be mapped: %s", warm->path,

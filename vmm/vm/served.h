@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* served.h - what `pronto clone` and `pronto serve` say to each other, over a unix stream socket
  *
- * The client sends its options and its standard files.  The process that was forked for it answers with
- * its number, is the machine, and sends its status as the last thing it does.  When the client goes,
- * the machine ends.
+ * The client sends its options and its standard files.  The process that was forked for it answers
+ * with its number, is the machine, and sends its status as the last thing it does.  When the client
+ * goes, the machine ends.
  */
-#ifndef SERVED_H
-#define SERVED_H
+#ifndef VM_SERVED_H
+#define VM_SERVED_H
 
 #include "util/diag.h"
 
@@ -29,7 +29,8 @@ struct served_request {
  */
 int served_ask(int fd, int argc, char *const *argv, uint32_t number);
 
-/* The server's child's: the request, whose files become its own standard files.  -errno; -EBADMSG. */
+/* The server's child's: the request, whose files become its own standard files.  -errno; -EBADMSG.
+ */
 int served_take(int fd, struct served_request *request);
 
 /* An answer, and receiving one: the number of the process, then its status.  -errno; -ECONNRESET:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* served.c - what `pronto clone` and `pronto serve` say to each other */
 
-#include "served.h"
+#include "vm/served.h"
 
 #include <errno.h>
 #include <stdbool.h>
