@@ -32,6 +32,7 @@ struct snapshot_writer {
 	int state_dir, memory_dir; /* the same, if the memory has a name of its own */
 	char state_name[SNAPSHOT_MAX_NAME], memory_name[SNAPSHOT_MAX_NAME];
 	bool owns_memory_name;
+	char *made; /* the directory, if it was not there; owned */
 	struct newfile memory;
 	pid_t child;
 	struct loop_source end; /* pidfd of the child */
@@ -58,13 +59,62 @@ int snapshot_open_place(const char *path, int *dir, char name[SNAPSHOT_MAX_NAME]
 	return 0;
 }
 
-static void name_memory(struct snapshot_writer *writer)
+static void name_memory(char name[SNAPSHOT_MAX_NAME], const uint8_t id[STATE_ID_SIZE])
 {
-	char *to = stpcpy(writer->memory_name, MEMORY_PREFIX);
+	char *to = stpcpy(name, MEMORY_PREFIX);
 
 	for (size_t i = 0; i < STATE_ID_SIZE; i++)
-		to += sprintf(to, "%02x", writer->id[i]);
+		to += sprintf(to, "%02x", id[i]);
+}
+
+/* A directory that has one snapshot, which is replaced. */
+static int make_directory(struct snapshot_writer *writer, const char *path, struct diag *diag)
+{
+	struct stat st;
+
+	if (!mkdir(path, 0700)) {
+		writer->made = strdup(path);
+		return 0;
+	}
+	if (errno != EEXIST)
+		return diag_fail(
+			diag, errno, "%s: cannot make the directory: %s", path, strerror(errno));
+	if (stat(path, &st) || !S_ISDIR(st.st_mode))
+		return diag_fail(diag, ENOTDIR,
+			"%s: is no directory; give one, or a file for the memory as well", path);
+	return 0;
+}
+
+/* Changes alone are worth nothing without what they are the changes of. */
+static int check_base(const struct snapshot_writer *writer, const char *path, struct diag *diag)
+{
+	char name[SNAPSHOT_MAX_NAME];
+
+	if (!writer->only_changed)
+		return 0;
+	name_memory(name, writer->vm->snapshot->reader.id);
+	if (faccessat(writer->state_dir, name, F_OK, 0))
+		return 0;
+	return diag_fail(diag, EINVAL,
+		"%s: has the snapshot that these would be the changes of: save them elsewhere",
+		path);
+}
+
+/* The state, and the memory beside it by a name of its own. */
+static int open_directory(struct snapshot_writer *writer, const char *path, struct diag *diag)
+{
+	int ret = make_directory(writer, path, diag);
+
+	if (ret)
+		return ret;
+	writer->state_dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	writer->memory_dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (writer->state_dir < 0 || writer->memory_dir < 0)
+		return diag_fail(diag, errno, "%s: cannot open: %s", path, strerror(errno));
+	strcpy(writer->state_name, SNAPSHOT_STATE_FILE);
+	name_memory(writer->memory_name, writer->id);
 	writer->owns_memory_name = true;
+	return check_base(writer, path, diag);
 }
 
 static int open_places(
@@ -73,22 +123,16 @@ static int open_places(
 	char *state;
 	int ret;
 
-	if (!target->memory_path && mkdir(target->path, 0700) && errno != EEXIST)
-		return diag_fail(diag, errno, "%s: cannot make the directory: %s", target->path,
-			strerror(errno));
+	if (!target->memory_path)
+		return open_directory(writer, target->path, diag);
 	state = snapshot_state_path(target->path);
 	if (!state)
 		return diag_fail(diag, ENOMEM, "out of memory");
 	ret = snapshot_open_place(state, &writer->state_dir, writer->state_name, diag);
 	free(state);
-	if (ret)
-		return ret;
-	if (target->memory_path)
-		return snapshot_open_place(
-			target->memory_path, &writer->memory_dir, writer->memory_name, diag);
-	name_memory(writer);
-	writer->memory_dir = fcntl(writer->state_dir, F_DUPFD_CLOEXEC, 0);
-	return writer->memory_dir < 0 ? diag_fail(diag, errno, "%s", strerror(errno)) : 0;
+	return ret ? ret
+	           : snapshot_open_place(
+			     target->memory_path, &writer->memory_dir, writer->memory_name, diag);
 }
 
 /* ---- the child, which has a copy of RAM ---- */
@@ -114,6 +158,7 @@ _Noreturn static void be_child(const struct snapshot_writer *writer, pid_t paren
 {
 	int ret;
 
+	signal(SIGBUS, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(ECANCELED);
@@ -121,19 +166,6 @@ _Noreturn static void be_child(const struct snapshot_writer *writer, pid_t paren
 		_exit(errno);
 	ret = write_memory(writer, STDIN_FILENO);
 	_exit(-ret);
-}
-
-static int start_child(struct snapshot_writer *writer, struct diag *diag)
-{
-	pid_t parent = getpid();
-
-	writer->child = fork();
-	if (writer->child < 0)
-		return diag_fail(diag, errno, "cannot fork: %s", strerror(errno));
-	if (!writer->child)
-		be_child(writer, parent);
-	writer->end.fd = pidfd_open(writer->child, 0);
-	return writer->end.fd < 0 ? diag_fail(diag, errno, "pidfd_open: %s", strerror(errno)) : 0;
 }
 
 /* 0, or -errno of what it could not do. */
@@ -148,53 +180,97 @@ static int await_child(struct snapshot_writer *writer)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECANCELED;
 }
 
+static void stop_child(struct snapshot_writer *writer)
+{
+	kill(writer->child, SIGKILL);
+	await_child(writer);
+}
+
+static int start_child(struct snapshot_writer *writer, struct diag *diag)
+{
+	pid_t parent = getpid();
+
+	writer->child = fork();
+	if (writer->child < 0)
+		return diag_fail(diag, errno, "cannot fork: %s", strerror(errno));
+	if (!writer->child)
+		be_child(writer, parent);
+	writer->end.fd = pidfd_open(writer->child, 0);
+	if (writer->end.fd >= 0)
+		return 0;
+	diag_fail(diag, errno, "pidfd_open: %s", strerror(errno));
+	stop_child(writer);
+	return -EIO;
+}
+
 /* ---- both files get their names ---- */
 
-static int write_state(struct snapshot_writer *writer)
+static int make_state(const struct snapshot_writer *writer, struct newfile *file)
 {
-	struct newfile file;
-	int ret = newfile_create(&file, writer->state_dir, 0600, false);
+	int ret = newfile_create(file, writer->state_dir, 0600, false);
 
 	if (ret)
 		return ret;
-	ret = file_write_at(file.fd, writer->state.data, writer->state.size, 0);
-	if (!ret && fdatasync(file.fd))
+	ret = file_write_at(file->fd, writer->state.data, writer->state.size, 0);
+	if (!ret && fdatasync(file->fd))
 		ret = -errno;
-	if (!ret)
-		ret = newfile_replace(&file, writer->state_name);
-	newfile_discard(&file);
+	if (ret)
+		newfile_discard(file);
 	return ret;
 }
 
 /* The memory of snapshots that were there before: only the state names one. */
-static void remove_others(const struct snapshot_writer *writer)
+static void remove_others(const struct snapshot_writer *writer, int fd)
 {
-	int fd = openat(writer->state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = fdopendir(fd);
 	const struct dirent *entry;
 
-	if (!dir && fd >= 0)
-		close(fd);
 	while (dir && (entry = readdir(dir)))
 		if (!strncmp(entry->d_name, MEMORY_PREFIX, strlen(MEMORY_PREFIX)) &&
 			strcmp(entry->d_name, writer->memory_name) != 0)
-			unlinkat(writer->state_dir, entry->d_name, 0);
+			unlinkat(fd, entry->d_name, 0);
 	if (dir)
 		closedir(dir);
+	else
+		close(fd);
 }
 
+/* The new names are on the disk before the old ones go. */
+static void settle_names(const struct snapshot_writer *writer)
+{
+	int fd = openat(writer->state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (!fsync(fd) && writer->owns_memory_name)
+		remove_others(writer, fd);
+	else
+		close(fd);
+}
+
+static int link_memory(struct snapshot_writer *writer)
+{
+	return writer->owns_memory_name ? newfile_link(&writer->memory, writer->memory_name)
+	                                : newfile_replace(&writer->memory, writer->memory_name);
+}
+
+/* All is written before the first of them has a name. */
 static int name_files(struct snapshot_writer *writer)
 {
-	int ret = writer->owns_memory_name ? newfile_link(&writer->memory, writer->memory_name)
-	                                   : newfile_replace(&writer->memory, writer->memory_name);
+	struct newfile state;
+	int ret = make_state(writer, &state);
 
 	if (ret)
 		return ret;
-	ret = write_state(writer);
-	if (ret && writer->owns_memory_name)
-		unlinkat(writer->memory_dir, writer->memory_name, 0);
-	else if (!ret && writer->owns_memory_name)
-		remove_others(writer);
+	ret = link_memory(writer);
+	if (!ret) {
+		ret = newfile_replace(&state, writer->state_name);
+		if (ret && writer->owns_memory_name)
+			unlinkat(writer->memory_dir, writer->memory_name, 0);
+	}
+	newfile_discard(&state);
+	if (!ret)
+		settle_names(writer);
 	return ret;
 }
 
@@ -207,7 +283,7 @@ static void let_go(struct snapshot_writer *writer)
 	writer->holds = false;
 }
 
-static void free_writer(struct snapshot_writer *writer)
+static void free_writer(struct snapshot_writer *writer, bool is_done)
 {
 	let_go(writer);
 	if (writer->end.fd >= 0)
@@ -218,6 +294,9 @@ static void free_writer(struct snapshot_writer *writer)
 		close(writer->memory_dir);
 	if (writer->state_dir >= 0)
 		close(writer->state_dir);
+	if (writer->made && !is_done)
+		rmdir(writer->made);
+	free(writer->made);
 	state_free(&writer->state);
 	free(writer);
 }
@@ -234,7 +313,7 @@ static void finish(struct snapshot_writer *writer)
 		diag_fail(&why, -ret, "the files cannot be written: %s", strerror(-ret));
 	writer->vm->snapshot_writer = NULL;
 	writer->done(writer->ctx, ret, why.text);
-	free_writer(writer);
+	free_writer(writer, !ret);
 }
 
 static void child_ended(void *ctx, uint32_t)
@@ -299,8 +378,7 @@ static int watch_child(struct snapshot_writer *writer, struct diag *diag)
 
 	if (!ret)
 		return 0;
-	kill(writer->child, SIGKILL);
-	await_child(writer);
+	stop_child(writer);
 	return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
 }
 
@@ -338,7 +416,7 @@ int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
 	if (!ret)
 		ret = watch_child(writer, diag);
 	if (ret)
-		free_writer(writer);
+		free_writer(writer, false);
 	else
 		vm->snapshot_writer = writer;
 	return ret;
