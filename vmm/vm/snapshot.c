@@ -107,6 +107,7 @@ void snapshot_close(struct snapshot *snapshot)
 	state_close(&snapshot->reader);
 	if (snapshot->memory_fd >= 0)
 		close(snapshot->memory_fd);
+	free(snapshot->memory_path);
 	free(snapshot->data);
 	*snapshot = (struct snapshot){ .memory_fd = -1 };
 }
@@ -156,6 +157,9 @@ static int open_memory_at(struct snapshot *snapshot, const char *path,
 	struct stat st;
 	int ret = snapshot->memory_fd = file_open_regular(path, &st, &why);
 
+	snapshot->memory_path = strdup(path);
+	if (!snapshot->memory_path)
+		return diag_fail(diag, ENOMEM, "out of memory");
 	if (ret >= 0)
 		ret = read_trailer(snapshot, trailer, &why);
 	return ret ? diag_fail(diag, -ret, "%s: %s", path, why.text) : 0;

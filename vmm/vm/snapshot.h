@@ -47,7 +47,8 @@ struct snapshot {
 	size_t config_size;
 	const char *note; /* NULL: there is none; in data */
 	size_t note_size;
-	int memory_fd; /* -1: it is not open */
+	int memory_fd;     /* -1: it is not open */
+	char *memory_path; /* of that; owned */
 };
 
 /* Read the state of one that is in a directory, or whose state's file this is.  -errno and diag,

@@ -5,6 +5,7 @@
 
 #include "bus/platform.h"
 #include "util/log.h"
+#include "vm/lost_memory.h"
 #include "vm/merge.h"
 #include "vm/saved.h"
 #include "vm/warm.h"
@@ -271,6 +272,8 @@ int start_create(struct vm *vm, struct diag *diag)
 	if (!ret)
 		ret = open_consoles(vm, diag);
 	if (!ret)
+		lost_memory_watch(vm);
+	if (!ret)
 		ret = open_debug_console(vm, diag);
 	if (!ret)
 		ret = devices_start(vm, diag);
@@ -303,6 +306,7 @@ void start_undo(struct vm *vm)
 	kvm_vm_fini(&vm->kvm_vm);
 	if (vm->kvm.fd >= 0)
 		kvm_fini(&vm->kvm);
+	lost_memory_unwatch(vm);
 	guest_mem_fini(&vm->mem);
 }
 

@@ -5,6 +5,7 @@
 
 #include "bus/platform.h"
 #include "util/log.h"
+#include "vm/lost_memory.h"
 
 #include <string.h>
 #include <time.h>
@@ -200,6 +201,8 @@ static void vcpu_ended(void *ctx, const struct vcpu *vcpu, enum vcpu_end end)
 			return;
 		log_error("guest crashed: triple fault on vCPU %u", vcpu->id);
 	}
+	if (end == VCPU_END_HOST)
+		lost_memory_tell(ctx);
 	vcpu_log_registers(vcpu);
 	ask_end_by_guest(ctx, end == VCPU_END_HOST ? EXIT_HOST_ERROR : EXIT_CRASH);
 }
