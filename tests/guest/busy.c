@@ -104,8 +104,8 @@ void guest_main(void)
 	lapic_enable();
 	expect(virtio_find_id(&disk, VIRTIO_ID_BLOCK) && virtio_find_id(&rng, VIRTIO_ID_RNG));
 	irq_route(GED_GSI, 0, button_interrupt);
-	irq_route(VIRTIO_GSI + disk.slot, 1, disk_interrupt);
-	irq_route(VIRTIO_GSI + rng.slot, 2, rng_interrupt);
+	virtio_route(&disk, 1, disk_interrupt);
+	virtio_route(&rng, 2, rng_interrupt);
 	expect(virtio_start(&disk, BIT(VIRTIO_BLK_F_FLUSH)) && virtio_start(&rng, 0));
 	for (uint32_t round = 0; !is_done; round++) {
 		queue_set(rng.queue, 0, random, sizeof(random), VRING_DESC_F_WRITE, 0);

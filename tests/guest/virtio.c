@@ -1,19 +1,100 @@
 // SPDX-License-Identifier: MIT
-/* virtio.c - a driver for virtio devices at MMIO */
+/* virtio.c - a driver for virtio devices at MMIO or on PCI */
 
 #include "virtio.h"
 
 #define MAGIC    0x74726976u
 #define PATIENCE 200000u /* turns, each an exit to the VMM */
 
+/* ---- registers ---- */
+
+#define ECAM        0xf8000000u
+#define VENDOR      0x1af4u
+#define FIRST_ID    0x1040u
+#define CAP_POINTER 0x34
+#define CAP_MSIX    0x11
+#define MSIX_ENABLE (1u << 31) /* of the capability's first word */
+
+/* What is where in a device's BAR. */
+#define PCI_COMMON  0x0000u
+#define PCI_CONFIG  0x1000u
+#define PCI_NOTIFY  0x2000u
+#define PCI_VECTORS 0x3000u
+
+#define PCI_QUEUE_VECTOR 26
+
+/* By their names at MMIO: where they are among the common ones of PCI, and how wide. */
+static const struct {
+	uint16_t mmio;
+	uint8_t pci, size;
+} registers[] = {
+	{ VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0, 4 },
+	{ VIRTIO_MMIO_DEVICE_FEATURES, 4, 4 },
+	{ VIRTIO_MMIO_DRIVER_FEATURES_SEL, 8, 4 },
+	{ VIRTIO_MMIO_DRIVER_FEATURES, 12, 4 },
+	{ VIRTIO_MMIO_STATUS, 20, 1 },
+	{ VIRTIO_MMIO_QUEUE_SEL, 22, 2 },
+	{ VIRTIO_MMIO_QUEUE_NUM, 24, 2 },
+	{ VIRTIO_MMIO_QUEUE_NUM_MAX, 24, 2 },
+	{ VIRTIO_MMIO_QUEUE_READY, 28, 2 },
+	{ VIRTIO_MMIO_QUEUE_DESC_LOW, 32, 4 },
+	{ VIRTIO_MMIO_QUEUE_DESC_HIGH, 36, 4 },
+	{ VIRTIO_MMIO_QUEUE_AVAIL_LOW, 40, 4 },
+	{ VIRTIO_MMIO_QUEUE_AVAIL_HIGH, 44, 4 },
+	{ VIRTIO_MMIO_QUEUE_USED_LOW, 48, 4 },
+	{ VIRTIO_MMIO_QUEUE_USED_HIGH, 52, 4 },
+};
+
+static uint32_t read_wide(uint32_t at, uint32_t size)
+{
+	if (size == 4)
+		return read32(at);
+	return size == 2 ? *(volatile uint16_t *)at : *(volatile uint8_t *)at;
+}
+
+static void write_wide(uint32_t at, uint32_t size, uint32_t value)
+{
+	if (size == 4)
+		write32(at, value);
+	else if (size == 2)
+		*(volatile uint16_t *)at = (uint16_t)value;
+	else
+		*(volatile uint8_t *)at = (uint8_t)value;
+}
+
+/* Where it is on PCI; 0: there is none, as no interrupt is to be acknowledged. */
+static uint32_t find_register(const struct virtio *dev, uint32_t offset, uint32_t *size)
+{
+	*size = 4;
+	if (offset >= VIRTIO_MMIO_CONFIG)
+		return dev->base + PCI_CONFIG + offset - VIRTIO_MMIO_CONFIG;
+	for (unsigned int i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
+		if (registers[i].mmio == offset) {
+			*size = registers[i].size;
+			return dev->base + PCI_COMMON + registers[i].pci;
+		}
+	return 0;
+}
+
 uint32_t virtio_get(const struct virtio *dev, uint32_t offset)
 {
-	return read32(dev->base + offset);
+	uint32_t at = dev->base + offset, size = 4;
+
+	if (dev->pci)
+		at = find_register(dev, offset, &size);
+	return at ? read_wide(at, size) : VIRTIO_MMIO_INT_VRING;
 }
 
 void virtio_set(const struct virtio *dev, uint32_t offset, uint32_t value)
 {
-	write32(dev->base + offset, value);
+	uint32_t at = dev->base + offset, size = 4;
+
+	if (dev->pci && offset == VIRTIO_MMIO_QUEUE_NOTIFY)
+		at = dev->base + PCI_NOTIFY + 4 * value, size = 2;
+	else if (dev->pci)
+		at = find_register(dev, offset, &size);
+	if (at)
+		write_wide(at, size, value);
 }
 
 uint32_t virtio_status(const struct virtio *dev)
@@ -38,10 +119,27 @@ static unsigned int count_queues(const struct virtio *dev)
 	return n < MAX_QUEUES ? n : MAX_QUEUES;
 }
 
+/* Behind the host bridge. */
+static bool find_on_pci(struct virtio *dev, unsigned int slot)
+{
+	uint32_t pci = ECAM + ((slot + 1) << 15), id = read32(pci);
+
+	if ((id & 0xffff) != VENDOR)
+		return false;
+	dev->pci = pci;
+	dev->base = read32(pci + 0x10) & ~0xfu;
+	dev->id = (id >> 16) - FIRST_ID;
+	dev->n_queues = count_queues(dev);
+	return true;
+}
+
 bool virtio_find(struct virtio *dev, unsigned int slot)
 {
 	dev->base = VIRTIO_BASE + slot * VIRTIO_SIZE;
 	dev->slot = slot;
+	dev->pci = 0;
+	if (read32(ECAM) != UINT32_MAX)
+		return find_on_pci(dev, slot);
 	if (virtio_get(dev, VIRTIO_MMIO_MAGIC_VALUE) != MAGIC)
 		return false;
 	dev->id = virtio_get(dev, VIRTIO_MMIO_DEVICE_ID);
@@ -57,6 +155,33 @@ bool virtio_find_id(struct virtio *dev, uint32_t id)
 		if (virtio_find(dev, slot) && dev->id == id)
 			return true;
 	return false;
+}
+
+static uint32_t find_capability(const struct virtio *dev, uint8_t id)
+{
+	uint32_t at = read32(dev->pci + CAP_POINTER) & 0xff;
+
+	while (at && (read32(dev->pci + at) & 0xff) != id)
+		at = read32(dev->pci + at) >> 8 & 0xff;
+	return dev->pci + at;
+}
+
+/* On PCI it is the message of all of its queues. */
+void virtio_route(struct virtio *dev, unsigned int index, void (*handler)(void))
+{
+	uint32_t msix, entry = dev->base + PCI_VECTORS;
+
+	if (!dev->pci) {
+		irq_route(VIRTIO_GSI + dev->slot, index, handler);
+		return;
+	}
+	vector_handle(index, handler);
+	write32(entry, LAPIC | lapic_id() << 12);
+	write32(entry + 4, 0);
+	write32(entry + 8, FIRST_VECTOR + index);
+	write32(entry + 12, 0);
+	msix = find_capability(dev, CAP_MSIX);
+	write32(msix, read32(msix) | MSIX_ENABLE);
 }
 
 /* ---- starting ---- */
@@ -107,6 +232,8 @@ bool virtio_enable(struct virtio *dev, unsigned int index)
 	if (virtio_get(dev, VIRTIO_MMIO_QUEUE_READY))
 		return false;
 	virtio_write_rings(dev, queue);
+	if (dev->pci)
+		write_wide(dev->base + PCI_COMMON + PCI_QUEUE_VECTOR, 2, 0);
 	virtio_set(dev, VIRTIO_MMIO_QUEUE_READY, 1);
 	return virtio_get(dev, VIRTIO_MMIO_QUEUE_READY) == 1;
 }

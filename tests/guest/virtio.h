@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio.h - a driver for virtio devices at MMIO: finding, starting, rings
+/* virtio.h - a driver for virtio devices at MMIO or on PCI: finding, starting, rings
  *
- * Devices lie in slots, as the VMM's documentation gives them.  A driver sets up to two queues up
+ * Devices lie in slots, as the VMM's documentation gives them; on PCI registers have the names that
+ * they have at MMIO.  A driver sets up to two queues up
  * and polls; each step is a call of its own, so that a program can leave one out, or do it wrongly.
  */
 #ifndef GUEST_VIRTIO_H
@@ -50,6 +51,7 @@ struct queue {
 
 struct virtio {
 	uint32_t base, id;
+	uint32_t pci; /* its configuration space; 0: it is at MMIO */
 	unsigned int slot, n_queues;
 	uint64_t features; /* agreed upon */
 	struct queue queue[MAX_QUEUES];
@@ -63,6 +65,9 @@ uint32_t virtio_get(const struct virtio *dev, uint32_t offset);
 void virtio_set(const struct virtio *dev, uint32_t offset, uint32_t value);
 uint32_t virtio_status(const struct virtio *dev);
 bool virtio_is_broken(const struct virtio *dev);
+
+/* Have it interrupt, by the vector of this index.  On PCI before its queues are enabled. */
+void virtio_route(struct virtio *dev, unsigned int index, void (*handler)(void));
 
 /* In this order; virtio_start() does it all, with those of `features` that are offered.  False: the
  * device did not agree.
