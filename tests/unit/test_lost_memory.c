@@ -153,13 +153,14 @@ static void test_others(void **)
 
 static void tell(void)
 {
-	lost_memory_tell(&vm);
+	if (lost_memory_tell(&vm))
+		_exit(9);
 }
 
 static void cut_and_tell(void)
 {
-	if (!ftruncate(vm.mem.saved_fd, SIZE - 1))
-		tell();
+	if (ftruncate(vm.mem.saved_fd, SIZE - 1) || !lost_memory_tell(&vm))
+		_exit(9);
 }
 
 static void tell_of_another(void)

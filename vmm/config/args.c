@@ -117,6 +117,19 @@ static bool has_one_dash(const char *arg)
 	return config_is_known(name, FROM_ARGS);
 }
 
+/* One of the other command's, which getopt_long() would take for the beginning of another's name. */
+static bool is_fixed(const struct command *command, const char *arg)
+{
+	const struct setting *s;
+	char name[32];
+
+	if (command->from != ON_RESTORE || !arg || strncmp(arg, "--", 2) != 0)
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
+	s = schema_find(&config_schema, name, FROM_ARGS);
+	return s && !(s->source & ON_RESTORE);
+}
+
 static int apply_option(
 	struct config *config, const struct setting *s, const char *value, struct diag *diag)
 {
@@ -224,7 +237,7 @@ static int apply_args(const struct command *command, struct pass *pass, struct c
 		const struct setting *s;
 		int ret = 0;
 
-		if (has_one_dash(argv[at]))
+		if (has_one_dash(argv[at]) || is_fixed(command, argv[at]))
 			return refuse_unknown(command, argv[at], diag);
 		opt = getopt_long(argc, argv, options.shorts, options.longs, NULL);
 		if (opt == -1)
@@ -284,5 +297,7 @@ int config_parse_restore_args(struct config *config, int argc, char **argv,
 	if (!pass.operand)
 		return diag_fail(diag, EINVAL, "no snapshot given; %s", restore.see_help);
 	ret = load(ctx, pass.operand, config, diag);
-	return ret ? ret : apply_args(&restore, &pass, config, argc, argv, false, diag);
+	if (!ret)
+		ret = apply_args(&restore, &pass, config, argc, argv, false, diag);
+	return ret ? ret : config_check(config, diag);
 }

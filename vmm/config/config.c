@@ -293,28 +293,32 @@ static int add_rng(struct config *config, struct diag *diag)
 	return setting_add_item(row, config, diag) ? 0 : -EINVAL;
 }
 
-int config_complete(struct config *config, struct diag *diag)
+int config_check(const struct config *config, struct diag *diag)
 {
-	unsigned int n;
+	unsigned int n = config_n_devices(config);
 	int ret;
 
 	if (!config->kernel)
 		return diag_fail(diag, EINVAL, "no kernel is given");
-	ret = config_add_root(config, diag);
+	if (n > PLATFORM_VIRTIO_SLOTS)
+		return diag_fail(diag, EINVAL,
+			"there are %u devices, and a machine has %u slots: leave some out", n,
+			PLATFORM_VIRTIO_SLOTS);
+	ret = blk_check_serials(&config->devices[DEVICE_disk], diag);
+	return ret ? ret : config_check_consoles(config, diag);
+}
+
+int config_complete(struct config *config, struct diag *diag)
+{
+	int ret = config->kernel ? config_add_root(config, diag) : 0;
+
 	if (ret)
 		return ret;
 	if (config->instant.use != INSTANT_OFF && config->root.dir)
 		return diag_fail(diag, EINVAL,
 			"--instant and --root exclude each other: what serves that directory cannot be "
 			"saved");
-	n = config_n_devices(config);
-	if (n > PLATFORM_VIRTIO_SLOTS)
-		return diag_fail(diag, EINVAL,
-			"there are %u devices, and a machine has %u slots: leave some out", n,
-			PLATFORM_VIRTIO_SLOTS);
-	ret = blk_check_serials(&config->devices[DEVICE_disk], diag);
-	if (!ret)
-		ret = config_check_consoles(config, diag);
+	ret = config_check(config, diag);
 	return ret ? ret : add_rng(config, diag);
 }
 

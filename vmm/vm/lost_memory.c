@@ -76,11 +76,13 @@ void lost_memory_unwatch(const struct vm *vm)
 	watched = NULL;
 }
 
-void lost_memory_tell(const struct vm *vm)
+bool lost_memory_tell(const struct vm *vm)
 {
 	struct stat st;
 
-	if (is_saved(vm) && !fstat(vm->mem.saved_fd, &st) &&
-		(uint64_t)st.st_size < guest_mem_size(&vm->mem))
-		log_error("%s: " WHY, vm->snapshot->memory_path);
+	if (!is_saved(vm) || fstat(vm->mem.saved_fd, &st) ||
+		(uint64_t)st.st_size >= guest_mem_size(&vm->mem))
+		return false;
+	log_error("%s: " WHY, vm->snapshot->memory_path);
+	return true;
 }

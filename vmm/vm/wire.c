@@ -196,13 +196,13 @@ static bool is_wanted(struct vm *vm, const struct vcpu *vcpu)
 
 static void vcpu_ended(void *ctx, const struct vcpu *vcpu, enum vcpu_end end)
 {
+	if (lost_memory_tell(ctx))
+		end = VCPU_END_HOST;
 	if (end == VCPU_END_TRIPLE_FAULT) {
 		if (is_wanted(ctx, vcpu))
 			return;
 		log_error("guest crashed: triple fault on vCPU %u", vcpu->id);
 	}
-	if (end == VCPU_END_HOST)
-		lost_memory_tell(ctx);
 	vcpu_log_registers(vcpu);
 	ask_end_by_guest(ctx, end == VCPU_END_HOST ? EXIT_HOST_ERROR : EXIT_CRASH);
 }
