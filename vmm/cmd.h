@@ -7,6 +7,8 @@
 #ifndef CMD_H
 #define CMD_H
 
+#include <stdbool.h>
+
 int cmd_run(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_merge(int argc, char **argv);
@@ -17,6 +19,8 @@ int cmd_pack(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_api(int argc, char **argv);
 int cmd_ctl(int argc, char **argv);
+/* Of `pronto inspect`: what is in a snapshot. */
+int inspect_snapshot(const char *path, bool as_json);
 /* What a program called firecracker is asked. */
 int cmd_firecracker(int argc, char **argv);
 

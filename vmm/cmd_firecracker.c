@@ -7,6 +7,7 @@
 #include "util/bits.h"
 #include "util/log.h"
 #include "util/timeline.h"
+#include "vm/snapshot.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,22 +22,20 @@ enum { FC_BAD_CONFIGURATION = 152, FC_BAD_ARGUMENTS = 153 };
 
 struct arguments {
 	const char *socket, *id, *config, *metadata, *max_body, *mmds_limit, *log_path, *level,
-		*metrics_path, *start_us, *start_cpu_us, *parent_cpu_us;
-	bool no_api, enable_pci, show_level, help, version;
+		*metrics_path, *described, *start_us, *start_cpu_us, *parent_cpu_us;
+	bool no_api, enable_pci, show_level, help, version, snapshot_version;
 	struct objects objects;
 	struct api_spec spec;
 };
 
 #define AT(member) offsetof(struct arguments, member)
 
-static const char no_snapshots[] = "is refused: this VMM has no snapshots";
-
 /* Options are words, and values the words after them: no '=', no short ones. */
 static const struct option {
 	const char *name;
 	bool takes;       /* a value */
 	size_t at;        /* const char * or bool */
-	const char *help; /* NULL: it is accepted and does nothing; no_snapshots: it is refused */
+	const char *help; /* NULL: it is accepted and does nothing */
 } options[] = {
 	{ "--api-sock", true, AT(socket), "path of the API's socket" },
 	{ "--id", true, AT(id), "the microVM's name" },
@@ -58,8 +57,9 @@ static const struct option {
 	{ "--start-time-us", true, AT(start_us), "when it began, by the monotonic clock" },
 	{ "--start-time-cpu-us", true, AT(start_cpu_us), "processor time it had used then" },
 	{ "--parent-cpu-time-us", true, AT(parent_cpu_us), "and who started it" },
-	{ "--snapshot-version", false, 0, no_snapshots },
-	{ "--describe-snapshot", true, 0, no_snapshots },
+	{ "--snapshot-version", false, AT(snapshot_version), "print the version of snapshots" },
+	{ "--describe-snapshot", true, AT(described),
+		"print that of this one, by its state's file" },
 	{ "--version", false, AT(version), "print the version" },
 	{ "--help", false, AT(help), "print this help" },
 };
@@ -88,8 +88,6 @@ static int read_arguments(struct arguments *args, int argc, char **argv)
 			return refuse(argv[i], "is not known, or was not expected");
 		if (option->takes && (i + 1 == argc || find_option(argv[i + 1])))
 			return refuse(argv[i], "needs a value");
-		if (option->help == no_snapshots)
-			return refuse(argv[i], option->help);
 		if (option->takes)
 			value = argv[++i];
 		if (!option->help)
@@ -193,6 +191,26 @@ static int serve(struct arguments *args)
 	return status;
 }
 
+/* The form of a state's file is what its readers go by. */
+static void print_snapshot_version(void)
+{
+	printf("v%u.0.0\n", STATE_FORMAT);
+}
+
+static int describe_snapshot(const char *path)
+{
+	struct snapshot snapshot;
+	struct diag diag;
+
+	if (snapshot_open_state(&snapshot, path, &diag)) {
+		log_error("%s", diag.text);
+		return EXIT_HOST_ERROR;
+	}
+	snapshot_close(&snapshot);
+	print_snapshot_version();
+	return 0;
+}
+
 int cmd_firecracker(int argc, char **argv)
 {
 	struct arguments args = { .socket = DEFAULT_SOCKET, .id = "anonymous-instance" };
@@ -207,6 +225,12 @@ int cmd_firecracker(int argc, char **argv)
 		puts("Firecracker v" API_FIRECRACKER_VERSION " (Pronto " PRONTO_VERSION ")\n");
 		return 0;
 	}
+	if (args.snapshot_version) {
+		print_snapshot_version();
+		return 0;
+	}
+	if (args.described)
+		return describe_snapshot(args.described);
 	objects_init(&args.objects);
 	if (args.config && read_config(&args)) {
 		objects_fini(&args.objects);

@@ -12,6 +12,7 @@
 #include "util/diag.h"
 #include "util/log.h"
 #include "util/text.h"
+#include "vm/snapshot.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -65,11 +66,13 @@ static void print_help(FILE *out)
 {
 	fputs("usage: pronto inspect [--json] FILE\n\n"
 	      "Say what a kernel file is: container and compression, ELF class, PVH entry, Xen notes,\n"
-	      "load ranges, Linux version; and whether it boots here and if not why.\n\n"
+	      "load ranges, Linux version; and whether it boots here and if not why.  Of a snapshot (a\n"
+	      "directory, or the file of a machine's state) say what is in it, section by section.\n\n"
 	      "Options:\n"
 	      "      --json  print one JSON object\n"
 	      "  -h, --help  print this help and end\n\n"
-	      "Exit status: 0 the kernel boots here, 2 it does not, or FILE cannot be read.\n",
+	      "Exit status: 0 the kernel boots here, or the snapshot is whole, 2 it does not, or is not,\n"
+	      "or FILE cannot be read.\n",
 		out);
 }
 
@@ -332,10 +335,12 @@ int cmd_inspect(int argc, char **argv)
 		json = true;
 	}
 	if (argc - optind != 1) {
-		log_error("inspect: give one kernel file; see pronto inspect --help");
+		log_error("inspect: give one kernel file, or snapshot; see pronto inspect --help");
 		return EXIT_OPERATOR;
 	}
 	f.path = argv[optind];
+	if (snapshot_is_meant(f.path))
+		return inspect_snapshot(f.path, json);
 	find_out(&f);
 	if (json)
 		ret = print_json(&f);

@@ -26,7 +26,8 @@ static const struct command {
 	{ "merge", cmd_merge, "make a snapshot whole that has what has changed since another" },
 	{ "api", cmd_api, "start and drive a virtual machine by HTTP on a unix socket" },
 	{ "ctl", cmd_ctl, "ask something of a machine that was started so" },
-	{ "inspect", cmd_inspect, "say what a kernel file is and whether it boots here" },
+	{ "inspect", cmd_inspect,
+		"say what a kernel file or a snapshot is, and whether it is usable here" },
 	{ "pack", cmd_pack, "pack a kernel, initrd and command line into one PVH ELF" },
 	{ "doctor", cmd_doctor, "say whether this host can run virtual machines, and how fast" },
 };

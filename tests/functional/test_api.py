@@ -414,15 +414,17 @@ def test_firecracker_ends_at_once(serve, firecracker):
 @pytest.mark.parametrize("options, status", [
     (["--nonsense"], 153), (["--api-sock"], 153), (["--id"], 153), (["--id", ""], 153), (["--no-api"], 153),
     (["--config-file", "/nowhere"], 152), (["--help"], 0), (["--version"], 0),
-    (["--snapshot-version"], 153), (["--describe-snapshot", "/x"], 153)])
+    (["--snapshot-version"], 0), (["--describe-snapshot", "/x"], 1), (["--describe-snapshot"], 153)])
 def test_firecracker_options(box, firecracker, options, status):
     result = vm.Vm(box, [firecracker, *options]).wait()
     assert result.status == status
     assert bool(result.err) == bool(status)
     if "--version" in options:
         assert result.out.split()[:2] == ["Firecracker", "v1.17.0"]
-    if "snapshot" in options[0]:
-        assert f"argument '{options[0]}' is refused: this VMM has no snapshots" in result.err
+    if "--snapshot-version" in options:
+        assert result.out == "v1.0.0\n"
+    if "/x" in options:
+        assert result.err == "pronto: error: /x: cannot open: No such file or directory\n"
 
 
 # ---- pronto ctl ----

@@ -138,10 +138,23 @@ def test_answers_are_as_described(described, serve, tmp_path):
     ask("PATCH", "/balloon/statistics", {"stats_polling_interval_s": 2})
     ask("PATCH", "/balloon/hinting/stop")
     look("/vm/config")
+    files = {"snapshot_path": str(tmp_path / "state"), "mem_file_path": str(tmp_path / "memory")}
+    ask("PUT", "/snapshot/create", {**files, "snapshot_type": "Full"})
     ask("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
     assert a.vm.wait().status == vm.POWEROFF
     lines = [json.loads(line) for line in stream.read().splitlines()]
-    assert [line["event"] for line in lines if line["event"] != "mark"] == ["started", "paused", "resumed", "ended"]
+    assert [line["event"] for line in lines if line["event"] != "mark"] == ["started", "paused", "resumed", "snapshot", "ended"]
+    a = serve()
+    events = api.Connection(a.socket)
+    events.request("GET", "/events")
+    stream = events.getresponse()
+    ask("PUT", "/snapshot/load", {
+        "snapshot_path": files["snapshot_path"], "mem_backend": {"backend_type": "File", "backend_path": files["mem_file_path"]},
+        "resume_vm": True, "network_overrides": [], "vsock_override": {"uds_path": str(tmp_path / "other")}, "clock_realtime": True})
+    a.must("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
+    assert a.vm.wait().status == vm.POWEROFF
+    lines += [json.loads(line) for line in stream.read().splitlines()]
+    assert [line["event"] for line in lines[-3:]] == ["restored", "resumed", "ended"]
     for line in lines:
         valid(described, "Event").validate(line)
     # What has no place in such a machine is what is left.
@@ -165,6 +178,10 @@ def test_answers_are_as_described(described, serve, tmp_path):
     ("PUT", "/actions", {"action_type": "Nothing"}),
     ("PUT", "/actions", {}),
     ("PUT", "/actions", {"action_type": "InstanceStart", "payload": "x"}),
+    ("PUT", "/snapshot/load", {"mem_file_path": "x"}),
+    ("PUT", "/snapshot/load", {"snapshot_path": "x", "mem_backend": {"backend_type": "File"}}),
+    ("PUT", "/snapshot/load", {"snapshot_path": "x", "mem_file_path": "x", "network_overrides": [{"iface_id": "x", "host_dev_name": 1}]}),
+    ("PUT", "/snapshot/load", {"snapshot_path": "x", "mem_file_path": "x", "network_overrides": {}}),
 ])
 def test_what_is_described_otherwise_is_refused(described, serve, method, path, body):
     errors = list(valid(described, body_name(operations(described)[method, path])).iter_errors(body))

@@ -213,6 +213,21 @@ uint64_t vcpu_state_tsc(const struct vcpu_state *state)
 	return state->msr[0].data;
 }
 
+void vcpu_state_look(const struct vcpu_state *state, struct vcpu_registers *registers)
+{
+	*registers = (struct vcpu_registers){
+		.rip = state->regs.rip,
+		.rsp = state->regs.rsp,
+		.rflags = state->regs.rflags,
+		.cr0 = state->sregs.cr0,
+		.cr3 = state->sregs.cr3,
+		.cr4 = state->sregs.cr4,
+		.efer = state->sregs.efer,
+		.tsc = vcpu_state_tsc(state),
+		.runs = state->mp_state.mp_state == KVM_MP_STATE_RUNNABLE,
+	};
+}
+
 /* The timer had come due, and what it did is nowhere in what KVM tells: it comes once more. */
 static void recall_timer(struct vcpu_state *state)
 {

@@ -33,6 +33,13 @@ uint64_t vcpu_state_tsc(const struct vcpu_state *state);
 /* Make this vCPU what it was.  Parked, or without a thread.  -errno and diag. */
 int vcpu_state_load(const struct vcpu *vcpu, const struct vcpu_state *state, struct diag *diag);
 
+/* What people look at first. */
+struct vcpu_registers {
+	uint64_t rip, rsp, rflags, cr0, cr3, cr4, efer, tsc;
+	bool runs; /* it neither is halted nor waits to be started */
+};
+void vcpu_state_look(const struct vcpu_state *state, struct vcpu_registers *registers);
+
 /* For state_load(): one that is empty, or NULL; vcpu_state_free() it. */
 struct vcpu_state *vcpu_state_new(void);
 

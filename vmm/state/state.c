@@ -10,9 +10,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define MAGIC  "PRONTOST"
-#define FORMAT 1u
-#define ALIGN  8u /* sections begin at multiples of it */
+#define ALIGN 8u /* sections begin at multiples of it */
 
 #define MAX_SECTIONS 65536u
 
@@ -81,7 +79,7 @@ static void put(struct state_writer *writer, const void *from, size_t size)
 
 void state_begin(struct state_writer *writer, const uint8_t id[STATE_ID_SIZE])
 {
-	struct head head = { .magic = MAGIC, .format = FORMAT };
+	struct head head = { .magic = STATE_MAGIC, .format = STATE_FORMAT };
 
 	*writer = (struct state_writer){ 0 };
 	memcpy(head.id, id, STATE_ID_SIZE);
@@ -201,13 +199,13 @@ int state_open(struct state_reader *reader, const void *data, size_t size, struc
 {
 	struct head head;
 
-	if (size < sizeof(head) || memcmp(data, MAGIC, sizeof(head.magic)) != 0)
+	if (size < sizeof(head) || memcmp(data, STATE_MAGIC, sizeof(head.magic)) != 0)
 		return diag_fail(diag, EBADMSG, "is no state of a machine that pronto has saved");
 	memcpy(&head, data, sizeof(head));
-	if (head.format != FORMAT)
+	if (head.format != STATE_FORMAT)
 		return diag_fail(diag, ENOTSUP,
 			"is of form %u, and this pronto knows form %u: another version reads it",
-			head.format, FORMAT);
+			head.format, STATE_FORMAT);
 	if (head.size != size)
 		return diag_fail(diag, EBADMSG,
 			"has %zu bytes, and says that it has %llu: it was cut", size,
@@ -359,35 +357,56 @@ int state_check_all_loaded(const struct state_reader *reader, struct diag *diag)
 
 /* ---- describing ---- */
 
-static uint64_t number_at(const uint8_t *data, uint32_t size)
+uint64_t state_number(const struct state_value *value, uint32_t i)
 {
-	uint64_t value = 0;
+	uint64_t number = 0;
 
-	memcpy(&value, data, size);
-	return value;
+	memcpy(&number, value->data + (size_t)i * value->field->size, value->field->size);
+	return number;
+}
+
+bool state_walk(const struct state_table *table, const struct state_section *section,
+	void (*show)(void *ctx, const struct state_value *value), void *ctx)
+{
+	const uint8_t *data = section->data, *end = data + section->size;
+
+	for (const struct state_field *field = table->fields; field->name; field++) {
+		struct state_value value = { .field = field };
+
+		if (field->since > section->version)
+			continue;
+		value.data = elements(field, data, (size_t)(end - data), &value.n);
+		if (!value.data)
+			return false;
+		show(ctx, &value);
+		data = value.data + (size_t)value.n * field->size;
+	}
+	return data == end;
+}
+
+struct printer {
+	FILE *out;
+	const char *indent;
+};
+
+static void print_value(void *ctx, const struct state_value *value)
+{
+	const struct printer *printer = ctx;
+	const struct state_field *field = value->field;
+
+	fprintf(printer->out, "%s%s:", printer->indent, field->name);
+	if (field->kind == STATE_BYTES)
+		fprintf(printer->out, " %llu bytes", (unsigned long long)value->n * field->size);
+	for (uint32_t i = 0; field->kind != STATE_BYTES && i < value->n; i++)
+		fprintf(printer->out, field->kind == STATE_FLAG ? " %llu" : " 0x%llx",
+			(unsigned long long)state_number(value, i));
+	fputc('\n', printer->out);
 }
 
 bool state_print(FILE *out, const char *indent, const struct state_table *table,
 	const struct state_section *section)
 {
-	const uint8_t *data = section->data, *end = data + section->size;
+	struct printer printer = { out, indent };
 
-	for (const struct state_field *field = table->fields; field->name; field++) {
-		uint32_t n;
-
-		if (field->since > section->version)
-			continue;
-		data = elements(field, data, (size_t)(end - data), &n);
-		if (!data)
-			return false;
-		fprintf(out, "%s%s:", indent, field->name);
-		if (field->kind == STATE_BYTES)
-			fprintf(out, " %llu bytes", (unsigned long long)n * field->size);
-		for (uint32_t i = 0; field->kind != STATE_BYTES && i < n; i++)
-			fprintf(out, field->kind == STATE_FLAG ? " %llu" : " 0x%llx",
-				(unsigned long long)number_at(data + i * field->size, field->size));
-		fputc('\n', out);
-		data += (size_t)n * field->size;
-	}
-	return data == end;
+	return state_walk(table, section, print_value, &printer);
 }

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define STATE_MAGIC   "PRONTOST"  /* with which a file begins, without its NUL */
+#define STATE_FORMAT  1u          /* of the file as such */
 #define STATE_NAME    16          /* of a section, with its NUL */
 #define STATE_ID_SIZE 16          /* bytes that name one snapshot */
 #define STATE_MAX     (64u << 20) /* bytes of a file */
@@ -155,8 +157,22 @@ struct state_section {
 /* The first section for `at` 0, and the next for what this returned; 0 past the last. */
 size_t state_next(const struct state_reader *reader, size_t at, struct state_section *section);
 
-/* Print a section's fields, a line each that begins with `indent`; bytes as their number.  False:
- * it is not as the table has it.
+/* A field as it is in a section. */
+struct state_value {
+	const struct state_field *field;
+	uint32_t n;          /* elements */
+	const uint8_t *data; /* within the file */
+};
+
+/* Element `i` of one that has numbers or flags. */
+uint64_t state_number(const struct state_value *value, uint32_t i);
+
+/* Show each of a section's fields, in their order.  False: it is not as the table has it. */
+bool state_walk(const struct state_table *table, const struct state_section *section,
+	void (*show)(void *ctx, const struct state_value *value), void *ctx);
+
+/* Print a section's fields, a line each that begins with `indent`; bytes as their number.  False as
+ * above.
  */
 bool state_print(FILE *out, const char *indent, const struct state_table *table,
 	const struct state_section *section);

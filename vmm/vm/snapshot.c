@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define STAT_BLOCK 512 /* bytes that stat(2) counts by */
+
 /* ---- the state ---- */
 
 char *snapshot_state_path(const char *path)
@@ -45,6 +47,25 @@ static int read_state(struct snapshot *snapshot, const char *path, struct diag *
 	if (ret)
 		return diag_fail(diag, -ret, "cannot read: %s", strerror(-ret));
 	return state_open(&snapshot->reader, snapshot->data, snapshot->size, diag);
+}
+
+bool snapshot_is_meant(const char *path)
+{
+	char magic[sizeof(STATE_MAGIC) - 1];
+	struct diag diag;
+	struct stat st;
+	bool is_meant;
+	int fd;
+
+	if (!stat(path, &st) && S_ISDIR(st.st_mode))
+		return true;
+	fd = file_open_regular(path, &st, &diag);
+	if (fd < 0)
+		return false;
+	is_meant = !file_read_at(fd, magic, sizeof(magic), 0) &&
+	           !memcmp(magic, STATE_MAGIC, sizeof(magic));
+	close(fd);
+	return is_meant;
 }
 
 /* The two that say how large the others may be. */
@@ -175,6 +196,27 @@ char *snapshot_open_changes(struct snapshot *snapshot, const char *path,
 		return NULL;
 	}
 	return memory;
+}
+
+int snapshot_look_at_memory(struct snapshot *snapshot, const char *path,
+	struct snapshot_memory *memory, struct diag *diag)
+{
+	struct snapshot_trailer trailer;
+	struct stat st;
+
+	*memory = (struct snapshot_memory){ 0 };
+	if (!state_has(&snapshot->reader, "memory", 0))
+		return 0;
+	memory->path = snapshot_open_changes(snapshot, path, &trailer, diag);
+	if (!memory->path)
+		return -EINVAL;
+	if (fstat(snapshot->memory_fd, &st))
+		return diag_fail(diag, errno, "%s: %s", memory->path, strerror(errno));
+	memory->size = (uint64_t)st.st_size;
+	memory->on_disk = (uint64_t)st.st_blocks * STAT_BLOCK;
+	memory->is_whole = snapshot_is_whole(&trailer);
+	memcpy(memory->base, trailer.base, sizeof(memory->base));
+	return 0;
 }
 
 int snapshot_open_memory(

@@ -66,6 +66,23 @@ int snapshot_open_memory(
 
 void snapshot_close(struct snapshot *snapshot);
 
+/* ---- to be looked at ---- */
+
+/* Whether `path` is meant as one: a directory, or what begins as a state's file does. */
+bool snapshot_is_meant(const char *path);
+
+/* What there is of memory beside the state. */
+struct snapshot_memory {
+	char *path;             /* the caller's, to be freed; NULL: the state names none */
+	uint64_t size, on_disk; /* bytes of the file, and those that are no holes */
+	bool is_whole;          /* or else it has what has changed since: */
+	uint8_t base[STATE_ID_SIZE];
+};
+
+/* Open it, whole or not, as snapshot_open_memory() of a directory.  -errno and diag. */
+int snapshot_look_at_memory(struct snapshot *snapshot, const char *path,
+	struct snapshot_memory *memory, struct diag *diag);
+
 /* ---- of what has changed ---- */
 
 /* Make the snapshot `changes_path`, which has of memory only what has changed since the one at
