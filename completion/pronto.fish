@@ -70,7 +70,7 @@ function __pronto_learn
         test -n "$short"; and set -a rest -s $short
         test -n "$takes"; and set -a rest (__pronto_argument $takes)
         # One that may do without an argument has it behind = only.
-        test "$parts[4]" = '[='; and set -e rest[(contains -i -- -r $rest)]
+        test "$parts[4]" = '[='; and set rest (string replace -r -- '^-x$' -f (string match -v -- -r $rest))
         complete -c pronto $rest
     end
 end

@@ -12,7 +12,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRONTO = os.environ.get("PRONTO", str(ROOT / "build" / "pronto"))
 MANUAL = ROOT / "man" / "pronto.1"
-COMMANDS = ["run", "api", "ctl", "inspect", "pack", "doctor"]
+COMMANDS = ["run", "restore", "clone", "serve", "merge", "api", "ctl", "inspect", "pack", "doctor"]
 
 
 def pronto(*argv, **kwargs):

@@ -63,15 +63,12 @@ func refused(name string, err error) {
 	var words string
 	var start *operations.CreateSyncActionBadRequest
 	var drive *operations.PatchGuestDriveByIDBadRequest
-	var snapshot *operations.CreateSnapshotBadRequest
 
 	switch {
 	case errors.As(err, &start):
 		words = start.Payload.FaultMessage
 	case errors.As(err, &drive):
 		words = drive.Payload.FaultMessage
-	case errors.As(err, &snapshot):
-		words = snapshot.Payload.FaultMessage
 	default:
 		must(name, fmt.Errorf("not refused as the API refuses: %v", err))
 	}
@@ -140,15 +137,44 @@ func life(ctx context.Context, kernel, root, data, tap string) {
 
 	must("pause", m.PauseVM(ctx))
 	state(ctx, "paused", m)
-	refused("snapshot", m.CreateSnapshot(ctx, "memory", "state"))
-	waitFor("Received Error. Status code: 400 Bad Request. Message: ", "log")
+	must("snapshot", m.CreateSnapshot(ctx, "memory", "state"))
 	must("resume", m.ResumeVM(ctx))
 	state(ctx, "resumed", m)
 	otherDisk(ctx, m, root)
 	refused("second start", secondStart(ctx))
+	waitFor("Received Error. Status code: 400 Bad Request. Message: ", "log")
 
 	must("shutdown", m.Shutdown(ctx))
 	must("the end", m.Wait(ctx))
+	again(ctx)
+}
+
+// Another process goes on from where the first was saved; a third one is to, and is given what is no memory.
+func again(ctx context.Context) {
+	m := restored(ctx, "memory")
+	must("the restored one", m.Start(ctx))
+	state(ctx, "restored", m)
+	all, err := firecracker.NewClient(m.Cfg.SocketPath, m.Logger(), false).GetExportVMConfig()
+	must("its configuration", err)
+	answered("restored configuration", all.Payload, nil)
+	must("its balloon", m.UpdateBalloon(ctx, 8))
+	must("its disk", m.UpdateGuestDrive(ctx, "data", "other"))
+	must("its metadata", m.SetMetadata(ctx, map[string]string{"name": "third"}))
+	must("resume", m.ResumeVM(ctx))
+	must("shutdown", m.Shutdown(ctx))
+	must("the end", m.Wait(ctx))
+	m = restored(ctx, "log")
+	tell("no snapshot", fmt.Sprint(m.Start(ctx))) // whose kind the SDK does not keep
+	tell("its end", fmt.Sprint(m.Wait(ctx)))
+}
+
+func restored(ctx context.Context, memory string) *firecracker.Machine {
+	logger := logrus.New()
+	logger.SetLevel(logrus.ErrorLevel)
+	m, err := firecracker.NewMachine(ctx, firecracker.Config{SocketPath: "api.sock", VMID: "by-go"},
+		firecracker.WithSnapshot(memory, "state"), firecracker.WithLogger(logrus.NewEntry(logger)))
+	must("a restored machine", err)
+	return m
 }
 
 // One that is free, and one that another drive has.

@@ -39,6 +39,24 @@ def configure(api, kernel, disk, tap):
     api.mmds.put(latest={"name": "first"})
 
 
+def again(saved):
+    """Another process goes on from there; what it says of itself, and how it ends."""
+    process = subprocess.Popen(["firecracker", "--api-sock", "other.sock", "--id", "by-python"], stdin=subprocess.DEVNULL)
+    machine.wait_for_socket("other.sock", process)
+    api = Api("other.sock")
+    told = {"wrong": refused(api.load_snapshot.put, snapshot_path="state")}
+    api.load_snapshot.put(snapshot_path="state", mem_backend={"backend_type": "File", "backend_path": "memory"}, resume_vm=False)
+    told["state"] = api.describe.get().json()["state"]
+    told["same"] = api.vm_config.get().json() == saved
+    api.mmds.put(latest={"name": "third"})
+    api.drive.patch(drive_id="rootfs", path_on_host="other")
+    api.vm.patch(state="Resumed")
+    api.actions.put(action_type="SendCtrlAltDel")
+    told["status"] = process.wait(machine.PATIENCE)
+    api.close()
+    return told
+
+
 def main(facts, kernel, disk, tap):
     told = {}
     process = subprocess.Popen(["firecracker", "--api-sock", "api.sock", "--id", "by-python"], stdin=subprocess.DEVNULL)
@@ -59,7 +77,8 @@ def main(facts, kernel, disk, tap):
     told["metadata"] = api.mmds.get().json()
     api.vm.patch(state="Paused")
     told["paused"] = api.describe.get().json()["state"]
-    told["snapshot"] = refused(api.create_snapshot.put, mem_file_path="memory", snapshot_path="state", snapshot_type="Full")
+    api.create_snapshot.put(mem_file_path="memory", snapshot_path="state", snapshot_type="Full")
+    saved = api.vm_config.get().json()
     api.vm.patch(state="Resumed")
     with open("other", "wb") as other:
         other.write(bytes(4096))
@@ -70,6 +89,7 @@ def main(facts, kernel, disk, tap):
     api.actions.put(action_type="SendCtrlAltDel")
     told["status"] = process.wait(machine.PATIENCE)
     api.close()
+    told["again"] = again(saved)
     with open(facts, "w", encoding="utf-8") as file:
         json.dump(told, file)
 
