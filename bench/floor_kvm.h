@@ -86,8 +86,7 @@ static inline void set_entry(int cpu)
 static inline struct kvm_run *map_run(int kvm, int cpu)
 {
 	size_t size = (size_t)CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	struct kvm_run *run =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu, 0);
+	struct kvm_run *run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu, 0);
 
 	if (run == MAP_FAILED)
 		fail("mmap");
@@ -119,7 +118,8 @@ static inline void write_time(const struct timespec *entered)
 		fail(path);
 }
 
-/* Its bytes to standard output, until it powers off.  AT_ONCE: the time is written after the first. */
+/* Its bytes to standard output, until it powers off.  AT_ONCE: the time is written after the first.
+ */
 _Noreturn static inline void run_guest(int kvm, int cpu, int at_once)
 {
 	const struct kvm_run *run = map_run(kvm, cpu);

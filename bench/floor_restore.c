@@ -5,13 +5,15 @@
  * usage: floor_restore save DIRECTORY MEMORY-MIB CPUS
  *        floor_restore restore DIRECTORY
  *
- * `save` runs first.S, the one that writes its byte again and again, to its first byte, and leaves in
- * the directory a file with KVM's structs as they are and one with RAM as it is.  `restore` maps the
- * latter for itself alone and goes on.  There is no checksum, no form of a file that another version
- * could read, nothing is checked, and nothing is known but KVM: no settings, no device, no thread.
+ * `save` runs first.S, the one that writes its byte again and again, to its first byte, and leaves
+ * in the directory a file with KVM's structs as they are and one with RAM as it is.  `restore` maps
+ * the latter for itself alone and goes on.  There is no checksum, no form of a file that another
+ * version could read, nothing is checked, and nothing is known but KVM: no settings, no device, no
+ * thread.
  *
  * What KVM offers is asked for as it is saved, and not again: that costs as much as to create a VM,
- * and a restored machine is what it was.  So are the model-specific registers chosen that KVM takes.
+ * and a restored machine is what it was.  So are the model-specific registers chosen that KVM
+ * takes.
  *
  * With FLOOR_ENTRY=FILE in the environment, `restore` writes there when the guest was entered
  * (CLOCK_MONOTONIC, ns), before it passes on the first byte.

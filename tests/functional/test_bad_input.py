@@ -368,7 +368,7 @@ def test_failing_kvm(box, tmp_path, file, at_least):
 def test_failing_reset(box, tmp_path):
     """What a machine that may be reset in place asks of KVM beyond: to tell the vCPU's state, and to take it again."""
     log = tmp_path / "calls.log"
-    again = ["run", "-m", "32M", "--on-reboot", "restart", vm.guest("looping")]
+    again = ["run", "--no-cache", "-m", "32M", "--on-reboot", "restart", vm.guest("looping")]
     traced = vm.Vm(box, ["strace", "-o", log, "-e", "trace=ioctl", vm.PRONTO, *again],
                    env={"ASAN_OPTIONS": "detect_leaks=0"})
     vm.wait_until(lambda: traced.out.count(b"life") >= 2, what="the second life")

@@ -211,7 +211,7 @@ static const struct setting settings[] = {
 		.max = CONFIG_MAX_GRACE_S,
 		.help = "time for the guest to power off after SIGTERM (default: 10)" },
 	{ "no-cache", 0, SETTING_FLAG, EVERYWHERE, .at = AT(no_cache),
-		.help = "neither read nor write the cache of unpacked kernels" },
+		.help = "neither use nor keep what is kept: unpacked kernels, what the host's KVM offers" },
 	{ "dry-run", 0, SETTING_FLAG, ANYWHERE, .at = AT(dry_run),
 		.help = "print all that the guest would be handed, and end without KVM" },
 	{ "from-memory", 0, SETTING_PATH, ON_RESTORE, .at = AT(memory_file), .takes = "FILE",

@@ -4,6 +4,7 @@
 #include "kvm/kvm.h"
 
 #include "kvm/cpu_state.h"
+#include "kvm/offer.h"
 #include "util/bits.h"
 #include "util/log.h"
 
@@ -148,21 +149,37 @@ static void read_host_name(char *name, size_t size)
 		at ? at + sizeof(key) - 1 : "");
 }
 
-int kvm_query_cpuid(struct kvm *kvm, struct diag *diag)
+static int ask_cpuid(const struct kvm *kvm, struct diag *diag)
 {
 	char name[CPU_NAME_SIZE] = "";
+
+	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
+	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
+		return diag_fail(diag, errno, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE,
+			strerror(errno));
+	read_host_name(name, sizeof(name));
+	cpu_state_name_cpu(kvm->supported, name);
+	return 0;
+}
+
+int kvm_query_cpuid(struct kvm *kvm, bool kept, struct diag *diag)
+{
+	struct offer_host host;
+	int ret;
 
 	kvm->supported = malloc(
 		sizeof(*kvm->supported) + KVM_CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
 	if (!kvm->supported)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
-	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
-		return diag_fail(diag, errno, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE,
-			strerror(errno));
+	kept = kept && offer_host_find(&host);
+	if (!kept || !offer_find(&host, kvm->supported)) {
+		ret = ask_cpuid(kvm, diag);
+		if (ret)
+			return ret;
+		if (kept)
+			offer_keep(&host, kvm->supported);
+	}
 	cpu_state_limit_cpuid(kvm->supported, &kvm->extras);
-	read_host_name(name, sizeof(name));
-	cpu_state_name_cpu(kvm->supported, name);
 	return 0;
 }
 

@@ -55,9 +55,10 @@ int kvm_init(struct kvm *kvm, const struct kvm_extras *extras, struct diag *diag
 void kvm_fini(struct kvm *kvm);
 
 /* Find out what CPUID can say here: what vcpu_set_up() and kvm_check_memory() go by.  To ask KVM
- * takes as long as to create a VM.  -errno and diag.
+ * takes as long as to create a VM; with `kept`, what a former run has kept of this host's answer will
+ * do (offer.h).  -errno and diag.
  */
-int kvm_query_cpuid(struct kvm *kvm, struct diag *diag);
+int kvm_query_cpuid(struct kvm *kvm, bool kept, struct diag *diag);
 
 /* Whether the processor addresses all of `mem`: 0, or -E2BIG and diag. */
 int kvm_check_memory(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);

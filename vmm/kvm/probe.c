@@ -105,7 +105,7 @@ int kvm_probe(struct kvm_probe *probe, struct diag *diag)
 	ret = kvm_init(&kvm, &no_extras, diag);
 	if (ret)
 		goto out_mem;
-	ret = kvm_query_cpuid(&kvm, diag);
+	ret = kvm_query_cpuid(&kvm, false, diag);
 	if (ret)
 		goto out_kvm;
 	ret = kvm_vm_init(&vm, &kvm, &mem, 1, PROBE_RESERVED, diag);

@@ -80,7 +80,7 @@ static int open_kvm(struct vm *vm, struct diag *diag)
 		return fail_by_operator(
 			vm, diag_fail(diag, E2BIG, "--cpus %u: this host's KVM offers at most %d",
 				    n, max));
-	ret = kvm_query_cpuid(&vm->kvm, diag);
+	ret = kvm_query_cpuid(&vm->kvm, !vm->config->no_cache, diag);
 	if (ret)
 		return ret;
 	timeline_record(vm->timeline, TIMELINE_KVM);
