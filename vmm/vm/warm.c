@@ -23,7 +23,7 @@ static int open_parts(struct warm *warm, struct diag *diag)
 			strerror(-ret));
 	ret = kvm_init(&warm->kvm, &extras, diag);
 	if (!ret) {
-		ret = kvm_query_cpuid(&warm->kvm, diag);
+		ret = kvm_query_cpuid(&warm->kvm, !warm->config.no_cache, diag);
 		if (ret)
 			kvm_fini(&warm->kvm);
 	}
