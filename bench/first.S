@@ -4,7 +4,8 @@
  * Every monitor carries that byte to its standard output, so the same clock outside sees it come from
  * all of them.  Then the guest halts for good, or, with POWER_OFF, goes through every door there is.
  *
- * With AGAIN it writes the byte again and again, so that wherever it was saved the next comes at once.
+ * With AGAIN it writes the byte again and again, so that wherever it was saved the next comes at once,
+ * until it is asked to power off.
  * With TOUCH it has written to every page of its RAM below 4 GiB before; this one is 32-bit code, and
  * wants start info.
  *
@@ -22,6 +23,9 @@
 #define PORT(n) .byte 0xba; .long n /* mov $n, %edx */
 #define VALUE(n) .byte 0xb0, n      /* mov $n, %al */
 #define OUT .byte 0xee              /* out %al, (%dx) */
+#define IN .byte 0xec               /* in (%dx), %al */
+#define IS(n) .byte 0x3c, n         /* cmp $n, %al */
+#define JNE(to) jne to              /* near enough to be short in every mode */
 
 	.text
 	.code32
@@ -53,7 +57,14 @@ first_start:
 	VALUE('!')
 #ifdef AGAIN
 5:	OUT
-	jmp 5b
+	PORT(0x604) /* Pronto's power button: has it been pressed? */
+	IN
+	IS(1)
+	PORT(0x3f8)
+	VALUE('!')
+	JNE(5b)
+	PORT(0x600)
+	VALUE(0x34)
 #endif
 	OUT
 	cli

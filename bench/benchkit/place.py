@@ -24,6 +24,7 @@ class Host:
     name = 'host'
     emulated = False
     counts = False  # instructions, by its clock
+    enter = ()  # what goes before a command
 
     def __enter__(self):
         return self
@@ -57,10 +58,10 @@ class Network(Host):
     """This machine, with a network of its own in which there is a tap interface."""
 
     TAP = 'tap7'
-    ENTER = ['unshare', '--user', '--map-root-user', '--net', 'sh', '-c', f'ip tuntap add {TAP} mode tap && exec "$@"', 'sh']
+    enter = ['unshare', '--user', '--map-root-user', '--net', 'sh', '-c', f'ip tuntap add {TAP} mode tap && exec "$@"', 'sh']
 
     def run(self, argv, seconds=60, env=None):
-        return super().run([*self.ENTER, *argv], seconds, env)
+        return super().run([*self.enter, *argv], seconds, env)
 
 
 class Lab:
