@@ -25,23 +25,35 @@ from drive_api import SOCKET, Blob, api, ask  # noqa: E402
 PLACE = "/run/snapshot"
 
 
+class Said:
+    """By the guest, whoever it is at that time."""
+
+    def __init__(self):
+        self.lines, self.begun = [], ""
+
+
 class Machine:
     """One process, and what its guest says."""
 
     def __init__(self, pronto, said):
+        self.said = said
         if os.path.exists(SOCKET):
             os.unlink(SOCKET)
         self.process = subprocess.Popen([pronto, "api", "--socket", SOCKET], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-        self.reader = threading.Thread(target=self.read, args=(said,), daemon=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         self.connection = api.Connection(SOCKET)
         while self.is_running() and not self.is_served():
             time.sleep(0.01)
 
-    def read(self, said):
-        for line in self.process.stdout:
-            said.append(line)
-            print(line, end="", flush=True)
+    def read(self):
+        """Whole lines: one may be begun by this process, and ended by the next."""
+        for text in self.process.stdout:
+            self.said.begun += text
+            if self.said.begun.endswith("\n"):
+                self.said.lines.append(self.said.begun)
+                print(self.said.begun, end="", flush=True)
+                self.said.begun = ""
 
     def is_served(self):
         try:
@@ -88,11 +100,11 @@ def main(pronto, plan):
     random.seed(plan.get("seed", 1))
     subprocess.run(plan["setup"], shell=True, check=True)
     threading.Thread(target=http.server.ThreadingHTTPServer(("10.9.0.1", 8000), Blob).serve_forever, daemon=True).start()
-    said = []
+    said = Said()
     machine = Machine(pronto, said)
     for method, path, body in plan["requests"]:
         machine.ask(method, path, body)
-    while machine.is_running() and not any(plan["from_text"] in line for line in said):
+    while machine.is_running() and not any(plan["from_text"] in line for line in said.lines):
         time.sleep(0.05)
     trips = 0
     while trips < plan["n_trips"] and machine.is_running():
