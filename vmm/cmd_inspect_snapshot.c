@@ -160,7 +160,7 @@ static void say_time(const struct findings *f, char text[32])
 	struct tm tm;
 
 	if (!gmtime_r(&at, &tm) || !strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		strcpy(text, "at no time there is");
+		snprintf(text, 32, "at no time there is");
 }
 
 /* The bytes as JSON, a new reference; null: they are none. */

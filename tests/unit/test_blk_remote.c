@@ -50,7 +50,7 @@ static int set_up(void **state)
 	memcpy(rig->dir, "/var/tmp/pronto-test-XXXXXX", 28);
 	assert_non_null(mkdtemp(rig->dir));
 	snprintf(rig->path, sizeof(rig->path), "%s/door", rig->dir);
-	strcpy(at.sun_path, rig->path);
+	memcpy(at.sun_path, rig->path, strlen(rig->path));
 	rig->door = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(rig->door, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(rig->door, 1), 0);

@@ -18,7 +18,7 @@ static struct disk_spec spec_of(const struct rig *rig, const char *path)
 static int make_other(const struct rig *rig, uint64_t size)
 {
 	int fd = open(rig->overlay, O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
-	uint8_t *data = malloc(size);
+	uint8_t *data = malloc(size + 1);
 
 	assert_true(fd >= 0);
 	memset(data, FILL, size);

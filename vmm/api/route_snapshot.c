@@ -39,7 +39,7 @@ void create_snapshot(struct call *call)
 	if (!text || strlen(text) >= sizeof(question.text)) {
 		call_fault(call, "Create snapshot error: what is to be kept with it is too long.");
 	} else {
-		strcpy(question.text, text);
+		memcpy(question.text, text, strlen(text) + 1);
 		call_ask_vmm(call, &question, NULL, NULL);
 	}
 	free(text);

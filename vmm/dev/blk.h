@@ -20,13 +20,13 @@ struct blk_options {
 	char *overlay_path;
 	bool read_only;
 	bool direct;
+	/* No option of the operator's: the file may be empty, for it is exchanged later. */
+	bool may_be_empty;
 	enum disk_overlay overlay;
 	enum disk_engine engine;
 	uint32_t n_queues;
 	struct rate_limit rate; /* of bytes */
 	struct rate_limit ops;  /* of requests */
-	/* No option of the operator's: the file may be empty, for it is exchanged later. */
-	bool may_be_empty;
 };
 
 extern const struct schema blk_schema; /* of a struct blk_options */

@@ -55,7 +55,7 @@ int snapshot_open_place(const char *path, int *dir, char name[SNAPSHOT_MAX_NAME]
 	if (*dir < 0)
 		return diag_fail(diag, errno, "%.200s: cannot open its directory: %s", path,
 			strerror(errno));
-	strcpy(name, last);
+	memcpy(name, last, strlen(last) + 1);
 	return 0;
 }
 
@@ -111,7 +111,7 @@ static int open_directory(struct snapshot_writer *writer, const char *path, stru
 	writer->memory_dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (writer->state_dir < 0 || writer->memory_dir < 0)
 		return diag_fail(diag, errno, "%s: cannot open: %s", path, strerror(errno));
-	strcpy(writer->state_name, SNAPSHOT_STATE_FILE);
+	memcpy(writer->state_name, SNAPSHOT_STATE_FILE, sizeof(SNAPSHOT_STATE_FILE));
 	name_memory(writer->memory_name, writer->id);
 	writer->owns_memory_name = true;
 	return check_base(writer, path, diag);
