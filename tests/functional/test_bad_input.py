@@ -379,7 +379,9 @@ def test_failing_reset(box, tmp_path):
              if line.startswith("ioctl(")]
     first = names.index("KVM_GET_MP_STATE")
     last = names.index("KVM_SET_CLOCK")
-    needed = [n for n in range(first, last + 1) if names[n] not in ("TCGETS", "KVM_GET_NESTED_STATE")]
+    # A KVM without some of these is one to be lived with: with nothing nested, or no offset of the time stamp counter to be asked for.
+    spared = {"TCGETS", "KVM_GET_NESTED_STATE", "KVM_GET_DEVICE_ATTR", "KVM_GET_TSC_KHZ", "KVM_KVMCLOCK_CTRL"}
+    needed = [n for n in range(first, last + 1) if names[n] not in spared and names[n - 1:n] != ["KVM_GET_DEVICE_ATTR"]]
     assert len(needed) > 20
     for n in needed:
         result, injected = inject(box, tmp_path, f"ioctl:error=ENOMEM:when={n + 1}", *again)

@@ -262,7 +262,7 @@ static int load_tsc(const struct vcpu *vcpu, const struct vcpu_state *state, str
 	uint64_t offset = state->tsc_offset;
 	int ret = tsc_offset(vcpu, KVM_SET_DEVICE_ATTR, &offset);
 
-	return ret ? diag_fail(diag, -ret, "vCPU %u: KVM_VCPU_TSC_OFFSET: %s", vcpu->id,
+	return ret ? diag_fail(diag, -ret, "vCPU %u: KVM_SET_DEVICE_ATTR: %s", vcpu->id,
 			     strerror(-ret))
 	           : 0;
 }
