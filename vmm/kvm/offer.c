@@ -28,16 +28,16 @@
 
 _Static_assert(sizeof(struct offer_host) == 40 + 2 * 8 + 4 * 4, "it is compared as bytes");
 
+/* What the file begins with; n entries follow. */
 struct kept {
 	char magic[16];
 	struct offer_host host;
-	uint32_t n;
-	struct kvm_cpuid_entry2 entry[KVM_CPUID_MAX_ENTRIES]; /* n of them */
+	uint32_t n, reserved;
 };
 
 static size_t kept_size(uint32_t n)
 {
-	return offsetof(struct kept, entry) + n * sizeof(struct kvm_cpuid_entry2);
+	return sizeof(struct kept) + n * sizeof(struct kvm_cpuid_entry2);
 }
 
 bool offer_host_find(struct offer_host *host)
@@ -70,27 +70,41 @@ static int open_dir(char dir[PATH_MAX])
 	return cachedir_find(dir, PATH_MAX) ? cachedir_open(dir, geteuid(), &why) : -1;
 }
 
-static bool is_ours(int fd)
+/* Its size, or 0: it is not. */
+static uint64_t is_ours(int fd)
 {
 	struct stat st;
 
 	return !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	       !(st.st_mode & (S_IWGRP | S_IWOTH)) && st.st_nlink == 1;
+	                       !(st.st_mode & (S_IWGRP | S_IWOTH)) && st.st_nlink == 1
+	               ? (uint64_t)st.st_size
+	               : 0;
 }
 
-static bool is_of(const struct kept *kept, int64_t size, const struct offer_host *host)
+static bool is_of(const struct kept *kept, uint64_t size, const struct offer_host *host)
 {
 	static const char magic[sizeof(kept->magic)] = MAGIC;
 
-	return size >= (int64_t)kept_size(0) && !memcmp(kept->magic, magic, sizeof(magic)) &&
+	return !memcmp(kept->magic, magic, sizeof(magic)) &&
 	       !memcmp(&kept->host, host, sizeof(*host)) && kept->n > 0 &&
-	       kept->n <= KVM_CPUID_MAX_ENTRIES && size == (int64_t)kept_size(kept->n);
+	       kept->n <= KVM_CPUID_MAX_ENTRIES && size == kept_size(kept->n);
+}
+
+static bool read_kept(int fd, const struct offer_host *host, struct kvm_cpuid2 *table)
+{
+	uint64_t size = is_ours(fd);
+	struct kept kept;
+
+	if (!size || file_read_at(fd, &kept, sizeof(kept), 0) || !is_of(&kept, size, host))
+		return false;
+	table->nent = kept.n;
+	return !file_read_at(
+		fd, table->entries, kept.n * sizeof(*table->entries), sizeof(kept));
 }
 
 bool offer_find(const struct offer_host *host, struct kvm_cpuid2 *table)
 {
 	char path[PATH_MAX];
-	struct kept kept;
 	int dir = open_dir(path), fd;
 	bool found;
 
@@ -100,22 +114,20 @@ bool offer_find(const struct offer_host *host, struct kvm_cpuid2 *table)
 	close(dir);
 	if (fd < 0)
 		return false;
-	found = is_ours(fd) && is_of(&kept, file_read_some(fd, &kept, sizeof(kept), 0), host);
+	found = read_kept(fd, host, table);
 	close(fd);
-	if (!found)
-		return false;
-	table->nent = kept.n;
-	memcpy(table->entries, kept.entry, kept.n * sizeof(*kept.entry));
-	return true;
+	return found;
 }
 
-static void write_kept(int dir, const struct kept *kept)
+static void write_kept(int dir, const struct kept *kept, const struct kvm_cpuid2 *table)
 {
 	struct newfile file;
 
 	if (newfile_create(&file, dir, 0600, false))
 		return;
-	if (!file_write_at(file.fd, kept, kept_size(kept->n), 0))
+	if (!file_write_at(file.fd, kept, sizeof(*kept), 0) &&
+		!file_write_at(file.fd, table->entries, kept->n * sizeof(*table->entries),
+			sizeof(*kept)))
 		(void)newfile_replace(&file, OFFER_FILE);
 	newfile_discard(&file);
 }
@@ -135,7 +147,6 @@ void offer_keep(const struct offer_host *host, const struct kvm_cpuid2 *table)
 	dir = cachedir_open(path, geteuid(), &why);
 	if (dir < 0)
 		return;
-	memcpy(kept.entry, table->entries, table->nent * sizeof(*kept.entry));
-	write_kept(dir, &kept);
+	write_kept(dir, &kept, table);
 	close(dir);
 }
