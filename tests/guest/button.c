@@ -12,12 +12,12 @@ static volatile uint32_t events, again;
 
 static void button_interrupt(void)
 {
-	uint32_t now = inb(PM_EVENTS);
+	uint32_t now = inb(PM_EVENTS), then = inb(PM_EVENTS);
 
-	if (now & COPY)
+	if ((now | then) & COPY)
 		put("a copy\n");
-	events |= now & ~COPY;
-	again |= inb(PM_EVENTS);
+	events |= (now | then) & ~COPY;
+	again |= now & then; /* another may have come in between */
 }
 
 void guest_main(void)

@@ -117,19 +117,6 @@ static bool has_one_dash(const char *arg)
 	return config_is_known(name, FROM_ARGS);
 }
 
-/* One of the other command's, which getopt_long() would take for the beginning of another's name. */
-static bool is_fixed(const struct command *command, const char *arg)
-{
-	const struct setting *s;
-	char name[32];
-
-	if (command->from != ON_RESTORE || !arg || strncmp(arg, "--", 2) != 0)
-		return false;
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
-	s = schema_find(&config_schema, name, FROM_ARGS);
-	return s && !(s->source & ON_RESTORE);
-}
-
 static int apply_option(
 	struct config *config, const struct setting *s, const char *value, struct diag *diag)
 {
@@ -237,7 +224,7 @@ static int apply_args(const struct command *command, struct pass *pass, struct c
 		const struct setting *s;
 		int ret = 0;
 
-		if (has_one_dash(argv[at]) || is_fixed(command, argv[at]))
+		if (has_one_dash(argv[at]))
 			return refuse_unknown(command, argv[at], diag);
 		opt = getopt_long(argc, argv, options.shorts, options.longs, NULL);
 		if (opt == -1)
