@@ -262,6 +262,60 @@ BACK_ENDS = {
 }
 
 
+# Changes of fuzz_state.c, and files as they are.
+AT_MMIO, ON_PCI, AS_IT_IS = 0, 1, 2
+
+
+def st_change(section, at, n, value):
+    return bytes((section,)) + struct.pack("<HBB", at, n - 1, value)
+
+
+def st_file(*sections):
+    out = b"PRONTOST" + struct.pack("<IIQ", 1, 0, 0) + bytes(16) + struct.pack("<II", len(sections), 0)
+    for name, instance, version, content in sections:
+        out += struct.pack("<16sIIII", name.encode(), instance, version, len(content), 0) + content + bytes(-len(content) % 8)
+    return out
+
+
+# Before the devices: the I/O APIC, serial port, power, clock; and on PCI the bus, and its bridge.
+IOAPIC, SERIAL, POWER, RTC, FIRST_AT_MMIO, PCI_BUS, BRIDGE, FIRST_ON_PCI = 0, 1, 2, 3, 4, 4, 5, 6
+MEMORY = 0xc0
+
+STATES = {
+    "as-it-was": (AT_MMIO, b""),
+    "as-it-was-pci": (ON_PCI, b""),
+    "ioapic": (AT_MMIO, st_change(IOAPIC, 0, 16, 0xff) + st_change(IOAPIC, 16, 16, 0xff)),
+    "serial-flags": (AT_MMIO, st_change(SERIAL, 0, 5, 2)),
+    "serial-fifo": (AT_MMIO, st_change(SERIAL, 21, 1, 15) + st_change(SERIAL, 25, 1, 16)),
+    "serial-registers": (AT_MMIO, st_change(SERIAL, 29, 7, 0xff)),
+    "power-clock": (AT_MMIO, st_change(POWER, 0, 1, 0xff) + st_change(RTC, 0, 3, 0xff)),
+    "bus": (ON_PCI, st_change(PCI_BUS, 0, 4, 0xff) + st_change(BRIDGE, 4, 2, 0xff)),
+    "mmio-registers": (AT_MMIO, st_change(FIRST_AT_MMIO, 0, 16, 0xff)),
+    "features": (AT_MMIO, st_change(FIRST_AT_MMIO + 1, 0, 8, 0xff)),
+    "no-features": (AT_MMIO, st_change(FIRST_AT_MMIO + 1, 0, 8, 0)),
+    "status": (AT_MMIO, st_change(FIRST_AT_MMIO + 1, 8, 1, 0x47)),
+    "no-status": (AT_MMIO, st_change(FIRST_AT_MMIO + 1, 8, 1, 0)),
+    "ring-size": (AT_MMIO, st_change(FIRST_AT_MMIO + 2, 0, 2, 0x40)),
+    "ring-outside": (AT_MMIO, st_change(FIRST_AT_MMIO + 2, 2, 8, 0x7f)),
+    "ring-elsewhere": (AT_MMIO, st_change(FIRST_AT_MMIO + 2, 3, 1, 0x20)),
+    "ring-in-flight": (AT_MMIO, st_change(FIRST_AT_MMIO + 2, 27, 1, 8)),
+    "vectors": (ON_PCI, st_change(FIRST_ON_PCI, 12, 16, 0xff)),
+    "bar": (ON_PCI, st_change(FIRST_ON_PCI + 1, 4, 16, 0xff) + st_change(FIRST_ON_PCI + 1, 20, 4, 0xff)),
+    "messages": (ON_PCI, st_change(FIRST_ON_PCI + 2, 0, 1, 2)),
+    "entries": (ON_PCI, st_change(FIRST_ON_PCI + 2, 4, 16, 0xff)),
+    "memory-loops": (AT_MMIO, b"".join(st_change(MEMORY, 0x1000 + 0x800 * ring + 12, 2, 1) for ring in range(8))),
+    "memory-many": (ON_PCI, b"".join(st_change(MEMORY | ring // 8, 0x100 + 0x800 * (ring % 8) + 2, 2, 0xff) for ring in range(16))),
+    "every-section": (AT_MMIO, b"".join(st_change(section, 0, 1, 1) for section in range(48))),
+    "file-empty": (AS_IT_IS, st_file()),
+    "file-cut": (AS_IT_IS, st_file(("ioapic", 0, 1, bytes(9)))),
+    "file-twice": (AS_IT_IS, st_file(("ioapic", 0, 1, bytes(204)), ("ioapic", 0, 1, bytes(204)), ("serial", 0, 1, bytes(36)))),
+    "file-newer": (AS_IT_IS, st_file(("ioapic", 0, 2, bytes(204)))),
+    "file-platform": (AS_IT_IS, st_file(("ioapic", 0, 1, bytes(204)), ("serial", 0, 1, bytes(36)), ("power", 0, 1, bytes(10)), ("rtc", 0, 1, bytes(3)),
+                                        ("virtio-mmio", 0, 1, bytes(16)), ("virtio", 0, 1, bytes(18)))),
+    "file-no-end": (AS_IT_IS, st_file(("x" * 16, 0, 1, b""))),
+}
+
+
 def _begun(seeds):
     return {name: bytes((what,)) + steps for name, (what, steps) in seeds.items()}
 
@@ -269,6 +323,7 @@ def _begun(seeds):
 CORPORA = {
     "balloon": _begun(BALLOONS),
     "net": FRAMES,
+    "state": _begun(STATES),
     "vconsole": _begun(TALKERS),
     "vhost_user": BACK_ENDS,
     "vsock": STREAMS,
