@@ -119,6 +119,19 @@ void consoles_continue(struct consoles *consoles)
 	pthread_mutex_unlock(lock);
 }
 
+void consoles_flush(struct consoles *consoles)
+{
+	for (unsigned int i = 0; i < consoles->n; i++) {
+		struct console_line *line = &consoles->line[i];
+
+		if (!line->console)
+			continue;
+		pthread_mutex_lock(line->lock);
+		output_flush(&line->console->out);
+		pthread_mutex_unlock(line->lock);
+	}
+}
+
 void consoles_resize(struct consoles *consoles)
 {
 	pthread_mutex_t *lock;

@@ -49,6 +49,9 @@ void consoles_detach(struct consoles *consoles, int hurry_fd);
 /* Write out what is left: see console_destroy(). */
 void consoles_destroy(struct consoles *consoles, int hurry_fd);
 
+/* Write what was said and can be written now: no line's end may follow for a while.  No lock held. */
+void consoles_flush(struct consoles *consoles);
+
 /* Signals, on the loop's thread, with no lock held: they take the device's. */
 bool consoles_interrupt(struct consoles *consoles);
 void consoles_stop(struct consoles *consoles);

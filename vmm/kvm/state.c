@@ -228,15 +228,6 @@ void vcpu_state_look(const struct vcpu_state *state, struct vcpu_registers *regi
 	};
 }
 
-/* The timer had come due, and what it did is nowhere in what KVM tells: it comes once more. */
-static void recall_timer(struct vcpu_state *state)
-{
-	struct kvm_msr_entry *deadline = &state->msr[state->n_msrs - 1];
-
-	if (deadline->index == MSR_IA32_TSC_DEADLINE && !deadline->data)
-		deadline->data = state->msr[0].data;
-}
-
 /* To write the counter itself is no sure way: KVM takes a value that is near the one it would have
  * now for a wish that all vCPUs agree, and has it so.  What is added to the host's counter is a
  * plain number.
@@ -251,7 +242,6 @@ void vcpu_states_set_tsc(
 
 	for (unsigned int i = 0; i < n; i++) {
 		states[i]->msr[0].data = tsc;
-		recall_timer(states[i]);
 		states[i]->has_tsc_offset &= has_offset;
 		states[i]->tsc_offset += offset + tsc - now.data - before;
 	}

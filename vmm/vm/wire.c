@@ -356,6 +356,7 @@ void wire_quiesce(struct vm *vm)
 	pthread_mutex_lock(&vm->serial.dev.lock);
 	serial_quiesce(&vm->serial);
 	pthread_mutex_unlock(&vm->serial.dev.lock);
+	consoles_flush(&vm->consoles);
 }
 
 void wire_resume(struct vm *vm)
