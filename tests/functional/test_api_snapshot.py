@@ -473,7 +473,7 @@ class Saving:
         return answer.status, json.loads(text)["fault_message"] if text else ""
 
     def left(self):
-        return sorted(os.listdir(self.directory)) if os.path.exists(self.directory) else []
+        return sorted(os.listdir(self.directory)) if self.directory.exists() else []
 
 
 @pytest.fixture
