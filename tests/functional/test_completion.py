@@ -117,7 +117,7 @@ def test_files(complete):
     files = ["vmlinux", "vmlinuz"]
     for words in ["run vml", "run -i vml", "run --initrd vml", "run --no-cache vml", "pack -o vml", "inspect vml"]:
         assert complete(*words.split()) == files
-    assert complete(*"restore --memory-file vml".split()) == files
+    assert complete(*"restore --from-memory vml".split()) == files
     assert complete("run", "--timeline=vml") == [f"--timeline={file}" for file in files]
     assert complete("run", "--initrd=vml") == [f"--initrd={file}" for file in files]
 
