@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,6 +293,85 @@ static void test_rates(void **)
 	assert_int_equal(find(&table.cpuid, 0x40000010, 0)->ebx, 1000000);
 }
 
+/* ---- whether a host has what another has told its guest ---- */
+
+static int check_against(
+	const struct kvm_cpuid2 *its, const struct kvm_cpuid2 *here, char text[200])
+{
+	struct diag diag = { "" };
+	int ret = cpu_state_check_cpuid(its->entries, its->nent, here, &diag);
+
+	snprintf(text, 200, "%s", diag.text);
+	return ret;
+}
+
+static void test_same_host(void **)
+{
+	struct kvm_cpuid2 *its = host_table(INTEL), *here = host_table(INTEL);
+	char text[200];
+
+	assert_int_equal(check_against(its, here, text), 0);
+	/* What we tell of ourselves, whatever KVM says that it offers. */
+	((struct kvm_cpuid_entry2 *)find(here, 1, 0))->ecx &= ~(1u << 31 | 1u << 21 | 1u << 24);
+	assert_int_equal(check_against(its, here, text), 0);
+	/* A host that has more is none the worse. */
+	((struct kvm_cpuid_entry2 *)find(its, 7, 0))->ebx = 0;
+	assert_int_equal(check_against(its, here, text), 0);
+	free(its);
+	free(here);
+}
+
+static void test_host_with_less(void **)
+{
+	static const struct {
+		uint32_t function, index;
+		size_t reg;
+		const char *name;
+	} cases[] = {
+#define CASE(function, index, reg, name) \
+	{ function, index, offsetof(struct kvm_cpuid_entry2, reg), name }
+		CASE(1, 0, ecx, "0x1.0 ECX"),
+		CASE(1, 0, edx, "0x1.0 EDX"),
+		CASE(7, 0, ebx, "0x7.0 EBX"),
+		CASE(7, 0, ecx, "0x7.0 ECX"),
+		CASE(7, 0, edx, "0x7.0 EDX"),
+		CASE(0x80000001, 0, ecx, "0x80000001.0 ECX"),
+		CASE(0x80000001, 0, edx, "0x80000001.0 EDX"),
+		CASE(0x80000008, 0, ebx, "0x80000008.0 EBX"),
+	};
+	struct kvm_cpuid2 *its = host_table(AMD);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kvm_cpuid2 *here = host_table(AMD);
+		const struct kvm_cpuid_entry2 *entry = find(
+			here, cases[i].function, cases[i].index);
+		char text[200], expected[200];
+
+		*(uint32_t *)((char *)entry + cases[i].reg) &= ~(1u << 13);
+		snprintf(expected, sizeof(expected),
+			"its processor has features that this host's KVM does not offer: CPUID %s, "
+			"bits 0x2000",
+			cases[i].name);
+		assert_int_equal(check_against(its, here, text), -ENOTSUP);
+		assert_string_equal(text, expected);
+		free(here);
+	}
+	free(its);
+}
+
+static void test_another_maker(void **)
+{
+	struct kvm_cpuid2 *its = host_table(INTEL), *here = host_table(AMD);
+	char text[200];
+
+	assert_int_equal(check_against(its, here, text), -ENOTSUP);
+	assert_string_equal(text, "its processor is one of another maker than this host's");
+	its->nent = 0; /* a file that says nothing */
+	assert_int_equal(check_against(its, here, text), -ENOTSUP);
+	free(its);
+	free(here);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -303,6 +383,9 @@ int main(void)
 		cmocka_unit_test(test_extras),
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_same_host),
+		cmocka_unit_test(test_host_with_less),
+		cmocka_unit_test(test_another_maker),
 		cmocka_unit_test(test_intel_keeps_the_leaves_of_amd),
 	};
 

@@ -2,6 +2,7 @@
 /* test_net_queues.c - virtio-net with several pairs of queues: what the driver says of them */
 
 #include "net_rig.h"
+#include "state_rig.h"
 
 #include <linux/virtio_net.h>
 
@@ -222,6 +223,63 @@ static void test_one_again(void **state)
 	assert_int_equal(rig_n_used(&queues->ring[2]), 0);
 }
 
+/* ---- saved and loaded ---- */
+
+/* Links of another host, whose queues are off until they are wanted. */
+static void open_others(struct queues *queues)
+{
+	int first[2], second[2];
+
+	virtio_close(queues->rig.dev);
+	close(queues->rig.peer);
+	close(queues->second_peer);
+	free(queues->rig.packets);
+	free(queues->second);
+	queues->on[0] = queues->on[1] = true;
+	socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, first);
+	socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, second);
+	queues->rig.peer = first[1];
+	queues->second_peer = second[1];
+	open_packets(&queues->rig, second[0]);
+	queues->second = queues->rig.packets;
+	open_packets(&queues->rig, first[0]);
+	queues->second->link.ops = queues->rig.packets->link.ops = &several_ops;
+	queues->rig.packets->link.next = &queues->second->link;
+	open_net(&queues->rig, &queues->rig.packets->link, (struct net_options){ 0 });
+}
+
+static void move(struct queues *queues)
+{
+	struct state_writer file = rig_save(queues->rig.dev);
+	struct diag diag;
+
+	open_others(queues);
+	if (rig_load(&file, queues->rig.dev, &diag))
+		fail_msg("%s", diag.text);
+	virtio_resume(queues->rig.dev);
+	run(&queues->rig);
+	state_free(&file);
+}
+
+/* As many as the driver uses are on, in the copy as well. */
+static void test_pairs_of_a_copy(void **state)
+{
+	struct queues *queues = *state;
+
+	start_all(queues, MQ);
+	move(queues);
+	assert_true(queues->on[0] && !queues->on[1]);
+	assert_int_equal(set_pairs(queues, 2), VIRTIO_NET_OK);
+	move(queues);
+	assert_true(queues->on[0] && queues->on[1]);
+	send_to_second(queues);
+	run(&queues->rig);
+	assert_int_equal(rig_n_used(&queues->ring[2]), 1);
+	assert_int_equal(set_pairs(queues, 1), VIRTIO_NET_OK);
+	move(queues);
+	assert_true(queues->on[0] && !queues->on[1]);
+}
+
 #define SEVERAL(name) cmocka_unit_test_setup_teardown(name, set_up_several, tear_down_several)
 
 int main(void)
@@ -231,6 +289,7 @@ int main(void)
 		SEVERAL(test_pairs),
 		SEVERAL(test_refused),
 		SEVERAL(test_one_again),
+		SEVERAL(test_pairs_of_a_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,8 @@
 void lost_memory_watch(const struct vm *vm);
 void lost_memory_unwatch(const struct vm *vm);
 
-/* A vCPU cannot go on: say so if it can be for this, as whatever the guest does then is.  True: it was
- * said.  Any thread.
+/* A vCPU cannot go on: say so if it can be for this, as whatever the guest does then is.  True: it
+ * was said.  Any thread.
  */
 bool lost_memory_tell(const struct vm *vm);
 
