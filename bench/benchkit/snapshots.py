@@ -21,6 +21,11 @@ def without_huge_pages():
     ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 
+def config(given, pronto, memory_mib, cpus, guest, devices=None):
+    """Of a machine with a tiny guest."""
+    return {'kernel': given.tiny(guest, pronto), 'memory': f'{memory_mib}M', 'cpus': cpus, **(devices or {})}
+
+
 class Machine:
     """A guest that writes its byte again and again, under `pronto api`, once the first has come."""
 

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""restore: a machine that goes on from a snapshot, and what it is to the machine that one is made of it."""
+"""restore: from the start of the process to a guest that goes on from a snapshot, and to the process gone."""
 import itertools
 import json
 import os
-import shutil
-import time
 
 from benchkit import place, rounds, setup, snapshots
 
 NAME = 'restore'
-TITLE = 'Process start to a restored guest that runs; a running guest that is saved'
+TITLE = 'Process start to a restored guest that runs, and to the end of the process'
 BYTE = '!'
 SHAPES = ((128, 1, False), (128, 4, False), (128, 1, True), (1024, 1, False), (8192, 1, False), (65536, 1, False),
           (65536, 1, True))
@@ -21,23 +19,11 @@ RESTORE = {
     'end_ms': ('powered off to gone, by own clock', 'ms'),
     'faults': ('page faults, of the whole life', 'faults'),
 }
-# Memory in MiB, which guest, whether it may have huge pages.
-SAVED = (('128M, nearly empty', 128, 'again', True), ('1G, all written, huge pages', 1024, 'touch', True),
-         ('1G, all written, small pages', 1024, 'touch', False), ('3G, all written, huge pages', 3072, 'touch', True),
-         ('3G, all written, small pages', 3072, 'touch', False))
-SAVE = {
-    'still_us': ('the guest stood still, by own clock', 'us'),
-    'took_ms': ('asked to answered, all on the disk', 'ms'),
-}
 END_IT = 'kill -TERM $PIDS'  # by its power button
 
 
 def why_not(_given):
     return setup.why_no_kvm()
-
-
-def config(given, pronto, memory, cpus, guest, devices=None):
-    return {'kernel': given.tiny(guest, pronto), 'memory': f'{memory}M', 'cpus': cpus, **(devices or {})}
 
 
 def devices_of(given, where):
@@ -90,7 +76,7 @@ def restored(given, where, memory, cpus, devices):
     """Restored, and, beside it, begun anew."""
     pronto = given.monitor('pronto')
     directory = os.path.join(given.scratch, 'restore-pronto')
-    settings = config(given, pronto, memory, cpus, 'again', devices)
+    settings = snapshots.config(given, pronto, memory, cpus, 'again', devices)
     machine = snapshots.Machine(where, pronto.program, directory, settings)
     try:
         machine.snapshot(os.path.join(directory, 'snapshot'))
@@ -132,34 +118,5 @@ def compete(given, memory, cpus, has_devices):
     return rounds.race(case, contenders, given.rounds, given.tell)
 
 
-# ---- a machine is saved ----
-
-def save(given, name, memory, guest, huge):
-    """The same machine again and again: each time all of its memory is written."""
-    case, pronto = rounds.Case(f'saved: {name}', SAVE), given.monitor('pronto')
-    if pronto.why_not():
-        case.absent['pronto'] = pronto.why_not()
-        return case
-    directory = os.path.join(given.scratch, 'save-pronto')
-    try:
-        machine = snapshots.Machine(place.Host(), pronto.program, directory, config(given, pronto, memory, 1, guest), huge)
-    except place.Failed as err:
-        case.absent['pronto'] = str(err)
-        return case
-
-    def turn():
-        start = time.monotonic()
-        still_us = machine.snapshot(os.path.join(directory, 'snapshot'))
-        return {'still_us': still_us, 'took_ms': (time.monotonic() - start) * 1000}
-    try:
-        return rounds.race(case, {'pronto': turn}, given.rounds, given.tell)
-    finally:
-        machine.end()
-        shutil.rmtree(directory)
-
-
 def run(given):
-    cases = [compete(given, *shape) for shape in (SHAPES[:1] if given.quick else SHAPES)]
-    if given.monitor('pronto'):
-        cases += [save(given, *each) for each in (SAVED[:1] if given.quick else SAVED)]
-    return cases
+    return [compete(given, *shape) for shape in (SHAPES[:1] if given.quick else SHAPES)]

@@ -89,7 +89,7 @@ static void vsock_reset(struct virtio_dev *dev)
 
 	while (vsock_take_ready(vsock))
 		continue;
-	for (unsigned int i = 0; i < CONN_MAX; i++)
+	for (unsigned int i = 0; i < CONN_MAX && vsock_has_conns(vsock); i++)
 		if (vsock->conn[i].state != CONN_FREE)
 			conn_drop(&vsock->conn[i]);
 	vsock->n_strays = 0;

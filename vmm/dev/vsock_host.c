@@ -57,9 +57,14 @@ void conn_set_deadline(struct conn *conn)
 	loop_timer_set(conn->vsock->tick.fd, TICK_MS, TICK_MS);
 }
 
+bool vsock_has_conns(const struct vsock *vsock)
+{
+	return vsock->n_conns_added != vsock->n_conns_removed;
+}
+
 void vsock_renew_deadlines(struct vsock *vsock)
 {
-	for (unsigned int i = 0; i < CONN_MAX; i++)
+	for (unsigned int i = 0; i < CONN_MAX && vsock_has_conns(vsock); i++)
 		if (vsock->conn[i].state != CONN_FREE && vsock->conn[i].deadline_ms)
 			conn_set_deadline(&vsock->conn[i]);
 }

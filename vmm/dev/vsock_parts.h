@@ -49,6 +49,9 @@ struct vsock {
 
 /* ---- vsock_host.c ---- */
 
+/* There are some: what is theirs is not touched, and so not there, before. */
+bool vsock_has_conns(const struct vsock *vsock);
+
 /* By its two ports; NULL: there is none. */
 struct conn *vsock_find(struct vsock *vsock, uint32_t host_port, uint32_t guest_port);
 

@@ -4,6 +4,7 @@
 #include "kvm/offer.h"
 
 #include "kvm/kvm.h"
+#include "util/bits.h"
 #include "util/cachedir.h"
 #include "util/file.h"
 #include "util/newfile.h"
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define MAGIC        "pronto cpuid 1"
@@ -28,16 +30,16 @@
 
 _Static_assert(sizeof(struct offer_host) == 40 + 2 * 8 + 4 * 4, "it is compared as bytes");
 
-/* What the file begins with; n entries follow. */
+/* n entries follow. */
 struct kept {
 	char magic[16];
 	struct offer_host host;
-	uint32_t n, reserved;
+	uint32_t n;
 };
 
-static size_t kept_size(uint32_t n)
+static size_t entries_size(uint32_t n)
 {
-	return sizeof(struct kept) + n * sizeof(struct kvm_cpuid_entry2);
+	return n * sizeof(struct kvm_cpuid_entry2);
 }
 
 bool offer_host_find(struct offer_host *host)
@@ -63,49 +65,50 @@ bool offer_host_find(struct offer_host *host)
 }
 
 /* The directory, or -1. */
-static int open_dir(char dir[PATH_MAX])
+static int open_dir(void)
 {
+	char path[PATH_MAX];
 	struct diag why;
 
-	return cachedir_find(dir, PATH_MAX) ? cachedir_open(dir, geteuid(), &why) : -1;
+	return cachedir_find(path, sizeof(path)) ? cachedir_open(path, geteuid(), &why) : -1;
 }
 
-/* Its size, or 0: it is not. */
-static uint64_t is_ours(int fd)
+static bool is_ours(int fd)
 {
 	struct stat st;
 
 	return !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	                       !(st.st_mode & (S_IWGRP | S_IWOTH)) && st.st_nlink == 1
-	               ? (uint64_t)st.st_size
-	               : 0;
+	       !(st.st_mode & (S_IWGRP | S_IWOTH)) && st.st_nlink == 1;
 }
 
-static bool is_of(const struct kept *kept, uint64_t size, const struct offer_host *host)
+static bool is_of(const struct kept *kept, const struct offer_host *host)
 {
 	static const char magic[sizeof(kept->magic)] = MAGIC;
 
 	return !memcmp(kept->magic, magic, sizeof(magic)) &&
 	       !memcmp(&kept->host, host, sizeof(*host)) && kept->n > 0 &&
-	       kept->n <= KVM_CPUID_MAX_ENTRIES && size == kept_size(kept->n);
+	       kept->n <= KVM_CPUID_MAX_ENTRIES;
 }
 
 static bool read_kept(int fd, const struct offer_host *host, struct kvm_cpuid2 *table)
 {
-	uint64_t size = is_ours(fd);
 	struct kept kept;
+	struct iovec part[] = {
+		{ &kept, sizeof(kept) },
+		{ table->entries, entries_size(KVM_CPUID_MAX_ENTRIES) },
+	};
+	ssize_t n = readv(fd, part, ARRAY_SIZE(part));
 
-	if (!size || file_read_at(fd, &kept, sizeof(kept), 0) || !is_of(&kept, size, host))
+	if (n < (ssize_t)sizeof(kept) || !is_of(&kept, host) ||
+		n != (ssize_t)(sizeof(kept) + entries_size(kept.n)))
 		return false;
 	table->nent = kept.n;
-	return !file_read_at(
-		fd, table->entries, kept.n * sizeof(*table->entries), sizeof(kept));
+	return true;
 }
 
 bool offer_find(const struct offer_host *host, struct kvm_cpuid2 *table)
 {
-	char path[PATH_MAX];
-	int dir = open_dir(path), fd;
+	int dir = open_dir(), fd;
 	bool found;
 
 	if (dir < 0)
@@ -114,7 +117,7 @@ bool offer_find(const struct offer_host *host, struct kvm_cpuid2 *table)
 	close(dir);
 	if (fd < 0)
 		return false;
-	found = read_kept(fd, host, table);
+	found = is_ours(fd) && read_kept(fd, host, table);
 	close(fd);
 	return found;
 }
@@ -126,8 +129,7 @@ static void write_kept(int dir, const struct kept *kept, const struct kvm_cpuid2
 	if (newfile_create(&file, dir, 0600, false))
 		return;
 	if (!file_write_at(file.fd, kept, sizeof(*kept), 0) &&
-		!file_write_at(file.fd, table->entries, kept->n * sizeof(*table->entries),
-			sizeof(*kept)))
+		!file_write_at(file.fd, table->entries, entries_size(kept->n), sizeof(*kept)))
 		(void)newfile_replace(&file, OFFER_FILE);
 	newfile_discard(&file);
 }
@@ -140,7 +142,7 @@ void offer_keep(const struct offer_host *host, const struct kvm_cpuid2 *table)
 	uint64_t most;
 	int dir;
 
-	if (cachedir_max_size(&most, &why) || most < kept_size(kept.n))
+	if (cachedir_max_size(&most, &why) || most < sizeof(kept) + entries_size(kept.n))
 		return;
 	if (!cachedir_find(path, sizeof(path)) || cachedir_make(path, &why))
 		return;

@@ -54,16 +54,18 @@ struct vcpu_state {
 	struct kvm_vcpu_events events;
 	uint64_t nested[NESTED_SIZE / sizeof(uint64_t)];
 	bool has_nested;
-	uint32_t n_msrs;
-	struct kvm_msr_entry msr[MAX_MSRS];
-	uint32_t n_cpuid;
-	struct kvm_cpuid_entry2 cpuid[CPU_STATE_MAX_CPUID];
+	uint32_t n_msrs, n_cpuid;
 	uint32_t tsc_khz;
 	/* What KVM adds to the host's counter.  It is one number for all vCPUs of most machines,
 	 * and by it they stay as they were to one another.
 	 */
 	uint64_t tsc_offset;
 	bool has_tsc_offset;
+	/* Last, as of their room little is used, and so little is touched: but for the first, which
+	 * is the time stamp counter, they are not set before they are counted.
+	 */
+	struct kvm_msr_entry msr[MAX_MSRS];
+	struct kvm_cpuid_entry2 cpuid[CPU_STATE_MAX_CPUID];
 };
 
 static const struct state_field vcpu_fields[] = {
@@ -110,16 +112,16 @@ static int list_msrs(const struct kvm *kvm, struct vcpu_state *state, struct dia
 
 	if (ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, &list))
 		return diag_fail(diag, errno, "KVM_GET_MSR_INDEX_LIST: %s", strerror(errno));
-	entry[n++].index = MSR_IA32_TSC;
+	entry[n++] = (struct kvm_msr_entry){ .index = MSR_IA32_TSC };
 	for (uint32_t i = 0; i < list.head.nmsrs; i++)
 		if (list.head.indices[i] != MSR_IA32_TSC &&
 			list.head.indices[i] != MSR_IA32_TSC_DEADLINE)
-			entry[n++].index = list.head.indices[i];
+			entry[n++] = (struct kvm_msr_entry){ .index = list.head.indices[i] };
 	for (uint32_t i = 0; i < ARRAY_SIZE(mtrr_msrs); i++)
-		entry[n++].index = mtrr_msrs[i];
+		entry[n++] = (struct kvm_msr_entry){ .index = mtrr_msrs[i] };
 	for (uint32_t i = 0; i < N_MTRRS; i++)
-		entry[n++].index = MSR_IA32_MTRR_PHYSBASE0 + i;
-	entry[n++].index = MSR_IA32_TSC_DEADLINE;
+		entry[n++] = (struct kvm_msr_entry){ .index = MSR_IA32_MTRR_PHYSBASE0 + i };
+	entry[n++] = (struct kvm_msr_entry){ .index = MSR_IA32_TSC_DEADLINE };
 	state->n_msrs = n;
 	return 0;
 }
@@ -268,7 +270,7 @@ void vcpu_state_set_cpuid(struct vcpu_state *state, const struct vcpu *vcpu, con
 
 	state->n_cpuid = like ? like->n_cpuid : 0;
 	if (like) {
-		memcpy(state->cpuid, like->cpuid, sizeof(state->cpuid));
+		memcpy(state->cpuid, like->cpuid, like->n_cpuid * sizeof(*state->cpuid));
 		return;
 	}
 	cpu_state_make_cpuid(&table, vcpu, kvm, n_vcpus);
@@ -377,7 +379,11 @@ struct vcpu_state *vcpu_state_save(
 
 struct vcpu_state *vcpu_state_new(void)
 {
-	return calloc(1, sizeof(struct vcpu_state));
+	struct vcpu_state *state = malloc(sizeof(*state));
+
+	if (state)
+		memset(state, 0, offsetof(struct vcpu_state, msr[1]));
+	return state;
 }
 
 void vcpu_state_free(struct vcpu_state *state)
