@@ -283,9 +283,8 @@ int vcpu_state_check(const struct vcpu_state *state, const struct kvm *kvm, stru
 	return cpu_state_check_cpuid(state->cpuid, state->n_cpuid, kvm->supported, diag);
 }
 
-static int set_tsc_rate(const struct vcpu *vcpu, uint32_t khz, struct diag *diag)
+static int set_tsc_rate(const struct vcpu *vcpu, int now, uint32_t khz, struct diag *diag)
 {
-	int now = ioctl(vcpu->fd, KVM_GET_TSC_KHZ);
 	uint64_t off = now > (int)khz ? (uint64_t)now - khz : (uint64_t)khz - (uint64_t)now;
 
 	if (!khz || now <= 0 || off * 1000000 / khz <= SAME_RATE_PPM)
@@ -298,7 +297,8 @@ static int set_tsc_rate(const struct vcpu *vcpu, uint32_t khz, struct diag *diag
 		khz, now, strerror(errno));
 }
 
-int vcpu_state_set_up(const struct vcpu *vcpu, const struct vcpu_state *state, struct diag *diag)
+int vcpu_state_set_up(
+	const struct vcpu *vcpu, const struct vcpu_state *state, int tsc_khz, struct diag *diag)
 {
 	union cpuid_table table;
 	struct kvm_cpuid2 *cpuid = (struct kvm_cpuid2 *)&table;
@@ -307,7 +307,7 @@ int vcpu_state_set_up(const struct vcpu *vcpu, const struct vcpu_state *state, s
 	cpuid->nent = state->n_cpuid;
 	memcpy(cpuid->entries, state->cpuid, state->n_cpuid * sizeof(*state->cpuid));
 	ret = cpu_state_set_cpuid(vcpu, &table, diag);
-	return ret ? ret : set_tsc_rate(vcpu, state->tsc_khz, diag);
+	return ret ? ret : set_tsc_rate(vcpu, tsc_khz, state->tsc_khz, diag);
 }
 
 /* ---- all of it, in the order that KVM wants ---- */
@@ -392,7 +392,9 @@ void vcpu_state_free(struct vcpu_state *state)
 }
 
 /* The nested guest is left first: what follows is the outer one's.  To read MP_STATE has KVM take
- * an INIT or SIPI that is on its way, lest it come in the next life.
+ * an INIT or SIPI that is on its way, lest it come in the next life; to one without a thread
+ * nothing was sent.  (Each call for a vCPU costs some microseconds where the host is a virtual
+ * machine.)
  */
 int vcpu_state_load(const struct vcpu *vcpu, const struct vcpu_state *state, struct diag *diag)
 {
@@ -409,7 +411,7 @@ int vcpu_state_load(const struct vcpu *vcpu, const struct vcpu_state *state, str
 	struct kvm_mp_state now;
 	int ret;
 
-	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &now))
+	if (vcpu->started && ioctl(vcpu->fd, KVM_GET_MP_STATE, &now))
 		return diag_fail(
 			diag, errno, "vCPU %u: KVM_GET_MP_STATE: %s", vcpu->id, strerror(errno));
 	if (state->has_nested && ioctl(vcpu->fd, KVM_SET_NESTED_STATE, state->nested))

@@ -54,10 +54,12 @@ void vcpu_state_set_cpuid(struct vcpu_state *state, const struct vcpu *vcpu, con
  */
 int vcpu_state_check(const struct vcpu_state *state, const struct kvm *kvm, struct diag *diag);
 
-/* What a new vCPU is to know before vcpu_state_load(): CPUID, and its time stamp counter's rate.
- * -ENOTSUP: this host's processor does not scale its counter to that; -errno; and diag.
+/* What a new vCPU is to know before vcpu_state_load(): CPUID, and its time stamp counter's rate,
+ * which is tsc_khz now. -ENOTSUP: this host's processor does not scale its counter to that; -errno;
+ * and diag.
  */
-int vcpu_state_set_up(const struct vcpu *vcpu, const struct vcpu_state *state, struct diag *diag);
+int vcpu_state_set_up(
+	const struct vcpu *vcpu, const struct vcpu_state *state, int tsc_khz, struct diag *diag);
 
 /* The guests' clock of a VM (kvmclock), in nanoseconds.  No vCPU runs.  -errno and diag. */
 int kvm_vm_get_clock(const struct kvm_vm *vm, uint64_t *ns, struct diag *diag);

@@ -157,7 +157,7 @@ static int set_up_vcpus(struct vm *vm, struct snapshot *snapshot, struct diag *d
 	if (!ret)
 		ret = vcpu_state_check(vm->saved[0], &vm->kvm, diag);
 	for (unsigned int i = 0; i < vm->config->cpus && !ret; i++)
-		ret = vcpu_state_set_up(&vm->vcpu[i], vm->saved[i], diag);
+		ret = vcpu_state_set_up(&vm->vcpu[i], vm->saved[i], vm->tsc_khz, diag);
 	vm->tsc_khz = tsc_khz_of_vcpu(&vm->kvm_vm, &vm->vcpu[0]);
 	return ret;
 }
