@@ -37,14 +37,14 @@ def devices_of(given, where):
 
 # ---- a snapshot is restored ----
 
-def own_clock(given, where, argv, env, told_by):
+def own_clock(given, where, argv, told_by):
     """When it entered the guest, and for how long it was at its end, of those who tell."""
     path = os.path.join(given.scratch, 'entry.json')
     if told_by == 'floor':
-        told, = place.watch(where, given.build, argv, until=BYTE, kill=True, env={**env, 'FLOOR_ENTRY': path})
+        told, = place.watch(where, given.build, argv, until=BYTE, kill=True, env={'FLOOR_ENTRY': path})
         with open(path, encoding='ascii') as file:
             return {'entry_ms': (int(file.read()) - told['up']['start_ns']) / 1e6}
-    told, = place.watch(where, given.build, [*argv[:2], f'--timeline={path}', *argv[2:]], until=BYTE, command=END_IT, env=env)
+    told, = place.watch(where, given.build, [*argv[:2], f'--timeline={path}', *argv[2:]], until=BYTE, command=END_IT)
     with open(path, encoding='ascii') as file:
         timeline = json.load(file)
     at = {moment['name']: timeline['start_ns'] + moment['ns'] - told['up']['start_ns'] for moment in timeline['moments']}
@@ -59,7 +59,7 @@ def figures(told):
 def measure(given, where, argv, told_by):
     def turn():
         told, = place.watch(where, given.build, argv, until=BYTE, kill=True)
-        return {**figures(told), **own_clock(given, where, argv, {}, told_by)}
+        return {**figures(told), **own_clock(given, where, argv, told_by)}
     return turn
 
 
@@ -82,13 +82,15 @@ def restored(given, where, memory, cpus, devices):
         machine.snapshot(os.path.join(directory, 'snapshot'))
     finally:
         machine.end()
-    return {'pronto': measure(given, where, [pronto.program, 'restore', os.path.join(directory, 'snapshot')], 'pronto'),
-            'pronto-run': measure(given, where, [pronto.program, 'run', '--config', os.path.join(directory, 'config.json')], 'pronto')}
+    ways = {'pronto': ['restore', os.path.join(directory, 'snapshot')],
+            'pronto-run': ['run', '--config', os.path.join(directory, 'config.json')]}
+    return {who: measure(given, where, [pronto.program, *words], 'pronto') for who, words in ways.items()}
 
 
 def firecracker(given, memory, cpus):
     peer = given.monitor('firecracker')
-    saved = snapshots.Firecracker(peer, os.path.join(given.scratch, 'restore-firecracker'), given.tiny('again', peer), memory, cpus)
+    directory = os.path.join(given.scratch, 'restore-firecracker')
+    saved = snapshots.Firecracker(peer, directory, given.tiny('again', peer), memory, cpus)
     number = itertools.count()
 
     def turn():

@@ -31,7 +31,8 @@ def save(given, name, memory, guest, huge):
         return case
     directory = os.path.join(given.scratch, 'save-pronto')
     try:
-        machine = snapshots.Machine(place.Host(), pronto.program, directory, snapshots.config(given, pronto, memory, 1, guest), huge)
+        settings = snapshots.config(given, pronto, memory, 1, guest)
+        machine = snapshots.Machine(place.Host(), pronto.program, directory, settings, huge)
     except place.Failed as err:
         case.absent['pronto'] = str(err)
         return case
@@ -40,9 +41,10 @@ def save(given, name, memory, guest, huge):
         start = time.monotonic()
         still_us = machine.snapshot(os.path.join(directory, 'snapshot'))
         return {'still_us': still_us, 'took_ms': (time.monotonic() - start) * 1000}
+    small = memory < 1024
+    n_rounds = given.rounds if small else min(given.rounds, MOST_ROUNDS)
     try:
-        small = memory < 1024
-        return rounds.race(case, {'pronto': turn}, given.rounds if small else min(given.rounds, MOST_ROUNDS), given.tell, warm_up=small)
+        return rounds.race(case, {'pronto': turn}, n_rounds, given.tell, warm_up=small)
     finally:
         machine.end()
         shutil.rmtree(directory)

@@ -219,6 +219,47 @@ def test_density_and_timeline(build, tmp_path):
 
 
 @pytest.mark.kvm
+@pytest.mark.parametrize("memory, cpus", [("128", "1"), ("8192", "4")])
+def test_floor_restores(build, tmp_path, memory, cpus):
+    """What it saved it goes on with, as often as it is asked, and its files stay what they are."""
+    floor = build / "bench" / "floor_restore"
+    subprocess.run([floor, "save", tmp_path, memory, cpus], timeout=60, check=True)
+    ram = (tmp_path / "ram").stat()
+    assert ram.st_size == int(memory) << 20 and ram.st_blocks * 512 < 1 << 20
+    for i in range(2):
+        entry = tmp_path / f"entry{i}"
+        with subprocess.Popen([floor, "restore", tmp_path], stdout=subprocess.PIPE,
+                              env={**os.environ, "FLOOR_ENTRY": str(entry)}) as restored:
+            assert restored.stdout.read(1) == b"!"
+            assert int(entry.read_text()) > 0
+            restored.kill()
+    assert (tmp_path / "ram").stat().st_mtime_ns == ram.st_mtime_ns
+
+
+@pytest.mark.kvm
+def test_restore_and_save(build, tmp_path):
+    """Pronto speaks Firecracker's language, and so can stand in for it."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    (place / "firecracker").symlink_to(build / "pronto")
+    done = bench(build, tmp_path, "--rounds", "2", "--quick", "restore", "save", *(
+        word for name in ("floor", "pronto", "firecracker") for word in ("--only", name)),
+        env={"PATH": f"{place}:{os.environ['PATH']}"})
+    assert (done.returncode, done.stderr) == (0, ""), done
+    restore, = json.loads((tmp_path / "restore.json").read_text())["benchmark"]["cases"]
+    save, = json.loads((tmp_path / "save.json").read_text())["benchmark"]["cases"]
+    for case in (restore, save):
+        check_case(case, 2)
+        assert (case["absent"], case["failures"]) == ({}, {})
+    answers = restore["contenders"]
+    assert list(answers) == ["floor", "pronto", "pronto-run", "firecracker"]
+    for who, end in ("floor", "killed_ms"), ("pronto", "end_ms"), ("pronto-run", "end_ms"):
+        assert 0 < answers[who]["entry_ms"]["min"] and 0 < answers[who][end]["min"]
+        assert 0 < answers[who]["up_cpu_ms"]["min"] <= answers[who]["up_cpu_ms"]["max"] < 100
+    assert 0 < save["contenders"]["pronto"]["still_us"]["min"] / 1000 < save["contenders"]["pronto"]["took_ms"]["max"]
+
+
+@pytest.mark.kvm
 def test_api(build, tmp_path):
     done = bench(build, tmp_path, "--rounds", "1", "--only", "pronto", "api")
     assert done.returncode == 0, done

@@ -55,8 +55,8 @@ int kvm_init(struct kvm *kvm, const struct kvm_extras *extras, struct diag *diag
 void kvm_fini(struct kvm *kvm);
 
 /* Find out what CPUID can say here: what vcpu_set_up() and kvm_check_memory() go by.  To ask KVM
- * takes as long as to create a VM; with `kept`, what a former run has kept of this host's answer will
- * do (offer.h).  -errno and diag.
+ * takes as long as to create a VM; with `kept`, what a former run has kept of this host's answer
+ * will do (offer.h).  -errno and diag.
  */
 int kvm_query_cpuid(struct kvm *kvm, bool kept, struct diag *diag);
 
