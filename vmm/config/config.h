@@ -152,8 +152,8 @@ int config_complete(struct config *config, struct diag *diag);
 int config_change_device(struct config *config, enum device_kind kind, size_t item,
 	const char *text, struct diag *diag);
 
-/* The second half of that, for settings that were complete and have been changed: see that there is a
- * kernel and that they go together.  -EINVAL, and diag as above.
+/* The second half of that, for settings that were complete and have been changed: see that there is
+ * a kernel and that they go together.  -EINVAL, and diag as above.
  */
 int config_check(const struct config *config, struct diag *diag);
 

@@ -12,9 +12,10 @@
 
 #include <linux/virtio_blk.h>
 
-#define BLK_QUEUE_SIZE   256
-#define BLK_MAX_SEGMENTS (BLK_QUEUE_SIZE - 2) /* of data: the header and the status have one each \
-	                                       */
+#define BLK_QUEUE_SIZE 256
+#define BLK_MAX_SEGMENTS                                                         \
+	(BLK_QUEUE_SIZE - 2) /* of data: the header and the status have one each \
+	                      */
 
 /* 5.2.6.2: ranges of one discard, and how large each may be. */
 #define BLK_MAX_RANGES        64

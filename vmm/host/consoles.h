@@ -49,7 +49,8 @@ void consoles_detach(struct consoles *consoles, int hurry_fd);
 /* Write out what is left: see console_destroy(). */
 void consoles_destroy(struct consoles *consoles, int hurry_fd);
 
-/* Write what was said and can be written now: no line's end may follow for a while.  No lock held. */
+/* Write what was said and can be written now: no line's end may follow for a while.  No lock held.
+ */
 void consoles_flush(struct consoles *consoles);
 
 /* Signals, on the loop's thread, with no lock held: they take the device's. */
