@@ -20,16 +20,16 @@ static const void *member(const void *base, size_t at)
 static json_t *write_word(const struct setting *s, const void *base)
 {
 	int value = *(const int *)member(base, s->at);
-	const char *path = *(char *const *)member(base, s->path_at);
 	char text[PATH_MAX + SETTING_USAGE];
 
 	for (const struct word *w = s->words; w->word; w++) {
 		size_t len = strlen(w->word);
 		bool takes_path = !len || w->word[len - 1] == ':';
+		const char *path = takes_path ? *(char *const *)member(base, s->path_at) : "";
 
-		if (w->value != value || (takes_path && !path))
+		if (w->value != value || !path)
 			continue;
-		snprintf(text, sizeof(text), "%s%s", w->word, takes_path ? path : "");
+		snprintf(text, sizeof(text), "%s%s", w->word, path);
 		return json_string_nocheck(text);
 	}
 	return NULL;
