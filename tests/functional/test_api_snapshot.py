@@ -19,6 +19,7 @@ pytestmark = pytest.mark.kvm
 
 PAUSED, RESUMED = {"state": "Paused"}, {"state": "Resumed"}
 BUTTON = {"action_type": "SendCtrlAltDel"}
+DISKS = 19  # that a machine has slots for
 LIMITER = {"bandwidth": {"size": 1 << 20, "refill_time": 1000}}
 
 
@@ -109,6 +110,28 @@ def test_it_is_resumed_at_once(saved, serve):
     a = serve()
     a.must("PUT", "/snapshot/load", {**saved[0], "resume_vm": True, "clock_realtime": True, "huge_pages": "None"})
     assert a.state() == "Running"
+    goes_on(a)
+
+
+def test_many_devices(serve, files, tmp_path):
+    """As many disks as there can be, with all that can be said of one."""
+    bucket = {"size": (1 << 63) - 1, "refill_time": (1 << 31) - 1, "one_time_burst": (1 << 63) - 1}
+    a = serve()
+    for i in range(DISKS):
+        path = tmp_path / ("d" * 200) / f"{'f' * 150}{i}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(512))
+        a.must("PUT", f"/drives/{'n' * 40}{i}", {
+            "drive_id": f"{'n' * 40}{i}", "is_root_device": False, "path_on_host": str(path), "is_read_only": True,
+            "cache_type": "Writeback", "io_engine": "Sync", "rate_limiter": {"bandwidth": bucket, "ops": bucket}})
+    a.start(vm.guest("button"))
+    a.vm.expect("ready")
+    save(a, files)
+    shown = a.must("GET", "/vm/config")
+    kill(a)
+    a = serve()
+    a.must("PUT", "/snapshot/load", load(files, resume_vm=True))
+    assert a.must("GET", "/vm/config") == shown
     goes_on(a)
 
 

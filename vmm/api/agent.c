@@ -149,13 +149,15 @@ static int begin_snapshot(
 {
 	struct snapshot_target target = { .only_changed = question->anew };
 	json_t *json = json_loads(question->text, 0, NULL);
+	char *note = json_dumps(json_object_get(json, "note"), JSON_COMPACT);
 	int ret;
 
-	if (json_unpack(json, "{s:s, s?s, s?s}", "path", &target.path, "memory",
-		    &target.memory_path, "note", &target.note))
+	target.note = note;
+	if (json_unpack(json, "{s:s, s?s}", "path", &target.path, "memory", &target.memory_path))
 		ret = diag_fail(diag, EINVAL, "it is not said where to");
 	else
 		ret = snapshot_begin(&agent->launch.vm, &target, snapshot_done, agent, diag);
+	free(note);
 	json_decref(json);
 	return ret;
 }

@@ -29,7 +29,7 @@ enum link_ask {
 	LINK_COUNT,    /* what the machine counts, to be shown */
 	LINK_FLUSH,    /* the same, to be written */
 	LINK_TIMELINE, /* JSON */
-	/* Begin a snapshot; the text is JSON: "path", and maybe "memory"; and "note", a text that
+	/* Begin a snapshot; the text is JSON: "path", and maybe "memory"; and "note", which
 	 * is kept with it; `anew`: only of what has changed.  That it has begun is answered, and an
 	 * event says how it ended.
 	 */

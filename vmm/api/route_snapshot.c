@@ -13,17 +13,35 @@
 
 /* ---- the making of one ---- */
 
+/* Without what is null, and so as good as left out: the link's texts are short. */
+static void leave_out_nulls(json_t *json)
+{
+	json_t *value;
+	const char *key;
+	size_t i;
+	void *next;
+
+	json_array_foreach(json, i, value) leave_out_nulls(value);
+	json_object_foreach_safe(json, next, key, value)
+	{
+		if (json_is_null(value))
+			json_object_del(json, key);
+		else
+			leave_out_nulls(value);
+	}
+}
+
 /* What is kept with it is how the machine is shown, by which a client of the copy knows it. */
 static char *describe(const struct call *call)
 {
+	json_t *shown = objects_show(&call->api->objects), *note = json_deep_copy(shown);
 	json_t *json = json_pack("{s:s, s:s*, s:o}", "path", text_of(call->body, "snapshot_path"),
-		"memory", text_of(call->body, "mem_file_path"), "note",
-		objects_show(&call->api->objects));
-	char *note = json_dumps(json_object_get(json, "note"), JSON_COMPACT), *text = NULL;
+		"memory", text_of(call->body, "mem_file_path"), "note", note);
+	char *text;
 
-	if (note && !json_object_set_new(json, "note", json_string(note)))
-		text = json_dumps(json, JSON_COMPACT);
-	free(note);
+	leave_out_nulls(note);
+	text = json_dumps(json, JSON_COMPACT);
+	json_decref(shown);
 	json_decref(json);
 	return text;
 }
