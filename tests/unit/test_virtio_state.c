@@ -125,6 +125,23 @@ static void test_events_go_on(void **state)
 	assert_int_equal(rig_n_used(&rig->ring[1]), 4);
 }
 
+/* One that the driver was told of is not told of again. */
+static void test_event_that_is_over(void **state)
+{
+	struct rig *rig = *state;
+
+	bring_up(rig, RING_BITS);
+	*rig_used_event(&rig->ring[1]) = 1;
+	offer(rig, 1, 2);
+	kick(rig, 1);
+	assert_int_equal(rig->counter.n_signals[1], 1);
+	move(rig);
+	offer(rig, 1, 1);
+	kick(rig, 1);
+	assert_int_equal(rig_n_used(&rig->ring[1]), 3);
+	assert_int_equal(rig->counter.n_signals[1], 0);
+}
+
 /* What the first was asked is done by it: the other does not do it again. */
 static void test_in_flight(void **state)
 {
@@ -392,6 +409,7 @@ int main(void)
 		TEST(test_in_the_middle_of_use),
 		TEST(test_what_is_pending_is_served),
 		TEST(test_events_go_on),
+		TEST(test_event_that_is_over),
 		TEST(test_in_flight),
 		TEST(test_the_first_goes_on),
 		TEST(test_without_driver),
