@@ -22,7 +22,8 @@
 
 #include <fcntl.h>
 
-#define MAX_MSRS 512
+#define MAX_MSRS   512
+#define XSAVE_SIZE 4096 /* of struct kvm_xsave, without what follows it on some processors */
 
 extern const uint8_t floor_again[], floor_again_end[];
 
@@ -30,7 +31,7 @@ struct cpu_state {
 	struct kvm_mp_state mp_state;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
-	struct kvm_xsave xsave;
+	uint64_t xsave[XSAVE_SIZE / sizeof(uint64_t)];
 	struct kvm_xcrs xcrs;
 	struct kvm_debugregs debugregs;
 	struct kvm_lapic_state lapic;
@@ -45,7 +46,7 @@ struct state {
 	uint64_t size; /* bytes of RAM */
 	unsigned long n_cpus;
 	struct kvm_clock_data clock;
-	union cpuid cpuid;
+	uint64_t cpuid[sizeof(union cpuid) / sizeof(uint64_t)];
 	struct cpu_state cpu[MAX_CPUS]; /* n_cpus of them */
 };
 
@@ -76,7 +77,7 @@ static int create_vm(int kvm, int fd, int kind, int cpu[MAX_CPUS])
 	CALL(vm, KVM_ENABLE_CAP, &split);
 	for (unsigned long id = 0; id < state.n_cpus; id++) {
 		cpu[id] = CALL(vm, KVM_CREATE_VCPU, id);
-		CALL(cpu[id], KVM_SET_CPUID2, &state.cpuid);
+		CALL(cpu[id], KVM_SET_CPUID2, state.cpuid);
 	}
 	return vm;
 }
@@ -107,13 +108,14 @@ static void save_msrs(int kvm, int cpu, struct cpu_state *to)
 	list.head.nmsrs = MAX_MSRS;
 	CALL(kvm, KVM_GET_MSR_INDEX_LIST, &list);
 	for (uint32_t i = 0; i < list.head.nmsrs; i++) {
-		struct {
+		union {
 			struct kvm_msrs head;
-			struct kvm_msr_entry entry;
-		} one = { { .nmsrs = 1 }, { .index = list.head.indices[i] } };
+			uint8_t space[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+		} one = { .head.nmsrs = 1 };
 
+		one.head.entries[0].index = list.head.indices[i];
 		if (ioctl(cpu, KVM_GET_MSRS, &one) == 1 && ioctl(cpu, KVM_SET_MSRS, &one) == 1)
-			to->msrs.head.entries[n++] = one.entry;
+			to->msrs.head.entries[n++] = one.head.entries[0];
 	}
 	to->msrs.head.nmsrs = n;
 }
@@ -123,7 +125,7 @@ static void save_cpu(int kvm, int cpu, struct cpu_state *to)
 	CALL(cpu, KVM_GET_MP_STATE, &to->mp_state);
 	CALL(cpu, KVM_GET_REGS, &to->regs);
 	CALL(cpu, KVM_GET_SREGS, &to->sregs);
-	CALL(cpu, KVM_GET_XSAVE, &to->xsave);
+	CALL(cpu, KVM_GET_XSAVE, to->xsave);
 	CALL(cpu, KVM_GET_XCRS, &to->xcrs);
 	CALL(cpu, KVM_GET_DEBUGREGS, &to->debugregs);
 	CALL(cpu, KVM_GET_LAPIC, &to->lapic);
@@ -134,14 +136,14 @@ static void save_cpu(int kvm, int cpu, struct cpu_state *to)
 static void save(int kvm, const char *dir)
 {
 	int ram = open_at(dir, "ram", O_RDWR | O_CREAT | O_TRUNC);
-	int file = open_at(dir, "state", O_RDWR | O_CREAT | O_TRUNC), cpu[MAX_CPUS], vm;
+	int file = open_at(dir, "state", O_RDWR | O_CREAT | O_TRUNC), cpu[MAX_CPUS] = { 0 }, vm;
 	size_t length = (size_t)(floor_again_end - floor_again);
 
 	if (ftruncate(ram, (off_t)state.size) ||
 		pwrite(ram, floor_again, length, ENTRY) != (ssize_t)length)
 		fail("ram");
-	state.cpuid.header.nent = MAX_ENTRIES;
-	CALL(kvm, KVM_GET_SUPPORTED_CPUID, &state.cpuid);
+	((struct kvm_cpuid2 *)state.cpuid)->nent = MAX_ENTRIES;
+	CALL(kvm, KVM_GET_SUPPORTED_CPUID, state.cpuid);
 	vm = create_vm(kvm, ram, MAP_SHARED, cpu);
 	set_entry(cpu[0]);
 	run_to_byte(cpu[0], map_run(kvm, cpu[0]));
@@ -160,7 +162,7 @@ static void set_cpu(int cpu, const struct cpu_state *from)
 	CALL(cpu, KVM_SET_MP_STATE, &from->mp_state);
 	CALL(cpu, KVM_SET_REGS, &from->regs);
 	CALL(cpu, KVM_SET_SREGS, &from->sregs);
-	CALL(cpu, KVM_SET_XSAVE, &from->xsave);
+	CALL(cpu, KVM_SET_XSAVE, from->xsave);
 	if (from->xcrs.nr_xcrs)
 		CALL(cpu, KVM_SET_XCRS, &from->xcrs);
 	CALL(cpu, KVM_SET_DEBUGREGS, &from->debugregs);
@@ -172,7 +174,7 @@ static void set_cpu(int cpu, const struct cpu_state *from)
 _Noreturn static void restore(int kvm, const char *dir)
 {
 	int ram = open_at(dir, "ram", O_RDONLY), file = open_at(dir, "state", O_RDONLY);
-	int cpu[MAX_CPUS], vm;
+	int cpu[MAX_CPUS] = { 0 }, vm;
 
 	if (read(file, &state, sizeof(state)) != (ssize_t)state_size())
 		fail("state");

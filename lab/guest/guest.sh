@@ -135,6 +135,15 @@ do_ticks()
 	problems
 }
 
+# What nobody else is to have, and whether the kernel was told that it is a copy.
+do_secrets()
+{
+	say random "$(head -c 64 /dev/urandom | md5sum)"
+	say uuid "$(cat /proc/sys/kernel/random/uuid)"
+	say stack "$(grep stack /proc/self/maps | cut -d - -f 1)"
+	dmesg | grep -o 'crng reseeded due to virtual machine fork' | each copy
+}
+
 # Something that never rests, beside what follows.
 do_busy()
 {

@@ -78,7 +78,8 @@ def test_timers(cpus):
     assert int(facts["trips"][0]) >= 5
 
 
-@pytest.mark.parametrize("kernel", ["cloud-newer", long("cloud")])
+@pytest.mark.long
+@pytest.mark.parametrize("kernel", ["cloud-newer", "cloud"])
 def test_in_the_middle_of_everything(kernel):
     """What comes by TCP arrives, what was written to a disk is read again, though neither the network nor the disks ever rested."""
     n = 3

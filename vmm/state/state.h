@@ -44,7 +44,8 @@ struct state_field {
 
 #define STATE_FIXED SIZE_MAX
 
-#define STATE_SIZEOF(type, member) sizeof(((type *)0)->member)
+#define STATE_SIZEOF(type, member)      sizeof(((type *)0)->member)
+#define STATE_SIZEOF_ITEM(type, member) sizeof(*((type *)0)->member)
 
 /* A number, or an array of n numbers. */
 #define STATE_FIELD(type, member, version)                                       \
@@ -52,11 +53,11 @@ struct state_field {
 #member, STATE_NUMBER, (version), STATE_SIZEOF(type, member), 1, \
 			offsetof(type, member), STATE_FIXED                      \
 	}
-#define STATE_ARRAY(type, member, version)                                          \
-	{                                                                           \
-#member, STATE_NUMBER, (version), STATE_SIZEOF(type, member[0]),    \
-			STATE_SIZEOF(type, member) / STATE_SIZEOF(type, member[0]), \
-			offsetof(type, member), STATE_FIXED                         \
+#define STATE_ARRAY(type, member, version)                                            \
+	{                                                                             \
+#member, STATE_NUMBER, (version), STATE_SIZEOF_ITEM(type, member),    \
+			STATE_SIZEOF(type, member) / STATE_SIZEOF_ITEM(type, member), \
+			offsetof(type, member), STATE_FIXED                           \
 	}
 #define STATE_BOOL(type, member, version)                                                 \
 	{                                                                                 \
@@ -69,11 +70,11 @@ struct state_field {
 			offsetof(type, member), STATE_FIXED                     \
 	}
 /* As many elements as the uint32_t `count` says. */
-#define STATE_LIST(type, member, count, version)                                    \
-	{                                                                           \
-#member, STATE_BYTES, (version), STATE_SIZEOF(type, member[0]),     \
-			STATE_SIZEOF(type, member) / STATE_SIZEOF(type, member[0]), \
-			offsetof(type, member), offsetof(type, count)               \
+#define STATE_LIST(type, member, count, version)                                      \
+	{                                                                             \
+#member, STATE_BYTES, (version), STATE_SIZEOF_ITEM(type, member),     \
+			STATE_SIZEOF(type, member) / STATE_SIZEOF_ITEM(type, member), \
+			offsetof(type, member), offsetof(type, count)                 \
 	}
 #define STATE_END                                 \
 	{                                         \
