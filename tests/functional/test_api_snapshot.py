@@ -3,24 +3,19 @@
 
 import json
 import os
-import pathlib
 import signal
 import stat
-import subprocess
-import sys
 
 import pytest
 
 import api
 import vm
+from api_saving import BUTTON, LIMITER, PAUSED, RESUMED, goes_on, goes_on_first, kill, load, save
 from state import State
 
 pytestmark = pytest.mark.kvm
 
-PAUSED, RESUMED = {"state": "Paused"}, {"state": "Resumed"}
-BUTTON = {"action_type": "SendCtrlAltDel"}
 DISKS = 19  # that a machine has slots for
-LIMITER = {"bandwidth": {"size": 1 << 20, "refill_time": 1000}}
 
 
 @pytest.fixture
@@ -50,27 +45,6 @@ def files(tmp_path):
     return {"snapshot_path": str(tmp_path / "state"), "mem_file_path": str(tmp_path / "memory")}
 
 
-def load(files, **more):
-    """The body by which a machine is made of these files."""
-    return {"snapshot_path": files["snapshot_path"],
-            "mem_backend": {"backend_type": "File", "backend_path": files["mem_file_path"]}, **more}
-
-
-def save(a, files):
-    a.must("PATCH", "/vm", PAUSED)
-    a.must("PUT", "/snapshot/create", files)
-
-
-def kill(a):
-    """Both processes; of the second there is no telling whether it had the time to tidy up."""
-    left = a.must("GET", "/vm/config")["vsock"]
-    a.vm.kill()
-    vm.wait_until(lambda: not a.vm.box.processes(), what="the end of the VMM")
-    a.socket.unlink()
-    if left:
-        pathlib.Path(left["uds_path"]).unlink(missing_ok=True)
-
-
 @pytest.fixture
 def saved(configured, files):
     """The files of such a machine, which is gone, and how it was shown."""
@@ -79,16 +53,6 @@ def saved(configured, files):
     shown = a.must("GET", "/vm/config")
     kill(a)
     return files, shown
-
-
-def goes_on(a, err=""):
-    """The guest is where it was: it hears that it is a copy, and has no more to do than to hear of the button."""
-    a.must("PUT", "/actions", BUTTON)
-    result = a.vm.wait()
-    assert result.status == vm.POWEROFF and err in result.err and bool(err) == bool(result.err), result.err
-    first, *rest = result.out.replace("\r", "").splitlines()
-    assert first == "a copy" and rest == [
-        "ok 1 - the event is the power button", "ok 2 - reading the events clears them", "1..2"]
 
 
 def test_it_goes_on_in_another_process(saved, serve):
@@ -198,13 +162,6 @@ def test_while_it_runs_and_many_from_one(configured, serve, disk, tmp_path, box)
         if i:
             clone.must("PATCH", "/vm", RESUMED)
         goes_on(clone)
-
-
-def goes_on_first(a):
-    a.must("PUT", "/actions", BUTTON)
-    result = a.vm.wait()
-    assert (result.status, result.err) == (vm.POWEROFF, "")
-    vm.tap(result.out)
 
 
 def test_settings_of_ones_own(serve, tmp_path, disk):
@@ -551,53 +508,3 @@ def test_its_writer_is_killed(saving):
     assert saving.left() == []
     saving.api.must("PUT", "/snapshot/create", {"snapshot_path": str(saving.directory)})
     goes_on_first(saving.api)
-
-
-# ---- networks ----
-
-# Make a tap of this name, which stays, and exec the rest.
-ADD = """
-import fcntl, os, struct, sys
-fd = os.open("/dev/net/tun", os.O_RDWR)
-fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), 0x5002))
-fcntl.ioctl(fd, 0x400454cb, 1)
-os.close(fd)
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-
-
-def with_tap(name):
-    return ["unshare", "-Urn", sys.executable, "-c", ADD, name]
-
-
-def why_no_tap():
-    done = subprocess.run([*with_tap("tap5"), "true"], capture_output=True, text=True, check=False)
-    return done.stderr.strip().splitlines()[-1:] if done.returncode else None
-
-
-@pytest.mark.skipif(bool(why_no_tap()), reason=f"no tap in a network of one's own: {why_no_tap()}")
-def test_another_tap(serve, files):
-    """Each in a network of its own.  The metadata service is there again; what it tells is for the client to say."""
-    a = serve(around=with_tap("tap5"))
-    a.must("PUT", "/network-interfaces/eth0", {"iface_id": "eth0", "host_dev_name": "tap5", "guest_mac": "02:00:00:00:00:07"})
-    a.must("PUT", "/mmds/config", {"version": "V2", "network_interfaces": ["eth0"]})
-    a.must("PUT", "/mmds", {"latest": {"a": "b"}})
-    a.start(vm.guest("button"))
-    a.vm.expect("ready")
-    n_processes = len(a.vm.box.processes())
-    save(a, files)
-    shown = a.must("GET", "/vm/config")
-    kill(a)
-
-    b = serve(around=with_tap("tap,6"))
-    fault = b.fault("PUT", "/snapshot/load", load(files))
-    assert fault.startswith("Load snapshot error: --net: there is no interface tap5"), fault
-    b.must("PUT", "/snapshot/load", load(files, network_overrides=[{"iface_id": "eth0", "host_dev_name": "tap,6", "more": 1}]))
-    shown["network-interfaces"][0]["host_dev_name"] = "tap,6"
-    assert b.must("GET", "/vm/config") == shown
-    assert b.must("GET", "/mmds") == {}
-    b.must("PUT", "/mmds", {"latest": {"c": "d"}})
-    assert len(b.vm.box.processes()) == n_processes
-    b.must("PATCH", "/network-interfaces/eth0", {"iface_id": "eth0", "tx_rate_limiter": LIMITER})
-    b.must("PATCH", "/vm", RESUMED)
-    goes_on(b, "there is no interface tap5")
