@@ -206,6 +206,9 @@ static int apply_value(const struct setting *s, void *base, const json_t *value,
 	                            : apply_item(s, base, value, text, place, diag);
 }
 
+/* To look for each key in the text would be most of the work, and is of use for what goes wrong: in
+ * the value itself, or in what it holds.
+ */
 static int apply_object(const struct schema *schema, void *base, const json_t *object,
 	const char *text, struct place *place, struct diag *diag)
 {
@@ -215,7 +218,8 @@ static int apply_object(const struct schema *schema, void *base, const json_t *o
 	json_object_foreach((json_t *)object, key, value)
 	{
 		const struct setting *s = schema_find(schema, key, FROM_JSON);
-		const char *at = text ? find_key(text, place->end, key) : NULL;
+		bool holds = json_is_object(value) || json_is_array(value);
+		const char *at = text && holds ? find_key(text, place->end, key) : NULL;
 		struct diag why;
 		int ret;
 
@@ -224,7 +228,7 @@ static int apply_object(const struct schema *schema, void *base, const json_t *o
 		if (!ret)
 			continue;
 		if (!place->wrong)
-			place->wrong = at;
+			place->wrong = text && !holds ? find_key(text, place->end, key) : at;
 		return diag_fail(diag, -ret, "\"%.40s\": %s", key, why.text);
 	}
 	return schema_check(schema, base, diag);
