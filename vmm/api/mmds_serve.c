@@ -24,7 +24,7 @@ struct conn {
 	struct server *server; /* NULL: this is none */
 	struct loop_source source;
 	enum phase phase;
-	uint64_t since_ms; /* it is in this phase */
+	uint64_t since_ns; /* it is in this phase; as fine as that, since it says who came first */
 	bool keeps;        /* when the answer is out */
 	char in[MMDS_HTTP_MAX];
 	size_t n_in;
@@ -134,7 +134,7 @@ static void drop(struct conn *conn, bool at_once)
 static void enter(struct conn *conn, enum phase phase)
 {
 	if (phase != READING || conn->phase != READING)
-		conn->since_ms = timeline_now_ms();
+		conn->since_ns = timeline_now();
 	conn->phase = phase;
 	loop_change(&conn->server->loop, &conn->source, phase == WRITING ? EPOLLOUT : EPOLLIN);
 }
@@ -249,7 +249,7 @@ static struct conn *find_place(struct server *server)
 
 		if (!conn->server)
 			return conn;
-		if (conn->phase == IDLE && (!idle || conn->since_ms < idle->since_ms))
+		if (conn->phase == IDLE && (!idle || conn->since_ns < idle->since_ns))
 			idle = conn;
 	}
 	if (idle)
@@ -262,7 +262,7 @@ static void let_in(struct server *server, struct conn *conn, int fd)
 	*conn = (struct conn){
 		.server = server,
 		.source = { .fd = fd, .ready = conn_ready, .ctx = conn },
-		.since_ms = timeline_now_ms(),
+		.since_ns = timeline_now(),
 	};
 	if (loop_add(&server->loop, &conn->source, EPOLLIN)) {
 		conn->server = NULL;
@@ -293,15 +293,15 @@ static void door_ready(void *ctx, uint32_t)
 static void timer_ready(void *ctx, uint32_t)
 {
 	struct server *server = ctx;
-	uint64_t now = timeline_now_ms();
+	uint64_t now = timeline_now();
 
 	loop_counter_read(server->timer.fd);
 	for (unsigned int i = 0; i < MMDS_MAX_CONNECTIONS; i++) {
 		struct conn *conn = &server->conn[i];
-		uint64_t most = conn->phase == ENDING ? MMDS_LINGER_MS
-		                                      : server->service->patience_ms;
+		uint64_t most_ms = conn->phase == ENDING ? MMDS_LINGER_MS
+		                                         : server->service->patience_ms;
 
-		if (conn->server && now - conn->since_ms >= most)
+		if (conn->server && now - conn->since_ns >= most_ms * 1000000)
 			drop(conn, conn->phase != IDLE);
 	}
 }
