@@ -87,18 +87,21 @@ class Start(types.SimpleNamespace):
 
 
 def start(kernel, *options):
-    """The second start of a kernel that powers off at once: by then all is kept that is kept."""
+    """A start of a kernel that powers off at once, when all is kept that is kept.  Of the page faults the least of five: where the
+    loader puts what, by chance, is worth up to three."""
     out = shell("""
         truncate -s 64M /run/disk
         stopwatch=$1
         shift
         "$@" >/dev/null
         strace -f -c -U calls,name -o /run/calls "$@" >/dev/null || exit
-        "$stopwatch" "$@" || exit
+        for i in 1 2 3 4 5; do
+            "$stopwatch" "$@" || exit
+        done
         cat /run/calls""", BENCH / "stopwatch", PRONTO, "run", *options, kernel)
     calls = collections.Counter({name: int(count) for count, name in re.findall(r"^ +(\d+) (\w+)$", out, re.M)})
     del calls["total"]
-    return Start(calls=calls, faults=int(re.search(r'"end".*"minflt": (\d+)', out)[1]))
+    return Start(calls=calls, faults=min(int(n) for n in re.findall(r'"end".*"minflt": (\d+)', out)))
 
 
 def check(found, calls, faults, ioctls):
@@ -116,7 +119,7 @@ needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="no strace 
 
 @needs_strace
 def test_start_of_a_tiny_guest():
-    check(start(BENCH / "first-off.elf"), calls=166, faults=98, ioctls=32)
+    check(start(BENCH / "first-off.elf"), calls=166, faults=99, ioctls=32)
 
 
 @needs_strace
@@ -130,4 +133,4 @@ def test_start_of_a_cached_kernel(tmp_path):
     """Debian's, of 53 MB, with the tiny guest's code at its entry: neither read whole nor touched page by page."""
     given = types.SimpleNamespace(build=str(PRONTO.parent), scratch=str(tmp_path))
     _, vmlinuz = load.make_kernels(given, "off")
-    check(start(vmlinuz), calls=210, faults=110, ioctls=32)
+    check(start(vmlinuz), calls=210, faults=111, ioctls=32)
