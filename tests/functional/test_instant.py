@@ -188,7 +188,7 @@ def test_refused_with_a_directory_as_root(start, tmp_path):
 def test_killed_while_it_is_made(start, box):
     """There is none then, or a whole one."""
     for delay in 0, 0.001, 0.002, 0.004, 0.008:
-        machine = start("template", "--instant", "-m", "2G", stdin=vm.subprocess.PIPE)
+        machine = start("template", "--instant=renew", "-m", "2G", stdin=vm.subprocess.PIPE)
         machine.expect("boots")
         time.sleep(delay)
         machine.process.kill()
