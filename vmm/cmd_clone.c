@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,23 +52,6 @@ static void pass_signal(int sig)
 		kill(machine_pid, sig);
 }
 
-static int connect_to(const char *path)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlen(path) > listener_max_path())
-		return -ENAMETOOLONG;
-	memcpy(at.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
-		return fd;
-	close(fd);
-	return -errno;
-}
-
 /* What would end us is for the machine; what comes before it is there waits. */
 static void pass_signals(bool on)
 {
@@ -100,7 +82,7 @@ static int await_machine(int fd)
 
 static int ask_for_one(const struct clones *clones, unsigned int number)
 {
-	int fd = connect_to(clones->path), ret;
+	int fd = listener_connect(clones->path), ret;
 
 	pass_signals(false);
 	ret = fd < 0 ? fd : served_ask(fd, clones->argc, clones->argv, number);

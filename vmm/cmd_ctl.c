@@ -15,7 +15,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define OK_FROM 200
@@ -140,23 +139,6 @@ static void tell_refusal(const struct answer *answer)
 
 /* ---- the question ---- */
 
-static int connect_to(const char *path)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlen(path) > listener_max_path())
-		return -ENAMETOOLONG;
-	memcpy(at.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
-		return fd;
-	close(fd);
-	return -errno;
-}
-
 static int send_all(int fd, const char *text, size_t size)
 {
 	while (size) {
@@ -190,7 +172,7 @@ static int send_question(int fd, const struct verb *verb)
 static int ask(const char *path, const struct verb *verb)
 {
 	struct answer answer = { 0 };
-	int fd = connect_to(path), ret = fd < 0 ? fd : send_question(fd, verb);
+	int fd = listener_connect(path), ret = fd < 0 ? fd : send_question(fd, verb);
 
 	if (!ret || ret == -EPIPE)
 		ret = read_answer(fd, &answer);

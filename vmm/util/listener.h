@@ -26,4 +26,9 @@ int listener_open(struct listener *listener, const char *path, int backlog);
  */
 void listener_close(struct listener *listener);
 
+/* The other side: a socket, blocking and the caller's, that is connected to who listens at `path`.
+ * -ENAMETOOLONG; -errno of socket, connect.
+ */
+int listener_connect(const char *path);
+
 #endif
