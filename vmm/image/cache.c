@@ -73,9 +73,8 @@ static bool same_time(struct timespec a, struct timespec b)
 
 static bool is_sound(const struct cache *cache, const struct stat *entry)
 {
-	return S_ISREG(entry->st_mode) && entry->st_uid == cache->owner &&
-	       !(entry->st_mode & (S_IWGRP | S_IWOTH)) && entry->st_nlink == 1 &&
-	       entry->st_size > 0 && same_time(entry->st_mtim, cache->mtime);
+	return cachedir_trusts(entry, cache->owner) && entry->st_size > 0 &&
+	       same_time(entry->st_mtim, cache->mtime);
 }
 
 /* Whether it counts as used of late decides who goes first when room is needed. */

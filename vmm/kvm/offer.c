@@ -77,8 +77,7 @@ static bool is_ours(int fd)
 {
 	struct stat st;
 
-	return !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	       !(st.st_mode & (S_IWGRP | S_IWOTH)) && st.st_nlink == 1;
+	return !fstat(fd, &st) && cachedir_trusts(&st, geteuid());
 }
 
 static bool is_of(const struct kept *kept, const struct offer_host *host)

@@ -78,6 +78,12 @@ int cachedir_open(const char *dir, uid_t owner, struct diag *diag)
 }
 
 /* Every directory of the path, as `mkdir -p` does it. */
+bool cachedir_trusts(const struct stat *file, uid_t owner)
+{
+	return S_ISREG(file->st_mode) && file->st_uid == owner &&
+	       !(file->st_mode & (S_IWGRP | S_IWOTH)) && file->st_nlink == 1;
+}
+
 int cachedir_make(const char *dir, struct diag *diag)
 {
 	char path[PATH_MAX];

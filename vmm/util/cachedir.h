@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* What PRONTO_CACHE_SIZE says that each kind of what is kept may take, or 1 GiB.  -EINVAL, diag. */
@@ -25,6 +26,11 @@ bool cachedir_find(char *dir, size_t size);
  * way out; -ENOENT: there is none.
  */
 int cachedir_open(const char *dir, uid_t owner, struct diag *diag);
+
+/* Whether what is kept there in a file may be believed: it is `owner`'s, nobody else's to write to,
+ * and has no other name.
+ */
+bool cachedir_trusts(const struct stat *file, uid_t owner);
 
 /* Make it and what it lies in.  -errno and a reason as above. */
 int cachedir_make(const char *dir, struct diag *diag);
