@@ -139,21 +139,6 @@ static void tell_refusal(const struct answer *answer)
 
 /* ---- the question ---- */
 
-static int send_all(int fd, const char *text, size_t size)
-{
-	while (size) {
-		ssize_t n = send(fd, text, size, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 static int send_question(int fd, const struct verb *verb)
 {
 	char head[512];
@@ -165,8 +150,8 @@ static int send_question(int fd, const struct verb *verb)
 
 	if ((size_t)n >= sizeof(head))
 		return -ENAMETOOLONG;
-	ret = send_all(fd, head, (size_t)n);
-	return ret ? ret : send_all(fd, verb->body, strlen(verb->body));
+	ret = listener_send(fd, head, (size_t)n);
+	return ret ? ret : listener_send(fd, verb->body, strlen(verb->body));
 }
 
 static int ask(const char *path, const struct verb *verb)

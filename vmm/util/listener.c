@@ -102,3 +102,18 @@ int listener_connect(const char *path)
 	close(fd);
 	return -errno;
 }
+
+int listener_send(int fd, const void *data, size_t size)
+{
+	while (size) {
+		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data = (const char *)data + n;
+		size -= (size_t)n;
+	}
+	return 0;
+}

@@ -31,4 +31,7 @@ void listener_close(struct listener *listener);
  */
 int listener_connect(const char *path);
 
+/* Say all of it to the other side, on a blocking socket.  0, -errno; no SIGPIPE. */
+int listener_send(int fd, const void *data, size_t size);
+
 #endif

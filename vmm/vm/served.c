@@ -3,6 +3,8 @@
 
 #include "vm/served.h"
 
+#include "util/listener.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -20,21 +22,6 @@ union control {
 	struct cmsghdr head;
 	char space[CMSG_SPACE(N_FILES * sizeof(int))];
 };
-
-static int send_all(int fd, const void *data, size_t size)
-{
-	while (size) {
-		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data = (const char *)data + n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
 
 static int receive_all(int fd, void *data, size_t size)
 {
@@ -87,7 +74,7 @@ int served_ask(int fd, int argc, char *const *argv, uint32_t number)
 	}
 	ret = send_head(fd, &head);
 	for (int i = 0; i < argc && !ret; i++)
-		ret = send_all(fd, argv[i], strlen(argv[i]) + 1);
+		ret = listener_send(fd, argv[i], strlen(argv[i]) + 1);
 	return ret;
 }
 
@@ -158,7 +145,7 @@ int served_take(int fd, struct served_request *request)
 
 int served_tell(int fd, int32_t value)
 {
-	return send_all(fd, &value, sizeof(value));
+	return listener_send(fd, &value, sizeof(value));
 }
 
 int served_hear(int fd, int32_t *value)
