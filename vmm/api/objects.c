@@ -532,6 +532,8 @@ static void add_machine(json_t *settings, const json_t *machine)
 	json_object_set(settings, "cpus", json_object_get(machine, "vcpu_count"));
 	json_object_set_new(settings, "memory",
 		json_integer((json_int_t)number_of(machine, "mem_size_mib") << 20));
+	json_object_set(
+		settings, "track-dirty-pages", json_object_get(machine, "track_dirty_pages"));
 }
 
 void objects_expect_exchange(struct config *config)

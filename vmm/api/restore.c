@@ -54,9 +54,10 @@ static void note_machine(struct restore *restore, const json_t *body)
 	json_object_set_new(machine, "vcpu_count", json_integer(restore->config.cpus));
 	json_object_set_new(
 		machine, "mem_size_mib", json_integer((json_int_t)(restore->config.memory >> 20)));
-	json_object_set_new(machine, "track_dirty_pages",
-		json_boolean(flag_of(body, "track_dirty_pages") ||
-			     flag_of(body, "enable_diff_snapshots")));
+	restore->config.track_dirty_pages = flag_of(body, "track_dirty_pages") ||
+	                                    flag_of(body, "enable_diff_snapshots");
+	json_object_set_new(
+		machine, "track_dirty_pages", json_boolean(restore->config.track_dirty_pages));
 }
 
 static int read_note(struct restore *restore, struct diag *diag)

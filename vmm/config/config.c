@@ -214,6 +214,8 @@ static const struct setting settings[] = {
 		.help = "neither use nor keep what is kept: unpacked kernels, what the host's KVM offers" },
 	{ "dry-run", 0, SETTING_FLAG, ANYWHERE, .at = AT(dry_run),
 		.help = "print all that the guest would be handed, and end without KVM" },
+	{ "track-dirty-pages", 0, SETTING_FLAG, EVERYWHERE, .at = AT(track_dirty_pages),
+		.help = "let a snapshot of changes have those since the last one (default: off)" },
 	{ "from-memory", 0, SETTING_PATH, ON_RESTORE, .at = AT(memory_file), .takes = "FILE",
 		.help = "where the machine's memory is (default: beside its state)" },
 	{ "clock", 0, SETTING_WORD, ON_RESTORE, .at = AT(clock), .words = clocks,

@@ -103,6 +103,7 @@ struct config {
 	uint32_t grace_s;       /* seconds from the power button to the VM's forced end */
 	bool no_cache;
 	bool dry_run;
+	bool track_dirty_pages;
 	char *memory_file; /* of a machine that goes on from a snapshot; NULL: beside the state */
 	enum restored_clock clock;
 	enum timeline_to timeline;

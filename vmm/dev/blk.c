@@ -211,6 +211,7 @@ static struct virtio_dev *blk_open(
 		BLK_QUEUE_SIZE, diag);
 	if (ret)
 		goto err_disk;
+	blk->dev.writes_unseen = options->direct;
 	ret = make_requests(blk, options->n_queues * BLK_QUEUE_SIZE, diag);
 	if (ret)
 		goto err_dev;

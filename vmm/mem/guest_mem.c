@@ -3,6 +3,9 @@
 
 #include "mem/guest_mem.h"
 
+#include "mem/guest_mem_parts.h"
+#include "mem/guest_mem_watch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -99,27 +102,33 @@ static int create_file(uint64_t size)
 	return -err;
 }
 
-static size_t given_back_size(const struct guest_mem *mem)
+static size_t bitmap_size(const struct guest_mem *mem)
 {
 	return guest_mem_size(mem) / GUEST_MEM_PAGE / 8 + 1;
 }
 
-/* Of which the host takes memory as it is touched. */
-static int map_given_back(struct guest_mem *mem)
+uint8_t *guest_mem_create_bitmap(const struct guest_mem *mem)
 {
-	void *map = mmap(NULL, given_back_size(mem), PROT_READ | PROT_WRITE,
+	void *map = mmap(NULL, bitmap_size(mem), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (map == MAP_FAILED)
-		return -errno;
-	mem->given_back = map;
-	return 0;
+	return map == MAP_FAILED ? NULL : map;
 }
 
-/* Before it is, so that it is told of in any case. */
-static void note_given_back(const struct guest_mem *mem, uintptr_t start, uintptr_t end)
+void guest_mem_clear_bitmap(const struct guest_mem *mem, uint8_t *bitmap)
 {
-	for (size_t i = 0; i < mem->n_regions && mem->given_back; i++) {
+	madvise(bitmap, bitmap_size(mem), MADV_DONTNEED);
+}
+
+void guest_mem_free_bitmap(const struct guest_mem *mem, uint8_t *bitmap)
+{
+	munmap(bitmap, bitmap_size(mem));
+}
+
+void guest_mem_mark_pages(
+	const struct guest_mem *mem, uint8_t *bitmap, uintptr_t start, uintptr_t end)
+{
+	for (size_t i = 0; i < mem->n_regions; i++) {
 		const struct mem_region *region = &mem->region[i];
 		uintptr_t base = (uintptr_t)region->hva;
 
@@ -127,8 +136,8 @@ static void note_given_back(const struct guest_mem *mem, uintptr_t start, uintpt
 			at += GUEST_MEM_PAGE) {
 			uint64_t page = (region->offset + (at - base)) / GUEST_MEM_PAGE;
 
-			__atomic_fetch_or(&mem->given_back[page / 8], (uint8_t)(1u << page % 8),
-				__ATOMIC_RELAXED);
+			__atomic_fetch_or(
+				&bitmap[page / 8], (uint8_t)(1u << page % 8), __ATOMIC_RELAXED);
 		}
 	}
 }
@@ -148,8 +157,10 @@ static int init(struct guest_mem *mem, uint64_t size, bool is_shared, int saved_
 		mem->is_shared = true;
 	}
 	ret = map_regions(mem, size);
-	if (!ret && saved_fd >= 0)
-		ret = map_given_back(mem);
+	if (!ret && saved_fd >= 0) {
+		mem->given_back = guest_mem_create_bitmap(mem);
+		ret = mem->given_back ? 0 : -ENOMEM;
+	}
 	if (ret)
 		guest_mem_fini(mem);
 	return ret;
@@ -202,8 +213,9 @@ int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd)
 
 void guest_mem_fini(struct guest_mem *mem)
 {
+	guest_mem_watch_fini(mem);
 	if (mem->given_back)
-		munmap(mem->given_back, given_back_size(mem));
+		guest_mem_free_bitmap(mem, mem->given_back);
 	for (size_t i = 0; i < mem->n_regions; i++)
 		munmap(mem->region[i].hva, mem->region[i].size);
 	if (mem->is_shared)
@@ -215,6 +227,7 @@ int guest_mem_reset(struct guest_mem *mem)
 {
 	int ret = 0;
 
+	guest_mem_unwatch(mem);
 	/* A new mapping would have the old pages. */
 	if (mem->is_shared)
 		return fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
@@ -239,12 +252,14 @@ void guest_mem_give_back(const struct guest_mem *mem, void *hva, uint64_t size)
 
 	if (start >= end)
 		return;
-	note_given_back(mem, start, end);
+	if (mem->given_back)
+		guest_mem_mark_pages(mem, mem->given_back, start, end);
 	if (start < mem->mapped_end && end > mem->mapped_start)
 		(void)!mmap((void *)start, end - start, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	else
 		madvise((void *)start, end - start, mem->is_shared ? MADV_REMOVE : MADV_DONTNEED);
+	guest_mem_watch_given_back(mem, start, end);
 }
 
 int guest_mem_write(const struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t size)

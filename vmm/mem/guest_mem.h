@@ -14,6 +14,7 @@
 
 #include "util/bits.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,8 @@ struct mem_region {
 	uint64_t offset; /* in a file that has all of RAM; likewise congruent */
 };
 
+struct mem_watch;
+
 struct guest_mem {
 	struct mem_region region[2]; /* [0] from 0, [1] from 4 GiB; absent: all zero */
 	size_t n_regions;
@@ -40,6 +43,7 @@ struct guest_mem {
 	int fd;                             /* the file; nobody can make it shorter */
 	int saved_fd;        /* of which RAM is a private map, not owned; -1: it is none, else: */
 	uint8_t *given_back; /* a bit for each page of the file that the guest did without once */
+	struct mem_watch *_Atomic watch; /* guest_mem_watch.h; NULL: it never was */
 };
 
 /* Reserve `size` bytes of RAM (a multiple of 4096, > 0), all zero, no page of it touched.

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: MIT
 /* guest_mem_save.c - guest RAM into a file
  *
- * Runs in a process that was forked from one with several threads: system calls, and what is on the
- * stack, are all that there is.
+ * Also for a process that was forked from one with several threads: system calls, and what is on
+ * the stack, are all that there is.
  */
 
-#include "mem/guest_mem.h"
+#include "mem/guest_mem_parts.h"
+#include "mem/guest_mem_watch.h"
+#include "mem/pagemap.h"
 #include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The kernel's Documentation/admin-guide/mm/pagemap.rst: 64 bits a page. */
-#define PAGEMAP      "/proc/self/pagemap"
-#define PAGE_PRESENT (UINT64_C(1) << 63)
-#define PAGE_SWAPPED (UINT64_C(1) << 62)
-#define PAGE_OF_FILE (UINT64_C(1) << 61)
 
 #define PIECE_PAGES \
 	512u /* that are looked at together, and written together if nothing is left out */
@@ -27,6 +23,7 @@ struct saver {
 	int fd;
 	int pagemap; /* -1: there is none, and every page is read */
 	bool only_changed;
+	const atomic_bool *stop;     /* NULL: nobody writes to RAM, which is not watched */
 	uint64_t data_end, hole_end; /* of the file that RAM is a map of: where it has data is known
 	                                up to here */
 };
@@ -34,12 +31,6 @@ struct saver {
 static bool is_zero(const uint8_t *page)
 {
 	return !page[0] && !memcmp(page, page + 1, GUEST_MEM_PAGE - 1);
-}
-
-/* Where something lies that need not have been touched: in RAM that is a map of files. */
-static bool is_mapped(const struct guest_mem *mem, const uint8_t *hva)
-{
-	return (uintptr_t)hva >= mem->mapped_start && (uintptr_t)hva < mem->mapped_end;
 }
 
 /* Whether the file of which RAM is a map has a hole there; each of them is asked for once. */
@@ -84,7 +75,7 @@ static bool is_wanted(struct saver *saver, const uint8_t *hva, uint64_t offset, 
 		return true;
 	if (saver->only_changed)
 		return was_given_back(saver->mem, offset);
-	return is_mapped(saver->mem, hva) && !is_hole(saver, offset);
+	return guest_mem_is_mapped(saver->mem, hva) && !is_hole(saver, offset);
 }
 
 static int read_pagemap(const struct saver *saver, const uint8_t *hva, uint64_t *entry, size_t n)
@@ -122,6 +113,7 @@ static int save_piece(struct saver *saver, const uint8_t *hva, uint64_t offset, 
 	return ret;
 }
 
+/* Of RAM that is watched each piece is protected before it is read. */
 static int save_region(struct saver *saver, const struct mem_region *region)
 {
 	uint64_t n_pages = region->size / GUEST_MEM_PAGE;
@@ -131,16 +123,22 @@ static int save_region(struct saver *saver, const struct mem_region *region)
 		uint64_t at = page * GUEST_MEM_PAGE;
 
 		n = n_pages - page < PIECE_PAGES ? n_pages - page : PIECE_PAGES;
-		ret = save_piece(saver, region->hva + at, region->offset + at, n);
+		if (saver->stop)
+			ret = atomic_load(saver->stop) ? -ECANCELED
+			                               : guest_mem_take_piece(saver->mem, region,
+								 at, n * GUEST_MEM_PAGE);
+		if (!ret)
+			ret = save_piece(saver, region->hva + at, region->offset + at, n);
 	}
 	return ret;
 }
 
-int guest_mem_save(const struct guest_mem *mem, int fd, bool only_changed)
+static int save(const struct guest_mem *mem, int fd, bool only_changed, const atomic_bool *stop)
 {
 	struct saver saver = {
 		.mem = mem,
 		.fd = fd,
+		.stop = stop,
 		.only_changed = only_changed && mem->saved_fd >= 0,
 		.pagemap = open(PAGEMAP, O_RDONLY | O_CLOEXEC),
 	};
@@ -151,4 +149,36 @@ int guest_mem_save(const struct guest_mem *mem, int fd, bool only_changed)
 	if (saver.pagemap >= 0)
 		close(saver.pagemap);
 	return ret;
+}
+
+int guest_mem_save(const struct guest_mem *mem, int fd, bool only_changed)
+{
+	return save(mem, fd, only_changed, NULL);
+}
+
+int guest_mem_save_watched(
+	const struct guest_mem *mem, int fd, bool only_changed, const atomic_bool *stop)
+{
+	return save(mem, fd, only_changed, stop);
+}
+
+int mem_runs_save(const struct mem_runs *runs, const uint8_t *copy, int fd)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < runs->n && !ret; i++) {
+		const struct mem_run *run = &runs->run[i];
+
+		ret = file_write_at(fd, copy ? copy : run->hva, run->size, run->offset);
+		copy = copy ? copy + run->size : NULL;
+	}
+	return ret;
+}
+
+void mem_runs_copy(const struct mem_runs *runs, uint8_t *copy)
+{
+	for (size_t i = 0; i < runs->n; i++) {
+		memcpy(copy, runs->run[i].hva, runs->run[i].size);
+		copy += runs->run[i].size;
+	}
 }

@@ -215,6 +215,7 @@ struct virtio_dev {
 	struct iovec *iov;          /* of the chain that is served, VIRTQ_MAX_CHAIN; owned */
 	uint64_t n_faults;          /* of the guest, each of which made a reset necessary */
 	bool lost;                  /* what was behind it on the host is gone, for good */
+	bool writes_unseen;         /* into guest memory, past the page tables: direct I/O */
 	bool is_quiet;              /* the machine is paused: nothing is served or signalled */
 	bool owes_config;           /* and the configuration has changed meanwhile */
 	struct log_limit limit;

@@ -92,17 +92,21 @@ int snapshot_merge(const char *base_path, const char *changes_path, struct diag 
 
 /* ---- to be saved to ---- */
 
-/* A snapshot of the machine is being made: it has been paused for what of it is small, and goes on,
- * unless the operator holds it, while its memory is written by a process that has a copy of it.
+/* A snapshot of the machine is being made: it is paused for what of it is small, and goes on,
+ * unless the operator holds it.  Its memory is written before that, or afterwards
+ * (snapshot_memory.h).
  */
 struct snapshot_writer;
 
 struct snapshot_target {
 	const char *path; /* of the state's file, or of a directory, which is made if need be */
 	const char *memory_path; /* NULL: beside the state, by a name of its own */
-	bool only_changed; /* of memory, since the snapshot that the machine began with, if it did
-	                    */
-	const char *note;  /* that is kept with it, for who has asked for it; NULL: none */
+	/* Of memory, what has changed: since the last snapshot, if its pages are tracked; since the
+	 * one that the machine began with, if it did; else all of it.
+	 */
+	bool only_changed;
+	bool is_at_rest;  /* the guest waits for it */
+	const char *note; /* that is kept with it, for who has asked for it; NULL: none */
 };
 
 /* Begin.  When all is on the disk, or nothing is, `done` is called: 0, or -errno and why.  One at a
@@ -110,6 +114,9 @@ struct snapshot_target {
  */
 int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
 	void (*done)(void *ctx, int ret, const char *why), void *ctx, struct diag *diag);
+
+/* One that is being made, if the machine has not been paused for it yet, comes to nothing. */
+void snapshot_abandon(struct vm *vm, const char *why);
 
 /* Wait for one that is being made, if there is one: the machine ends. */
 void snapshot_finish(struct vm *vm);

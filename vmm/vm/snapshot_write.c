@@ -5,38 +5,41 @@
 #include "util/log.h"
 #include "util/newfile.h"
 #include "vm/saved.h"
+#include "vm/snapshot_memory.h"
 #include "vm/snapshot_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MEMORY_PREFIX "memory-"
+
+/* A machine that has touched less is copied by a fork, page tables and all, in less than a
+ * millisecond.
+ */
+#define LARGE MIB(64)
 
 struct snapshot_writer {
 	struct vm *vm;
 	void (*done)(void *ctx, int ret, const char *why);
 	void *ctx;
 	uint8_t id[STATE_ID_SIZE];
-	bool only_changed;
+	char *note; /* owned */
 	struct state_writer state;
 	int state_dir, memory_dir; /* the same, if the memory has a name of its own */
 	char state_name[SNAPSHOT_MAX_NAME], memory_name[SNAPSHOT_MAX_NAME];
 	bool owns_memory_name;
 	char *made; /* the directory, if it was not there; owned */
-	struct newfile memory;
-	pid_t child;
-	struct loop_source end; /* pidfd of the child */
-	bool holds;             /* the machine, until RAM that others share is written */
+	struct newfile file;
+	struct memory_writer memory;
+	bool is_taken; /* the machine is as it was at one moment; before, it still runs ahead */
+	bool holds;    /* the machine, until RAM that others share is written */
 };
 
 /* ---- where to ---- */
@@ -90,9 +93,9 @@ static int check_base(const struct snapshot_writer *writer, const char *path, st
 {
 	char name[SNAPSHOT_MAX_NAME];
 
-	if (!writer->only_changed)
+	if (snapshot_is_whole(&writer->memory.trailer))
 		return 0;
-	name_memory(name, writer->vm->snapshot->reader.id);
+	name_memory(name, writer->memory.trailer.base);
 	if (faccessat(writer->state_dir, name, F_OK, 0))
 		return 0;
 	return diag_fail(diag, EINVAL,
@@ -133,74 +136,6 @@ static int open_places(
 	return ret ? ret
 	           : snapshot_open_place(
 			     target->memory_path, &writer->memory_dir, writer->memory_name, diag);
-}
-
-/* ---- the child, which has a copy of RAM ---- */
-
-static int write_memory(const struct snapshot_writer *writer, int fd)
-{
-	const struct vm *vm = writer->vm;
-	struct snapshot_trailer trailer = { .magic = SNAPSHOT_TRAILER_MAGIC };
-	int ret = guest_mem_save(&vm->mem, fd, writer->only_changed);
-
-	memcpy(trailer.id, writer->id, sizeof(trailer.id));
-	if (writer->only_changed)
-		memcpy(trailer.base, vm->snapshot->reader.id, sizeof(trailer.base));
-	if (!ret)
-		ret = file_write_at(fd, &trailer, sizeof(trailer), guest_mem_size(&vm->mem));
-	if (!ret && fdatasync(fd))
-		ret = -errno;
-	return ret;
-}
-
-/* It has what its parent had open, and keeps nothing of that from ending. */
-_Noreturn static void be_child(const struct snapshot_writer *writer, pid_t parent)
-{
-	int ret;
-
-	signal(SIGBUS, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(ECANCELED);
-	if (dup2(writer->memory.fd, STDIN_FILENO) < 0 || close_range(STDIN_FILENO + 1, ~0u, 0))
-		_exit(errno);
-	ret = write_memory(writer, STDIN_FILENO);
-	_exit(-ret);
-}
-
-/* 0, or -errno of what it could not do. */
-static int await_child(struct snapshot_writer *writer)
-{
-	int status;
-
-	while (waitpid(writer->child, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	writer->child = -1;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECANCELED;
-}
-
-static void stop_child(struct snapshot_writer *writer)
-{
-	kill(writer->child, SIGKILL);
-	await_child(writer);
-}
-
-static int start_child(struct snapshot_writer *writer, struct diag *diag)
-{
-	pid_t parent = getpid();
-
-	writer->child = fork();
-	if (writer->child < 0)
-		return diag_fail(diag, errno, "cannot fork: %s", strerror(errno));
-	if (!writer->child)
-		be_child(writer, parent);
-	writer->end.fd = pidfd_open(writer->child, 0);
-	if (writer->end.fd >= 0)
-		return 0;
-	diag_fail(diag, errno, "pidfd_open: %s", strerror(errno));
-	stop_child(writer);
-	return -EIO;
 }
 
 /* ---- both files get their names ---- */
@@ -250,8 +185,8 @@ static void settle_names(const struct snapshot_writer *writer)
 
 static int link_memory(struct snapshot_writer *writer)
 {
-	return writer->owns_memory_name ? newfile_link(&writer->memory, writer->memory_name)
-	                                : newfile_replace(&writer->memory, writer->memory_name);
+	return writer->owns_memory_name ? newfile_link(&writer->file, writer->memory_name)
+	                                : newfile_replace(&writer->file, writer->memory_name);
 }
 
 /* All is written before the first of them has a name. */
@@ -286,10 +221,11 @@ static void let_go(struct snapshot_writer *writer)
 static void free_writer(struct snapshot_writer *writer, bool is_done)
 {
 	let_go(writer);
-	if (writer->end.fd >= 0)
-		close(writer->end.fd);
-	if (writer->memory.fd >= 0)
-		newfile_discard(&writer->memory);
+	if (!is_done)
+		writer->memory.stays_watched = false;
+	memory_writer_free(&writer->memory);
+	if (writer->file.fd >= 0)
+		newfile_discard(&writer->file);
 	if (writer->memory_dir >= 0)
 		close(writer->memory_dir);
 	if (writer->state_dir >= 0)
@@ -297,43 +233,68 @@ static void free_writer(struct snapshot_writer *writer, bool is_done)
 	if (writer->made && !is_done)
 		rmdir(writer->made);
 	free(writer->made);
+	free(writer->note);
 	state_free(&writer->state);
 	free(writer);
 }
 
+/* The next one may have what has changed since this. */
+static void note_base(const struct snapshot_writer *writer)
+{
+	struct vm *vm = writer->vm;
+
+	vm->has_saved_id = writer->memory.stays_watched;
+	memcpy(vm->saved_id, writer->id, sizeof(vm->saved_id));
+}
+
+/* Who is told of a failure finds nothing left of it. */
+static void end(struct snapshot_writer *writer, int ret, const char *why)
+{
+	void (*done)(void *ctx, int ret, const char *why) = writer->done;
+	void *ctx = writer->ctx;
+
+	writer->vm->snapshot_writer = NULL;
+	if (!ret)
+		note_base(writer);
+	free_writer(writer, !ret);
+	done(ctx, ret, why);
+}
+
+/* All is written, or it cannot be. */
 static void finish(struct snapshot_writer *writer)
 {
 	struct diag why = { "" };
-	int ret = await_child(writer);
+	int ret = memory_writer_wait(&writer->memory, false);
 
 	let_go(writer);
 	if (ret)
 		diag_fail(&why, -ret, "the memory cannot be written: %s", strerror(-ret));
 	else if ((ret = name_files(writer)) != 0)
 		diag_fail(&why, -ret, "the files cannot be written: %s", strerror(-ret));
-	writer->vm->snapshot_writer = NULL;
-	writer->done(writer->ctx, ret, why.text);
-	free_writer(writer, !ret);
+	end(writer, ret, why.text);
 }
 
-static void child_ended(void *ctx, uint32_t)
+void snapshot_abandon(struct vm *vm, const char *why)
 {
-	struct snapshot_writer *writer = ctx;
+	struct snapshot_writer *writer = vm->snapshot_writer;
 
-	loop_remove(&writer->vm->loop, &writer->end);
-	finish(writer);
+	if (!writer || writer->is_taken)
+		return;
+	memory_writer_wait(&writer->memory, true);
+	end(writer, -ECANCELED, why);
 }
 
 void snapshot_finish(struct vm *vm)
 {
+	snapshot_abandon(vm, "the machine ended before it could be saved");
 	if (vm->snapshot_writer)
 		finish(vm->snapshot_writer);
 }
 
-/* ---- its beginning ---- */
+/* ---- while the machine is paused ---- */
 
-/* While the machine is paused: all that is small, and the copy. */
-static int copy_machine(struct snapshot_writer *writer, const char *note, struct diag *diag)
+/* All that is small, and the rest of memory. */
+static int take_machine(struct snapshot_writer *writer, struct diag *diag)
 {
 	struct vm *vm = writer->vm;
 	int ret = saved_check(vm, diag);
@@ -343,17 +304,41 @@ static int copy_machine(struct snapshot_writer *writer, const char *note, struct
 	if (!ret && writer->owns_memory_name)
 		state_save_bytes(&writer->state, "memory", 0, writer->memory_name,
 			strlen(writer->memory_name));
-	if (!ret && note)
-		state_save_bytes(&writer->state, "note", 0, note, strlen(note));
+	if (!ret && writer->note)
+		state_save_bytes(&writer->state, "note", 0, writer->note, strlen(writer->note));
 	if (ret)
 		return ret;
 	ret = state_finish(&writer->state);
 	if (ret)
 		return diag_fail(diag, -ret, "the state cannot be kept: %s", strerror(-ret));
-	return start_child(writer, diag);
+	return memory_writer_take(&writer->memory, diag);
 }
 
-static int pause_and_copy(struct snapshot_writer *writer, const char *note, struct diag *diag)
+static void at_end(void *ctx, uint32_t);
+
+static int watch_end(struct snapshot_writer *writer, struct diag *diag)
+{
+	int ret = loop_add(&writer->vm->loop, &writer->memory.end, EPOLLIN);
+
+	if (!ret)
+		return 0;
+	memory_writer_wait(&writer->memory, true);
+	return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+}
+
+static void tell_pause(const struct snapshot_writer *writer, uint64_t ns)
+{
+	unsigned long long us = ns / 1000, kib = writer->memory.runs.size / 1024;
+
+	if (writer->memory.is_ahead)
+		log_info("the guest stood still for %llu us, with %llu KiB of its memory still to "
+			 "be written",
+			us, kib);
+	else
+		log_info("the guest stood still for %llu us", us);
+}
+
+static int pause_and_take(struct snapshot_writer *writer, struct diag *diag)
 {
 	struct vm *vm = writer->vm;
 	bool was_held = vm_is_paused(vm);
@@ -362,24 +347,100 @@ static int pause_and_copy(struct snapshot_writer *writer, const char *note, stru
 
 	if (!vm_pause(vm))
 		return diag_fail(diag, EBUSY, "there is no machine to save");
-	ret = copy_machine(writer, note, diag);
+	ret = take_machine(writer, diag);
+	writer->is_taken = !ret;
 	writer->holds = !was_held && !ret && vm->mem.is_shared;
 	if (!was_held && !writer->holds)
 		vm_resume(vm);
 	if (!was_held)
-		log_info("the guest stood still for %llu us",
-			(unsigned long long)(timeline_now() - since) / 1000);
-	return ret;
+		tell_pause(writer, timeline_now() - since);
+	return ret ? ret : watch_end(writer, diag);
 }
 
-static int watch_child(struct snapshot_writer *writer, struct diag *diag)
-{
-	int ret = loop_add(&writer->vm->loop, &writer->end, EPOLLIN);
+/* ---- who is at it is done ---- */
 
-	if (!ret)
-		return 0;
-	stop_child(writer);
-	return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+static void at_end(void *ctx, uint32_t)
+{
+	struct snapshot_writer *writer = ctx;
+	struct diag why = { "" };
+	int ret;
+
+	loop_remove(&writer->vm->loop, &writer->memory.end);
+	if (writer->is_taken) {
+		finish(writer);
+		return;
+	}
+	ret = memory_writer_wait(&writer->memory, false);
+	if (ret)
+		diag_fail(&why, -ret, "the memory cannot be written: %s", strerror(-ret));
+	else
+		ret = pause_and_take(writer, &why);
+	if (ret)
+		end(writer, ret, why.text);
+}
+
+/* ---- its beginning ---- */
+
+/* Whether all that is written to RAM is seen: guest_mem_watch.h has what is not. */
+static bool can_watch(const struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->devices.n; i++)
+		if (vm->devices.dev[i]->writes_unseen)
+			return false;
+	return !vm->config->cpu.nested && !vm->mem.is_shared;
+}
+
+static bool is_large(void)
+{
+	struct rusage usage;
+
+	return !getrusage(RUSAGE_SELF, &usage) && (uint64_t)usage.ru_maxrss * 1024 >= LARGE;
+}
+
+/* Of memory, what it is to have, and since when. */
+static void choose_extent(struct snapshot_writer *writer, bool only_changed)
+{
+	struct memory_writer *memory = &writer->memory;
+	struct vm *vm = writer->vm;
+
+	vm->has_saved_id &= guest_mem_is_watched(&vm->mem);
+	memory->stays_watched = vm->config->track_dirty_pages && can_watch(vm);
+	if (only_changed && vm->has_saved_id) {
+		memory->extent = MEMORY_SINCE_TAKEN;
+		memcpy(memory->trailer.base, vm->saved_id, STATE_ID_SIZE);
+	} else if (only_changed && vm->mem.saved_fd >= 0) {
+		memory->extent = MEMORY_NOT_IN_FILE;
+		memcpy(memory->trailer.base, vm->snapshot->reader.id, STATE_ID_SIZE);
+	}
+	vm->has_saved_id = false;
+}
+
+/* A machine that stands still as it is has nothing to be gained by another's waiting. */
+static int begin(struct snapshot_writer *writer, bool is_at_rest, struct diag *diag)
+{
+	struct vm *vm = writer->vm;
+
+	if (!is_at_rest && vm->life.state == LIFE_RUNNING && !vm_is_paused(vm) && is_large() &&
+		can_watch(vm) && !memory_writer_go_ahead(&writer->memory, diag))
+		return watch_end(writer, diag);
+	return pause_and_take(writer, diag);
+}
+
+static struct snapshot_writer *create_writer(struct vm *vm)
+{
+	struct snapshot_writer *writer = calloc(1, sizeof(*writer));
+
+	if (!writer)
+		return NULL;
+	writer->vm = vm;
+	writer->state_dir = writer->memory_dir = writer->file.fd = -1;
+	writer->memory = (struct memory_writer){
+		.mem = &vm->mem,
+		.trailer = { .magic = SNAPSHOT_TRAILER_MAGIC },
+		.end = { -1, at_end, writer, NULL },
+		.child = -1,
+	};
+	return writer;
 }
 
 int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
@@ -390,31 +451,31 @@ int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
 
 	if (vm->snapshot_writer)
 		return diag_fail(diag, EBUSY, "a snapshot is being made: wait for it");
-	writer = calloc(1, sizeof(*writer));
+	writer = create_writer(vm);
 	if (!writer)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	writer->vm = vm;
 	writer->done = done;
 	writer->ctx = ctx;
-	writer->only_changed = target->only_changed && vm->mem.saved_fd >= 0;
-	writer->state_dir = writer->memory_dir = writer->memory.fd = -1;
-	writer->end = (struct loop_source){ -1, child_ended, writer, NULL };
-	if (getrandom(writer->id, sizeof(writer->id), 0) != (ssize_t)sizeof(writer->id))
+	writer->note = target->note ? strdup(target->note) : NULL;
+	choose_extent(writer, target->only_changed);
+	if (target->note && !writer->note)
+		ret = diag_fail(diag, ENOMEM, "out of memory");
+	else if (getrandom(writer->id, sizeof(writer->id), 0) != (ssize_t)sizeof(writer->id))
 		ret = diag_fail(diag, EIO, "there is no random number for its name");
 	else
 		ret = open_places(writer, target, diag);
 	if (!ret) {
-		ret = newfile_create(&writer->memory, writer->memory_dir, 0600, false);
+		ret = newfile_create(&writer->file, writer->memory_dir, 0600, false);
 		if (ret)
 			diag_fail(diag, -ret, "%s: cannot write there: %s", target->path,
 				strerror(-ret));
 	}
 	if (!ret) {
+		memcpy(writer->memory.trailer.id, writer->id, sizeof(writer->id));
+		writer->memory.fd = writer->file.fd;
 		state_begin(&writer->state, writer->id);
-		ret = pause_and_copy(writer, target->note, diag);
+		ret = begin(writer, target->is_at_rest, diag);
 	}
-	if (!ret)
-		ret = watch_child(writer, diag);
 	if (ret)
 		free_writer(writer, false);
 	else

@@ -66,8 +66,10 @@ static void vm_resume_devices(void *ctx)
 static int vm_reset(void *ctx, struct diag *diag)
 {
 	struct vm *vm = ctx;
-	int ret = start_reset(vm, diag);
+	int ret;
 
+	snapshot_abandon(vm, "the guest was reset before it could be saved");
+	ret = start_reset(vm, diag);
 	if (!ret && vm->watch && vm->watch->reset)
 		vm->watch->reset(vm->watch_ctx);
 	return ret;
@@ -163,6 +165,7 @@ static void save_ready(void *ctx, uint32_t)
 	const struct snapshot_target target = {
 		.path = vm->template_dir,
 		.note = vm->template_key,
+		.is_at_rest = true,
 	};
 	struct diag diag;
 

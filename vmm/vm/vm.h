@@ -28,6 +28,7 @@
 #include "kvm/vcpu.h"
 #include "loop/loop.h"
 #include "mem/guest_mem.h"
+#include "state/state.h"
 #include "util/crew.h"
 #include "util/rate.h"
 #include "util/timeline.h"
@@ -110,7 +111,9 @@ struct vm {
 	bool debug_hinted;
 
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
-	struct loop_source save;                 /* eventfd, if there is a template_dir */
+	uint8_t saved_id[STATE_ID_SIZE];         /* of the last that was */
+	bool has_saved_id;       /* and what was written since is known, while RAM is watched */
+	struct loop_source save; /* eventfd, if there is a template_dir */
 	atomic_bool has_asked_to_be_saved;
 	struct loop_source leash; /* the machine ends with its other end; fd -1: there is none */
 
