@@ -467,6 +467,8 @@ do_halt_loop()
 [ ! -e /disks.sh ] || . /disks.sh
 # shellcheck source=lab/guest/nets.sh
 [ ! -e /nets.sh ] || . /nets.sh
+# shellcheck source=lab/guest/work.sh
+[ ! -e /work.sh ] || . /work.sh
 
 actions=$(sed -n 's/.*\<pronto\.do=\([^ ]*\).*/\1/p' /proc/cmdline)
 case ",$actions," in

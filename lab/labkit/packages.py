@@ -31,6 +31,7 @@ SETS = {
     'virtiofsd': Set('virtiofsd', libraries=True, release='trixie'),
     'fio': Set('fio', libraries=True),
     'iperf3': Set('iperf3', libraries=True),
+    'tcc': Set('tcc', libraries=True),
     'linux-source': Set('linux-source', r'linux-source-[\d.]+'),
     'xen': Set('xen-system-amd64', r'xen-hypervisor-[\d.]+-amd64'),
     'xen-tools': Set('xen-system-amd64', r'xen-utils-[\d.]+', libraries=True),

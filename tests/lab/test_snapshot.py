@@ -9,9 +9,11 @@ import pathlib
 import random
 import re
 import shutil
+import subprocess
 
 import pytest
 
+from labkit import packages
 from machines import ROOT, in_lab, kernel_with_devices
 
 PRONTO = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).resolve()
@@ -40,7 +42,7 @@ def long(*values):
     return pytest.param(*values, marks=pytest.mark.long)
 
 
-def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="@@ nic ", load=None, seconds=600):
+def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="@@ nic ", load=None, setup=PLACE, seconds=600):
     """What the guest said, as lists, when it has been through so many."""
     vmlinux, initrd = kernel_with_devices(kernel)
     requests = [
@@ -48,7 +50,7 @@ def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="
         ["PUT", "/boot-source", {"kernel_image_path": vmlinux, "initrd_path": initrd, "boot_args":
                                  f"{ARGS} pronto.ip=10.9.0.2/24 pronto.url=http://10.9.0.1:8000/blob pronto.do={do}"}],
         *objects, ["PUT", "/actions", {"action_type": "InstanceStart"}]]
-    plan = {"setup": PLACE, "requests": requests, "n_trips": n, "from_text": from_text, "pauses": pauses, "load": load or {}}
+    plan = {"setup": setup, "requests": requests, "n_trips": n, "from_text": from_text, "pauses": pauses, "load": load or {}}
     done = in_lab("/usr/bin/python3", ROOT / "tests" / "lab" / "drive_snapshot.py", PRONTO, json.dumps(plan), seconds=seconds)
     out, err = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout, done.stderr))
     facts = collections.defaultdict(list)
@@ -57,6 +59,20 @@ def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="
     assert facts["status"] == ["0"] and facts["fault"] == [] and facts["kernel_problem"] == [], out[-4000:] + err[-3000:]
     print(f"{facts['trips'][0]} trips, at least {n} were asked for; ms that it stood: {facts['stood']}")
     return facts
+
+
+def tools_disk(scratch):
+    """A file system with programs that work, each with its libraries; and the command of iperf3's server."""
+    programs = "fio", "iperf3", "tcc"
+    for name in programs:
+        if packages.why_not(name):
+            pytest.skip(packages.why_not(name))
+        shutil.copytree(packages.get(name), scratch / "tree" / name, symlinks=True, ignore=shutil.ignore_patterns("doc", "man", "locale"))
+        for directory in "dev", "tmp":
+            (scratch / "tree" / name / directory).mkdir()
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", scratch / "tree", scratch / "tools", "512M"], check=True,
+                   env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+    return scratch / "tools", f"chroot {scratch}/tree/iperf3 /usr/bin/iperf3 -s -D"
 
 
 def check_ticks(facts, n):
@@ -93,3 +109,21 @@ def test_in_the_middle_of_everything(kernel):
     assert len(set(facts["random"])) == len(facts["random"])
     check_ticks(facts, 1)
     assert int(facts["trips"][0]) >= 10
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("cpus, n", [(2, 200), (1, 40), (4, 40)])
+def test_two_hundred_in_a_row(tmp_path, cpus, n):
+    """It verifies what it writes, talks by TCP, and compiles, all the time."""
+    tools, server = tools_disk(tmp_path)
+    disks = [["PUT", f"/drives/{name}", {"drive_id": name, "is_root_device": False, "path_on_host": path, "is_read_only": path == str(tools)}]
+             for name, path in (("a", "/run/raw"), ("b", "/run/image"), ("c", str(tools)))]
+    facts = trips("devices,net,write,work,write,time", n, DEVICES[0], *disks, *DEVICES[3:], cpus=cpus, from_text="@@ working",
+                  setup=PLACE + server, pauses=0.5, seconds=3000)
+    assert int(facts["trips"][0]) == n
+    worked = {line.split()[0]: line.split()[1:] for line in facts["worked"]}
+    assert set(worked) == {"verify", "talk", "compile"} and all(status == "0" and int(times) > 1 for times, status in worked.values()), worked
+    for name, *sums in (line.split() for line in facts["written"]):
+        assert name == "vdb" and sums[0] == sums[2]
+    print(worked)

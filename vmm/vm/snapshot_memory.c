@@ -19,8 +19,6 @@
 
 /* With so little left the machine is paused: it is copied in a fraction of a millisecond. */
 #define FEW MIB(1)
-/* A guest that writes as fast as we do never comes there. */
-#define MOST_ROUNDS 8
 /* What is copied while the machine is paused; more is left to a child. */
 #define COPY_MAX MIB(8)
 
@@ -44,17 +42,21 @@ static int write_first(struct memory_writer *writer)
 
 static int write_ahead(struct memory_writer *writer)
 {
+	uint64_t last, now = UINT64_MAX;
 	int ret = write_first(writer);
 
-	for (unsigned int i = 0; i < MOST_ROUNDS && !ret; i++) {
+	/* A guest that writes as fast as we do never comes there. */
+	do {
+		if (ret)
+			return ret;
 		if (atomic_load(&writer->stop))
 			return -ECANCELED;
 		ret = guest_mem_take_written(writer->mem, &writer->runs, false);
 		if (!ret)
 			ret = mem_runs_save(&writer->runs, NULL, writer->fd);
-		if (writer->runs.size <= FEW)
-			break;
-	}
+		last = now;
+		now = writer->runs.size;
+	} while (now > FEW && now <= last / 2);
 	return ret;
 }
 
