@@ -5,7 +5,9 @@
 # In the tree of a program and its libraries: /work/PROGRAM.
 run()
 {
-	chroot "/work/$1" "/usr/bin/$@"
+	program=$1
+	shift
+	chroot "/work/$program" "/usr/bin/$program" "$@"
 }
 
 # NAME, and a command: again and again, until there is to be an end, or it fails.
@@ -56,9 +58,9 @@ do_work()
 {
 	mkdir -p /work
 	mount -o ro /dev/vdc /work
-	for program in fio iperf3 tcc; do
-		mount -t tmpfs tmpfs "/work/$program/tmp"
-		mount --bind /dev "/work/$program/dev"
+	for tree in /work/fio /work/iperf3 /work/tcc; do
+		mount -t tmpfs tmpfs "$tree/tmp"
+		mount --bind /dev "$tree/dev"
 	done
 	text > /work/tcc/tmp/text.c
 	say working
