@@ -27,7 +27,7 @@ again()
 # Blocks are written at random, each with a checksum, and then all are read and verified.
 verify()
 {
-	LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/ceph run fio --name=verify --filename=/dev/vda --size=8M --rw=randwrite --bs=4k \
+	LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/ceph run fio --name=verify --filename=/dev/vda --size=4M --rw=randwrite --bs=4k \
 		--ioengine=libaio --iodepth=8 --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1
 }
 
@@ -48,7 +48,7 @@ compile()
 text()
 {
 	i=0
-	while [ "$((i += 1))" -le 3000 ]; do
+	while [ "$((i += 1))" -le 800 ]; do
 		echo "int f$i(int a, int *b) { int s = $i; for (int i = 0; i < a; i++) s += b[i] * a ^ (s << 3); return s; }"
 	done
 }
