@@ -173,21 +173,22 @@ static int parse(struct clones *clones, int argc, char **argv)
 	clones->argv = argv;
 	clones->argc = 1;
 	for (int i = 1; i < argc; i++) {
+		char *word = argv[i];
 		const char *value = NULL;
 		uint64_t n;
 
-		if (!strcmp(argv[i], "--count") && i + 1 < argc)
+		if (!strcmp(word, "--count") && i + 1 < argc)
 			value = argv[++i];
-		else if (!strncmp(argv[i], "--count=", strlen("--count=")))
-			value = argv[i] + strlen("--count=");
+		else if (!strncmp(word, "--count=", strlen("--count=")))
+			value = word + strlen("--count=");
 		if (value && (!size_parse(value, &n) || !n || n > MAX_CLONES))
 			return -EINVAL;
 		if (value)
 			clones->count = (unsigned int)n;
-		else if (argv[i][0] != '-' && !clones->path)
-			clones->path = argv[i];
+		else if (word[0] != '-' && !clones->path)
+			clones->path = word;
 		else
-			argv[clones->argc++] = argv[i];
+			argv[clones->argc++] = word;
 	}
 	argv[clones->argc] = NULL;
 	return clones->path ? 0 : -ENOENT;

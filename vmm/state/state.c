@@ -334,7 +334,7 @@ int state_load(struct state_reader *reader, const struct state_table *table, uin
 const void *state_load_bytes(struct state_reader *reader, const char *name, uint32_t instance,
 	size_t *size, struct diag *diag)
 {
-	struct state_section section;
+	struct state_section section = { 0 };
 
 	if (take(reader, name, 1, instance, &section, diag))
 		return NULL;

@@ -111,13 +111,13 @@ struct vm {
 	bool debug_hinted;
 
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
-	uint8_t saved_id[STATE_ID_SIZE];         /* of the last that was */
-	bool has_saved_id;       /* and what was written since is known, while RAM is watched */
-	struct loop_source save; /* eventfd, if there is a template_dir */
-	atomic_bool has_asked_to_be_saved;
+	struct loop_source save;                 /* eventfd, if there is a template_dir */
 	struct loop_source leash; /* the machine ends with its other end; fd -1: there is none */
-
-	enum exit_code blame; /* what a failure to start comes to */
+	atomic_bool has_asked_to_be_saved;
+	bool has_saved_id; /* what was written since the last snapshot is known, while RAM is
+	                      watched */
+	uint8_t saved_id[STATE_ID_SIZE]; /* that one's */
+	enum exit_code blame;            /* what a failure to start comes to */
 };
 
 /* A machine that is configured and nothing else; the three outlive it.  One that is to begin with a
