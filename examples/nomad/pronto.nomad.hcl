@@ -19,7 +19,7 @@ job "machine" {
       config {
         command = "/usr/local/bin/pronto"
         args = [
-          "run", "-m", "512M", "--net", "user,hostfwd=${NOMAD_PORT_ssh}:22",
+          "run", "-m", "512M", "--net", "user,hostfwd=tcp:${NOMAD_PORT_ssh}:22",
           "--disk", "local/disk.img", "local/vmlinuz", "--", "console=ttyS0 root=/dev/vda rw",
         ]
       }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Examples that another program reads: it finds nothing wrong with them."""
 
+import json
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -31,3 +33,22 @@ def test_the_unit_s_command(box, tmp_path):
     result = vm.Vm(box, [vm.PRONTO, *words[1:]]).wait()
     assert result.status == vm.OPERATOR and "/nowhere" in result.err
     assert not pathlib.Path(tmp_path / "api.sock").exists()
+
+
+def test_the_job_s_command(box, tmp_path):
+    """Of the job for Nomad: its words are pronto's, with what Nomad puts into them and where it puts the artifacts."""
+    text = (EXAMPLES / "nomad" / "pronto.nomad.hcl").read_text(encoding="ascii")
+    command, = re.findall(r'command = "(.*)"', text)
+    words = json.loads(re.sub(r",\s*\]", "]", re.search(r"args = (\[.*?\n *\])", text, re.S)[1]))
+    assert command == "/usr/local/bin/pronto" and words[0] == "run"
+    # A port is one of those that the group asks for, an artifact is below its own name in local/.
+    ports, artifacts = re.findall(r'port "(\w+)"', text), re.findall(r'source = "https://.*/(.*)"', text)
+    assert set(re.findall(r"\$\{NOMAD_PORT_(\w+)\}", text)) == set(ports)
+    local = {word for word in words if word.startswith("local/")}
+    assert local == {f"local/{name}" for name in artifacts}
+    shutil.copy(vm.guest("poweroff"), tmp_path / "vmlinuz")
+    (tmp_path / "disk.img").write_bytes(bytes(1 << 20))
+    words = [word.replace("local/", f"{tmp_path}/") if word in local else re.sub(r"\$\{NOMAD_PORT_\w+\}", "2222", word)
+             for word in words]
+    result = vm.Vm(box, [vm.PRONTO, "run", "--dry-run", *words[1:]]).wait()
+    assert (result.status, result.err) == (vm.POWEROFF, "") and "root=/dev/vda rw" in result.out
