@@ -22,14 +22,22 @@ def why_no_kvm():
     return None
 
 
+# Of what tests/lab/limited has killed: what it said before, and its status.
+TOO_LONG, KILLED_BY_9 = b"about to be killed after ", 137
+
+
 def in_lab(*argv, stdin=b"", seconds=200, lab=(), **kwargs):
     """Run a command in the lab, which is given the options in LAB; the rest is subprocess.run()'s.
 
-    What takes too long is killed there, by the lab's own clock, and has said before what it was at.
+    What takes too long is killed there, by the lab's own clock; the test has then failed, and shows what was said and who hung.
     """
     outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab, ROOT / "tests" / "lab" / "limited", str(seconds),
              *map(str, argv)]
-    return subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, **kwargs)
+    done = subprocess.run(outer, input=stdin, capture_output=True, timeout=seconds + 60, check=False, **kwargs)
+    if done.returncode == KILLED_BY_9 and TOO_LONG in done.stderr:
+        said = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout[-4000:], done.stderr[-12000:]))
+        pytest.fail("\n".join(said))
+    return done
 
 
 def kernel_with_devices(name):

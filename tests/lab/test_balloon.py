@@ -68,7 +68,7 @@ def test_what_a_guest_has_left_goes_back_to_the_host():
                   guest.vmlinux, "--", f"{BASE} pronto.do=devices,memory")
     out = done.stdout.decode(errors="replace").replace("\r", "")
     rss = {when: int(kib) for when, kib in re.findall(r"@@ rss (\w+) (\d+)", out)}
-    assert "@@ status 0\n" in out, out
+    assert "@@ status 0\n" in out, out + done.stderr.decode(errors="replace")
     assert "@@ virtio virtio0 0x0005 virtio_balloon 0x0000000f\n" in out
     assert rss["taken"] - rss["left"] > 80 * 1024, rss
     # The balloon has the 32 MiB that were asked for, and the guest is told so.

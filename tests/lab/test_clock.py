@@ -192,7 +192,7 @@ def test_stands_still(name):
     done = in_lab("sh", "-c", STANDS_STILL, "sh",
                   *test_linux.command(guest.vmlinux, initrd=guest.initramfs, do="busy,time,echo,time,report"))
     out = done.stdout.decode(errors="replace").replace("\r", "")
-    assert "@@ status 0\n" in out and "@@ report_ends" in out, out
+    assert "@@ status 0\n" in out and "@@ report_ends" in out, out + done.stderr.decode(errors="replace")
     at_least, at_most = (int(text) for text in re.search(r"@@ passed (\d+) (\d+)", out).groups())
     before, after = (int(text) for text in re.findall(r"@@ time (\d+)", out))
     assert at_least - 1 <= after - before <= at_most + 1, out  # whole seconds
