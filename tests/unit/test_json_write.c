@@ -258,7 +258,7 @@ static void test_long_path(void **state)
 	size_t at = strlen(line);
 
 	memset(line + at, 'x', PATH_MAX - 1);
-	strcpy(line + at + PATH_MAX - 1, " k");
+	memcpy(line + at + PATH_MAX - 1, " k", sizeof(" k"));
 	check_line(line);
 }
 

@@ -105,8 +105,12 @@ static int apply_options(
 	all[1] = (char *)warm->path; /* where a snapshot is named */
 	for (int i = 1; i < argc; i++) {
 		all[i + 1] = numbered(argv[i], number);
-		if (!all[i + 1])
+		if (!all[i + 1]) {
+			for (; i > 1; i--)
+				free(all[i]);
+			free(all);
 			return diag_fail(diag, ENOMEM, "out of memory");
+		}
 	}
 	ret = config_parse_restore_args(&warm->config, argc + 1, all, keep_settings, NULL, diag);
 	if (!ret && warm->config.memory_file)
@@ -118,9 +122,13 @@ int warm_live(struct warm *warm, int argc, char **argv, unsigned int number, uin
 {
 	struct launch *launch = calloc(1, sizeof(*launch));
 	struct diag diag;
-	int ret = launch ? 0 : diag_fail(&diag, ENOMEM, "out of memory");
+	int ret = 0;
 
-	if (!ret && argc > 1)
+	if (!launch) {
+		log_error("out of memory");
+		return (int)exit_code_of(ENOMEM);
+	}
+	if (argc > 1)
 		ret = apply_options(warm, argc, argv, number, &diag);
 	if (!ret) {
 		log_set_level(warm->config.log_level);
