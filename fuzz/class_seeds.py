@@ -163,6 +163,7 @@ BALLOONS = {
     "hints-late": (HINTS, BL_HINT + bl_says(HINT, 2) + BL_HINT + bl_says(HINT, 0) + bl_says(HINT, 3) +
                    bl_buffer(HINT, 1, 0, 0x4000, D_WRITE, high=True) + available(HINT, 1) + BL_HINT_STOP + available(HINT, 1)),
     "hints-word": (HINTS, BL_HINT + bl_buffer(HINT, 0, BL_PAGES, 5) + available(HINT, 0)),
+    "hints-of-nobody": (HINTS, BL_HINT + bl_says(HINT, 2) + b"\xc0\x00\x06" + bl_says(HINT, 0) + bl_says(HINT, 0)),
     "hints-both": (HINTS, bl_pages(0x7fffffff, 2) + BL_HINT + bl_buffer(HINT, 0, BL_PAGES + 4, 4, D_NEXT, 1) +
                    bl_buffer(HINT, 1, 0x10000, 0x4000, D_WRITE) + available(HINT, 0)),
     "hints-anew": (HINTS | ALL, BL_HINT + bl_says(3, 2) + b"\xc0\x10\x06" + BL_HINT + BL_HINT_STOP + b"\xc0\x02\x06" + bl_says(2, 3) + BL_HINT +

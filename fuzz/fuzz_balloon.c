@@ -155,7 +155,8 @@ static uint32_t expect_hint(const struct virtq_chain *chain)
 	}
 	if (asked > VIRTIO_BALLOON_CMD_ID_DONE && b.has_word && b.word == asked)
 		expect_buffers(chain);
-	if (chain->n_out && !b.word && had_word && before == asked && b.ends_itself)
+	if (asked > VIRTIO_BALLOON_CMD_ID_DONE && chain->n_out && !b.word && had_word &&
+		before == asked && b.ends_itself)
 		return VIRTIO_BALLOON_CMD_ID_DONE;
 	return asked;
 }

@@ -352,6 +352,10 @@ static void test_hints_and_a_reset(void **state)
 	check_status(rig, "{\"host_cmd\":0,\"guest_cmd\":null}");
 	class_rig_start(rig, HINT_BIT);
 	assert_false(hint_goes(rig));
+	/* The end of a run that nobody has asked for since. */
+	say(rig, VIRTIO_BALLOON_CMD_ID_STOP);
+	say(rig, VIRTIO_BALLOON_CMD_ID_STOP);
+	check_status(rig, "{\"host_cmd\":0,\"guest_cmd\":0}");
 	must(rig, BALLOON_HINTS_START);
 	assert_int_equal(asked(rig), 3);
 	/* A word that is none. */

@@ -154,14 +154,17 @@ static void command_hints(struct balloon *balloon, uint32_t command)
 	virtio_config_changed(&balloon->dev);
 }
 
-/* That it has no more is the end of the run that it named, which may not be ours any more. */
+/* That it has no more is the end of the run that it named, which may not be ours any more, or none.
+ */
 static void hear_word(struct balloon *balloon, uint32_t word)
 {
-	bool is_ours = balloon->has_said && balloon->said == balloon->config.free_page_hint_cmd_id;
+	uint32_t command = balloon->config.free_page_hint_cmd_id;
+	bool is_over = balloon->has_said && balloon->said == command && is_run(command) &&
+	               balloon->ends_itself;
 
 	balloon->said = word;
 	balloon->has_said = true;
-	if (word == VIRTIO_BALLOON_CMD_ID_STOP && is_ours && balloon->ends_itself)
+	if (word == VIRTIO_BALLOON_CMD_ID_STOP && is_over)
 		command_hints(balloon, VIRTIO_BALLOON_CMD_ID_DONE);
 }
 
