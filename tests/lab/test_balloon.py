@@ -13,9 +13,10 @@ from test_linux import BASE, PRONTO, kernel, output
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                                 reason="there is no QEMU: install qemu-system-x86")
 
-# The resident memory of the VMM when the guest says that it has taken 100 MiB, and some time after it has left them.
+# The resident memory of the VMM when the guest says that it has taken 100 MiB, and some time after it has left them.  What the VMM
+# says each second is kept apart, or it would stand in the middle of a line of the guest's.
 WATCH = r"""
-"$@" > /run/out 2>&1 &
+"$@" > /run/out 2> /run/err &
 rss() {
     until grep -q "@@ ready $1" /run/out; do kill -0 $! || break; sleep 0.2; done
     sleep "$2"
@@ -25,7 +26,7 @@ rss taken 0
 rss left 4
 wait $!
 echo "@@ status $?"
-cat /run/out
+cat /run/out /run/err
 """
 
 
@@ -69,7 +70,7 @@ def test_what_a_guest_has_left_goes_back_to_the_host():
     out = done.stdout.decode(errors="replace").replace("\r", "")
     rss = {when: int(kib) for when, kib in re.findall(r"@@ rss (\w+) (\d+)", out)}
     assert "@@ status 0\n" in out, out + done.stderr.decode(errors="replace")
-    assert "@@ virtio virtio0 0x0005 virtio_balloon 0x0000000f\n" in out
+    assert "@@ virtio virtio0 0x0005 virtio_balloon 0x0000000f\n" in out, out
     assert rss["taken"] - rss["left"] > 80 * 1024, rss
     # The balloon has the 32 MiB that were asked for, and the guest is told so.
     total = int(re.search(r"total-memory=(\d+)", out)[1])
