@@ -200,3 +200,11 @@ def test_killed_while_it_is_made(start, box):
     machine.expect("begins ")
     machine.send(b"q")
     assert machine.wait().status == vm.POWEROFF
+
+
+def test_linux_is_known_by_its_banner(start, tmp_path):
+    """A vmlinux may have no note of what it is; without an initrd there is nothing that would ask, and that is said."""
+    kernel = tmp_path / "vmlinux"
+    kernel.write_bytes(pathlib.Path(vm.guest("poweroff")).read_bytes() + b"Linux version 6.1.0 (root@there) (gcc)\n\0")
+    result = start(kernel, "--instant").wait()
+    assert result.status == vm.POWEROFF and "no initrd, and so nothing that would ask to be saved" in result.err

@@ -294,7 +294,8 @@ int instant_prepare(struct instant *instant, struct boot_spec *spec, struct diag
 {
 	int ret;
 
-	if (!boot_is_linux(spec))
+	/* One that has no note of what it is says it in its banner. */
+	if (!boot_is_linux(spec) && !image_is_linux(spec->image))
 		return 0; /* it may ask by itself */
 	if (spec->initrd_fd < 0)
 		return diag_fail(diag, EINVAL,
