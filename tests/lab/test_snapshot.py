@@ -123,7 +123,7 @@ def test_two_hundred_in_a_row(tmp_path, cpus, n):
                   setup=PLACE + server, pauses=2.0, seconds=3000)
     assert int(facts["trips"][0]) == n
     worked = {line.split()[0]: line.split()[1:] for line in facts["worked"]}
-    assert set(worked) == {"verify", "talk", "compile"} and all(status == "0" and int(times) > 1 for times, status in worked.values()), (
+    assert set(worked) == {"verify", "talk", "compile"} and all(status == "0" and int(times) > 0 for times, status in worked.values()), (
         worked, facts["talk"], facts["verify"], facts["compile"])
     for name, *sums in (line.split() for line in facts["written"]):
         assert name == "vdb" and sums[0] == sums[2]
