@@ -191,6 +191,25 @@ static void test_long_path(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Who has no room is not waited for for ever. */
+static void test_no_room(void **state)
+{
+	struct fixture *f = *state;
+	int first, second;
+
+	assert_int_equal(listener_connect_within(f->path, 10), -ENOENT);
+	assert_int_equal(listener_open(&f->listener, f->path, 0), 0);
+	first = listener_connect_within(f->path, 10);
+	assert_true(first >= 0);
+	second = listener_connect_within(f->path, 10);
+	assert_int_equal(second, -ETIMEDOUT);
+	close(accept(f->listener.fd, NULL, NULL));
+	second = listener_connect_within(f->path, 10);
+	assert_true(second >= 0);
+	close(first);
+	close(second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +220,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_link, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_path, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -88,8 +89,15 @@ void listener_close(struct listener *listener)
 
 int listener_connect(const char *path)
 {
+	return listener_connect_within(path, 0);
+}
+
+/* To wait for 0 is to wait for ever. */
+int listener_connect_within(const char *path, unsigned int ms)
+{
+	const struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd;
+	int fd, ret;
 
 	if (strlen(path) > listener_max_path())
 		return -ENAMETOOLONG;
@@ -97,10 +105,12 @@ int listener_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
+	if (!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
+		!connect(fd, (struct sockaddr *)&at, sizeof(at)))
 		return fd;
+	ret = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	close(fd);
-	return -errno;
+	return ret;
 }
 
 int listener_send(int fd, const void *data, size_t size)

@@ -30,6 +30,10 @@ void listener_close(struct listener *listener);
  * -ENAMETOOLONG; -errno of socket, connect.
  */
 int listener_connect(const char *path);
+/* The same, but a listener that has no room for one more is waited for so long at most, from 1 ms
+ * on, and the socket waits no longer when it sends: -ETIMEDOUT.
+ */
+int listener_connect_within(const char *path, unsigned int ms);
 
 /* Say all of it to the other side, on a blocking socket.  0, -errno; no SIGPIPE. */
 int listener_send(int fd, const void *data, size_t size);
