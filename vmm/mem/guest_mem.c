@@ -3,6 +3,7 @@
 
 #include "mem/guest_mem.h"
 
+#include "mem/fault_fd.h"
 #include "mem/guest_mem_parts.h"
 #include "mem/guest_mem_watch.h"
 
@@ -211,6 +212,32 @@ int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd)
 	return ret;
 }
 
+static int serve_regions(const struct guest_mem *mem, int fault_fd)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < mem->n_regions && !ret; i++)
+		ret = fault_fd_register(fault_fd, mem->region[i].hva, mem->region[i].size);
+	return ret;
+}
+
+int guest_mem_init_served(struct guest_mem *mem, uint64_t size, int fault_fd)
+{
+	int ret = init(mem, size, false, -1);
+
+	if (ret)
+		return ret;
+	mem->given_back = guest_mem_create_bitmap(mem);
+	ret = mem->given_back ? serve_regions(mem, fault_fd) : -ENOMEM;
+	if (ret) {
+		guest_mem_fini(mem);
+		return ret;
+	}
+	mem->fault_fd = fault_fd;
+	mem->is_served = true;
+	return 0;
+}
+
 void guest_mem_fini(struct guest_mem *mem)
 {
 	guest_mem_watch_fini(mem);
@@ -220,6 +247,8 @@ void guest_mem_fini(struct guest_mem *mem)
 		munmap(mem->region[i].hva, mem->region[i].size);
 	if (mem->is_shared)
 		close(mem->fd);
+	if (mem->is_served)
+		close(mem->fault_fd);
 	memset(mem, 0, sizeof(*mem));
 }
 
@@ -235,6 +264,11 @@ int guest_mem_reset(struct guest_mem *mem)
 		               ? -errno
 		               : 0;
 	mem->saved_fd = -1;
+	if (mem->is_served) {
+		guest_mem_stop_serving(mem);
+		close(mem->fault_fd);
+		mem->is_served = false;
+	}
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
 		ret = region_map(mem, &mem->region[i]);
 	mem->mapped_start = mem->mapped_end = 0;

@@ -6,8 +6,9 @@
  * gate needs no lock.
  *
  * It is anonymous memory of ours alone; or a private map of a file, which holds what a machine had
- * in its RAM when it was saved; or, where another process is to serve a device, a file without a
- * name (memfd) that is given to that process.
+ * in its RAM when it was saved; or anonymous memory of which another process brings each page when
+ * it is first touched; or, where another process is to serve a device, a file without a name
+ * (memfd) that is given to that process.
  */
 #ifndef MEM_GUEST_MEM_H
 #define MEM_GUEST_MEM_H
@@ -41,8 +42,11 @@ struct guest_mem {
 	uintptr_t mapped_start, mapped_end; /* host addresses between which pages of files lie */
 	bool is_shared;                     /* and then: */
 	int fd;                             /* the file; nobody can make it shorter */
-	int saved_fd;        /* of which RAM is a private map, not owned; -1: it is none, else: */
-	uint8_t *given_back; /* a bit for each page of the file that the guest did without once */
+	int saved_fd;        /* of which RAM is a private map, not owned; -1: it is none */
+	bool is_served;      /* another process brings its pages, and then: */
+	int fault_fd;        /* by which it does; owned */
+	uint8_t *given_back; /* of RAM that comes from elsewhere, NULL of other: a bit for each page
+	                        that the guest did without once */
 	struct mem_watch *_Atomic watch; /* guest_mem_watch.h; NULL: it never was */
 };
 
@@ -64,6 +68,21 @@ int guest_mem_init_saved(struct guest_mem *mem, uint64_t size, int fd);
 
 /* The same as a file of its own, as guest_mem_init_shared(): all of it is read. */
 int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd);
+
+/* RAM of which whoever has fault_fd (fault_fd.h) as well brings each page when it is touched; so
+ * whoever touches one waits for that.  Takes fault_fd over, unless it fails: as guest_mem_init(),
+ * and the errors of fault_fd_register().
+ */
+int guest_mem_init_served(struct guest_mem *mem, uint64_t size, int fault_fd);
+
+/* Of such RAM, have each page brought that is not there, but those that were given back, which are
+ * zero.  As long as the other process takes.  Any thread, also while the guest runs.  -ECANCELED:
+ * `stop` was set meanwhile; -errno.
+ */
+int guest_mem_fetch(const struct guest_mem *mem, const atomic_bool *stop);
+
+/* Nobody needs the pages any more that are not there: who waits for one goes on, with zeros. */
+void guest_mem_stop_serving(const struct guest_mem *mem);
 
 void guest_mem_fini(struct guest_mem *mem);
 

@@ -103,7 +103,7 @@ int guest_mem_watch(struct guest_mem *mem)
 {
 	struct mem_watch *watch = watch_of(mem);
 
-	if (mem->is_shared)
+	if (mem->is_shared || mem->is_served)
 		return -EOPNOTSUPP;
 	if (!watch) {
 		watch = create_watch(mem);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/* guest_mem_fetch.c - guest RAM whose pages another process brings */
+
+#include "mem/fault_fd.h"
+#include "mem/guest_mem.h"
+#include "util/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* The kernel's Documentation/admin-guide/mm/pagemap.rst: 64 bits a page. */
+#define PAGEMAP "/proc/self/pagemap"
+#define IS_HERE (UINT64_C(3) << 62) /* present, or swapped */
+
+#define PIECE_PAGES 512u
+
+void guest_mem_stop_serving(const struct guest_mem *mem)
+{
+	for (size_t i = 0; i < mem->n_regions; i++)
+		fault_fd_unregister(mem->fault_fd, mem->region[i].hva, mem->region[i].size);
+}
+
+static bool was_given_back(const struct guest_mem *mem, uint64_t offset)
+{
+	uint64_t page = offset / GUEST_MEM_PAGE;
+
+	return __atomic_load_n(&mem->given_back[page / 8], __ATOMIC_RELAXED) >> page % 8 & 1;
+}
+
+/* To read it is to wait for it.  Without a pagemap all are read. */
+static int fetch_piece(const struct guest_mem *mem, int pagemap, const struct mem_region *region,
+	uint64_t at, size_t n)
+{
+	uint64_t entry[PIECE_PAGES] = { 0 };
+	const uint8_t *hva = region->hva + at;
+	int ret = pagemap < 0 ? 0
+	                      : file_read_at(pagemap, entry, n * sizeof(*entry),
+					(uintptr_t)hva / GUEST_MEM_PAGE * sizeof(*entry));
+
+	for (size_t i = 0; i < n && !ret; i++)
+		if (!(entry[i] & IS_HERE) &&
+			!was_given_back(mem, region->offset + at + i * GUEST_MEM_PAGE))
+			(void)*(const volatile uint8_t *)(hva + i * GUEST_MEM_PAGE);
+	return ret;
+}
+
+static int fetch_region(const struct guest_mem *mem, int pagemap, const struct mem_region *region,
+	const atomic_bool *stop)
+{
+	uint64_t n_pages = region->size / GUEST_MEM_PAGE;
+	int ret = 0;
+
+	for (uint64_t page = 0, n; page < n_pages && !ret; page += n) {
+		n = n_pages - page < PIECE_PAGES ? n_pages - page : PIECE_PAGES;
+		ret = atomic_load(stop)
+		              ? -ECANCELED
+		              : fetch_piece(mem, pagemap, region, page * GUEST_MEM_PAGE, n);
+	}
+	return ret;
+}
+
+int guest_mem_fetch(const struct guest_mem *mem, const atomic_bool *stop)
+{
+	int pagemap = open(PAGEMAP, O_RDONLY | O_CLOEXEC), ret = 0;
+
+	for (size_t i = 0; i < mem->n_regions && !ret; i++)
+		ret = fetch_region(mem, pagemap, &mem->region[i], stop);
+	if (pagemap >= 0)
+		close(pagemap);
+	return ret;
+}
