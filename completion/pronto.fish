@@ -6,12 +6,14 @@ function __pronto_typed
     string replace -r -- '^--[a-z-]+=' '' (commandline -ct)
 end
 
-# The words of a|b|file:PATH, and the files behind file: if that is there.
+# The words of a|b|file:PATH, and the files behind file: if that is there; those of FILE|a:PATH, and files.
 function __pronto_words
     set -l typed (__pronto_typed)
     for offer in (string split '|' $argv[1])
         set -l prefix (string match -r '^.*:(?=PATH$)' $offer)
-        if test -z "$prefix"
+        if test $offer = FILE
+            __fish_complete_path $typed
+        else if test -z "$prefix"
             echo $offer
         else if string match -q -- "$prefix*" $typed
             printf "$prefix%s\n" (__fish_complete_path (string replace -- $prefix '' $typed))

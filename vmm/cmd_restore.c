@@ -32,8 +32,7 @@ static int restore_guest(struct restore *restore, uint64_t since_ns)
 {
 	struct launch *launch = &restore->launch;
 	struct diag diag;
-	int ret = snapshot_open_memory(
-		&restore->snapshot, restore->path, restore->config.memory_file, &diag);
+	int ret = launch_open_memory(&restore->snapshot, restore->path, &restore->config, &diag);
 
 	launch->snapshot = &restore->snapshot;
 	if (!ret)

@@ -118,6 +118,8 @@ def test_files(complete):
     for words in ["run vml", "run -i vml", "run --initrd vml", "run --no-cache vml", "pack -o vml", "inspect vml"]:
         assert complete(*words.split()) == files
     assert complete(*"restore --from-memory vml".split()) == files
+    assert complete("restore", "--from-memory", "u") == ["uffd:"]
+    assert complete("restore", "--from-memory", "uffd:vml") == [f"uffd:{file}" for file in files]
     assert complete("run", "--timeline=vml") == [f"--timeline={file}" for file in files]
     assert complete("run", "--initrd=vml") == [f"--initrd={file}" for file in files]
 

@@ -98,11 +98,16 @@ static void test_options_of_its_own(void **state)
 			"s --from-memory m --clock stood --console file:f --on-reboot restart",
 			&diag),
 		0);
-	assert_string_equal(config.memory_file, "m");
+	assert_int_equal(config.memory_from, MEMORY_FROM_FILE);
+	assert_string_equal(config.memory_path, "m");
 	assert_int_equal(config.clock, CLOCK_STOOD);
 	assert_int_equal(config.console, CONSOLE_FILE);
 	assert_string_equal(config.console_path, "f");
 	assert_int_equal(config.on_reboot, ON_REBOOT_RESTART);
+	config_fini(&config);
+	assert_int_equal(restore(&config, "s --from-memory uffd:m", &diag), 0);
+	assert_int_equal(config.memory_from, MEMORY_FROM_HANDLER);
+	assert_string_equal(config.memory_path, "m");
 	config_fini(&config);
 	/* `pronto run` has none of them. */
 	expect_refusal("--clock host k", "unknown option --clock; did you mean --vsock?");

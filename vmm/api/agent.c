@@ -20,7 +20,7 @@
 struct agent {
 	struct launch launch;
 	struct loop_source link;
-	bool has_started;          /* and the API's process knows */
+	atomic_bool has_started;   /* and the API's process knows */
 	_Atomic uint64_t marks[4]; /* bit by bit, those that it has been told of */
 };
 
@@ -315,8 +315,7 @@ static int open_machine(struct agent *agent, const struct config *config,
 	const struct agent_snapshot *from, uint64_t since_ns, struct diag *diag)
 {
 	struct launch *launch = &agent->launch;
-	int ret = from ? snapshot_open_memory(from->snapshot, from->path, from->memory_path, diag)
-	               : 0;
+	int ret = from ? launch_open_memory(from->snapshot, from->path, config, diag) : 0;
 
 	if (ret)
 		return ret;

@@ -11,8 +11,8 @@
 
 /* Of a machine that goes on from a snapshot. */
 struct agent_snapshot {
-	struct snapshot *snapshot;      /* its memory is not open yet */
-	const char *path, *memory_path; /* as of snapshot_open_memory() */
+	struct snapshot *snapshot; /* its memory is not open yet */
+	const char *path;          /* as of snapshot_open_memory() */
 	bool begins_paused;
 };
 

@@ -137,17 +137,21 @@ static int choose_memory(struct restore *restore, const json_t *body, struct dia
 {
 	const json_t *backend = json_object_get(body, "mem_backend");
 	const char *type = text_of(backend, "backend_type");
-	const char *pages = text_of(body, "huge_pages");
+	const char *path = type ? text_of(backend, "backend_path") : text_of(body, "mem_file_path");
+	bool is_served = type && !strcmp(type, "Uffd");
+	struct config *config = &restore->config;
 
-	if (type && strcmp(type, "File"))
+	if (!strcmp(text_of(body, "huge_pages"), "2M"))
 		return diag_fail(diag, EOPNOTSUPP,
-			"memory comes from a file: a handler of its page faults (Uffd) is not built into this VMM");
-	if (!strcmp(pages, "2M"))
-		return diag_fail(diag, EOPNOTSUPP,
-			"huge_pages: pages of 2M cannot be those of a file; leave it out");
-	restore->memory_path = type ? text_of(backend, "backend_path")
-	                            : text_of(body, "mem_file_path");
-	return 0;
+			"huge_pages: pages of 2M cannot be those of a %s; leave it out",
+			is_served ? "handler" : "file");
+	if (!path)
+		return 0;
+	if (!*path)
+		return diag_fail(diag, EINVAL, "backend_path is empty");
+	config->memory_from = is_served ? MEMORY_FROM_HANDLER : MEMORY_FROM_FILE;
+	config->memory_path = strdup(path);
+	return config->memory_path ? 0 : diag_fail(diag, ENOMEM, "out of memory");
 }
 
 static int read_all(
@@ -178,14 +182,14 @@ int restore_open(
 		.path = text_of(body, "snapshot_path"),
 		.begins_paused = !flag_of(body, "resume_vm"),
 	};
-	ret = choose_memory(restore, body, diag);
-	if (!ret)
-		ret = snapshot_open_state(&restore->snapshot, restore->path, diag);
+	ret = snapshot_open_state(&restore->snapshot, restore->path, diag);
 	if (ret)
 		return ret;
 	config_init(&restore->config);
 	objects_init(&restore->objects);
-	ret = read_all(restore, now, body, diag);
+	ret = choose_memory(restore, body, diag);
+	if (!ret)
+		ret = read_all(restore, now, body, diag);
 	restore->config.clock = flag_of(body, "clock_realtime") ? CLOCK_OF_HOST : CLOCK_STOOD;
 	if (ret)
 		restore_close(restore);

@@ -18,8 +18,8 @@
 #include <stdbool.h>
 
 struct restore {
-	struct snapshot snapshot;       /* its memory is not open */
-	const char *path, *memory_path; /* not owned; the second NULL: as the state says */
+	struct snapshot snapshot; /* its memory is not open */
+	const char *path;         /* not owned */
 	struct config config;
 	struct objects objects; /* only the machine's */
 	bool begins_paused;

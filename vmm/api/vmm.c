@@ -377,8 +377,7 @@ static int run_agent(struct api *api, const struct config *config, struct restor
 
 	if (!restore)
 		return agent_run(config, NULL, LINK_FD, api->spec->since_ns);
-	from = (struct agent_snapshot){ &restore->snapshot, restore->path, restore->memory_path,
-		restore->begins_paused };
+	from = (struct agent_snapshot){ &restore->snapshot, restore->path, restore->begins_paused };
 	return agent_run(config, &from, LINK_FD, api->spec->since_ns);
 }
 

@@ -86,6 +86,12 @@ static const struct word clocks[] = {
 	{ NULL, 0 },
 };
 
+static const struct word memories[] = {
+	{ "uffd:", MEMORY_FROM_HANDLER },
+	{ "", MEMORY_FROM_FILE },
+	{ NULL, 0 },
+};
+
 static const struct word timelines[] = {
 	{ "off", TIMELINE_TO_NOWHERE },
 	{ "on", TIMELINE_TO_STDERR },
@@ -216,8 +222,9 @@ static const struct setting settings[] = {
 		.help = "print all that the guest would be handed, and end without KVM" },
 	{ "track-dirty-pages", 0, SETTING_FLAG, EVERYWHERE, .at = AT(track_dirty_pages),
 		.help = "let a snapshot of changes have those since the last one (default: off)" },
-	{ "from-memory", 0, SETTING_PATH, ON_RESTORE, .at = AT(memory_file), .takes = "FILE",
-		.help = "where the machine's memory is (default: beside its state)" },
+	{ "from-memory", 0, SETTING_WORD, ON_RESTORE, .at = AT(memory_from), .words = memories,
+		.path_at = AT(memory_path), .takes = "FILE|uffd:PATH",
+		.help = "where its memory is, or the socket of who brings it (default: beside its state)" },
 	{ "clock", 0, SETTING_WORD, ON_RESTORE, .at = AT(clock), .words = clocks,
 		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },
 	{ "timeline", 0, SETTING_WORD, EVERYWHERE, .at = AT(timeline), .words = timelines,

@@ -56,6 +56,10 @@ struct instant_config {
 /* Of a machine that goes on from a snapshot. */
 enum restored_clock { CLOCK_OF_HOST, CLOCK_STOOD };
 
+/* Where the memory of one is: beside its state, in another file, or with who listens at a socket.
+ */
+enum memory_from { MEMORY_BESIDE_STATE, MEMORY_FROM_FILE, MEMORY_FROM_HANDLER };
+
 enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
 
 /* What vCPUs offer beyond the usual. */
@@ -104,7 +108,8 @@ struct config {
 	bool no_cache;
 	bool dry_run;
 	bool track_dirty_pages;
-	char *memory_file; /* of a machine that goes on from a snapshot; NULL: beside the state */
+	enum memory_from memory_from; /* of a machine that goes on from a snapshot */
+	char *memory_path;            /* MEMORY_FROM_FILE, MEMORY_FROM_HANDLER; else NULL */
 	enum restored_clock clock;
 	enum timeline_to timeline;
 	char *timeline_path; /* TIMELINE_TO_FILE; else NULL */

@@ -4,6 +4,7 @@
 #include "vm/devices.h"
 
 #include "dev/table.h"
+#include "vm/pager.h"
 #include "vm/vm.h"
 
 #include <errno.h>
@@ -272,8 +273,10 @@ void devices_close(struct vm *vm)
 {
 	struct devices *devices = &vm->devices;
 
+	pager_begin(vm->pager);
 	if (devices->has_io)
 		io_stop(&devices->io);
+	pager_end(vm->pager);
 	for (unsigned int i = 0; i < devices->n; i++)
 		virtio_close(devices->dev[i]);
 	devices->n = 0;

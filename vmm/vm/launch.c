@@ -316,6 +316,26 @@ int launch_open(
 	return 0;
 }
 
+int launch_open_memory(
+	struct snapshot *snapshot, const char *path, const struct config *config, struct diag *diag)
+{
+	size_t size;
+
+	if (config->memory_from != MEMORY_FROM_HANDLER)
+		return snapshot_open_memory(snapshot, path, config->memory_path, diag);
+	if (config_shares_memory(config))
+		return diag_fail(diag, EOPNOTSUPP,
+			"%s: memory from which another process serves a device cannot be brought by a "
+			"handler: restore it from its file",
+			config->memory_path);
+	/* Where it is need not be known; but what nobody asks for would be taken for something new.
+	 */
+	if (!state_has(&snapshot->reader, "memory", 0) ||
+		state_load_bytes(&snapshot->reader, "memory", 0, &size, diag))
+		return 0;
+	return -EBADMSG;
+}
+
 int launch_close(struct launch *launch)
 {
 	close_files(launch);

@@ -44,6 +44,12 @@ struct launch {
 int launch_open(
 	struct launch *launch, const struct config *config, uint64_t since_ns, struct diag *diag);
 
+/* Open the memory of the snapshot at `path`, whose state is open, where the settings have it; of a
+ * machine whose memory a handler brings there is none to open.  -errno and diag.
+ */
+int launch_open_memory(struct snapshot *snapshot, const char *path, const struct config *config,
+	struct diag *diag);
+
 /* The machine is closed.  -1 if the timeline could not be written whole, which is in the log. */
 int launch_close(struct launch *launch);
 

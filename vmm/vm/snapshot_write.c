@@ -4,6 +4,7 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "util/newfile.h"
+#include "vm/pager.h"
 #include "vm/saved.h"
 #include "vm/snapshot_memory.h"
 #include "vm/snapshot_parts.h"
@@ -38,8 +39,9 @@ struct snapshot_writer {
 	char *made; /* the directory, if it was not there; owned */
 	struct newfile file;
 	struct memory_writer memory;
-	bool is_taken; /* the machine is as it was at one moment; before, it still runs ahead */
-	bool holds;    /* the machine, until RAM that others share is written */
+	bool is_fetching; /* memory that a handler has; then: */
+	bool is_taken;    /* the machine is as it was at one moment; before, it still runs ahead */
+	bool holds;       /* the machine, until RAM that others share is written */
 };
 
 /* ---- where to ---- */
@@ -280,7 +282,10 @@ void snapshot_abandon(struct vm *vm, const char *why)
 
 	if (!writer || writer->is_taken)
 		return;
-	memory_writer_wait(&writer->memory, true);
+	if (writer->is_fetching)
+		pager_leave(vm->pager);
+	else
+		memory_writer_wait(&writer->memory, true);
 	end(writer, -ECANCELED, why);
 }
 
@@ -379,6 +384,31 @@ static void at_end(void *ctx, uint32_t)
 		end(writer, ret, why.text);
 }
 
+/* A copy would have zeros where pages are missing: all are brought before there is one, while the
+ * machine goes on.  What was given back meanwhile, and so is not there, is zero.
+ */
+static void fetched(void *ctx, int ret)
+{
+	struct snapshot_writer *writer = ctx;
+	struct diag why;
+
+	writer->is_fetching = false;
+	if (ret)
+		diag_fail(&why, -ret, "the memory cannot be fetched: %s", strerror(-ret));
+	else
+		ret = pause_and_take(writer, &why);
+	if (ret)
+		end(writer, ret, why.text);
+}
+
+static int fetch(struct snapshot_writer *writer, struct diag *diag)
+{
+	int ret = pager_fetch(writer->vm->pager, fetched, writer);
+
+	writer->is_fetching = !ret;
+	return ret ? diag_fail(diag, -ret, "the memory cannot be fetched: %s", strerror(-ret)) : 0;
+}
+
 /* ---- its beginning ---- */
 
 /* Whether all that is written to RAM is seen: guest_mem_watch.h has what is not. */
@@ -387,7 +417,7 @@ static bool can_watch(const struct vm *vm)
 	for (unsigned int i = 0; i < vm->devices.n; i++)
 		if (vm->devices.dev[i]->writes_unseen)
 			return false;
-	return !vm->config->cpu.nested && !vm->mem.is_shared;
+	return !vm->config->cpu.nested && !vm->mem.is_shared && !vm->mem.is_served;
 }
 
 static bool is_large(void)
@@ -420,6 +450,8 @@ static int begin(struct snapshot_writer *writer, bool is_at_rest, struct diag *d
 {
 	struct vm *vm = writer->vm;
 
+	if (vm->mem.is_served)
+		return fetch(writer, diag);
 	if (!is_at_rest && vm->life.state == LIFE_RUNNING && !vm_is_paused(vm) && is_large() &&
 		can_watch(vm) && !memory_writer_go_ahead(&writer->memory, diag))
 		return watch_end(writer, diag);

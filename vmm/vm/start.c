@@ -7,6 +7,7 @@
 #include "util/log.h"
 #include "vm/lost_memory.h"
 #include "vm/merge.h"
+#include "vm/pager.h"
 #include "vm/saved.h"
 #include "vm/warm.h"
 #include "vm/wire.h"
@@ -50,8 +51,13 @@ static int init_memory(struct vm *vm)
 static int reserve_memory(struct vm *vm, struct diag *diag)
 {
 	uint64_t size = vm->config->memory;
-	int ret = init_memory(vm);
+	int ret;
 
+	if (vm->snapshot && vm->config->memory_from == MEMORY_FROM_HANDLER) {
+		ret = pager_open(vm, diag);
+		return ret ? fail_by_operator(vm, ret) : 0;
+	}
+	ret = init_memory(vm);
 	if (!ret)
 		return 0;
 	return fail_by_operator(
@@ -267,6 +273,7 @@ int start_create(struct vm *vm, struct diag *diag)
 		ret = create_vcpus(vm, diag);
 	if (!ret && vm->config->on_reboot == ON_REBOOT_RESTART)
 		ret = keep_state(vm, diag);
+	pager_begin(vm->pager);
 	if (!ret)
 		ret = vm->snapshot ? load_saved(vm, diag) : enter_boot_cpu(vm, diag);
 	if (!ret)
@@ -279,6 +286,7 @@ int start_create(struct vm *vm, struct diag *diag)
 		ret = devices_start(vm, diag);
 	if (!ret)
 		ret = start_threads(vm, diag);
+	pager_end(vm->pager);
 	return ret;
 }
 
@@ -286,9 +294,11 @@ void start_undo(struct vm *vm)
 {
 	unsigned int n = vm->config->cpus;
 
+	pager_begin(vm->pager);
 	crew_order(&vm->crew, CREW_LEAVE);
 	for (unsigned int i = 0; i < n; i++)
 		vcpu_join(&vm->vcpu[i]);
+	pager_end(vm->pager);
 	for (unsigned int i = 0; i < n; i++) {
 		log_info("vCPU %u: %llu exits to user space", i,
 			(unsigned long long)vm->vcpu[i].n_exits);
@@ -307,6 +317,7 @@ void start_undo(struct vm *vm)
 	if (vm->kvm.fd >= 0)
 		kvm_fini(&vm->kvm);
 	lost_memory_unwatch(vm);
+	pager_close(vm->pager);
 	guest_mem_fini(&vm->mem);
 }
 
@@ -317,6 +328,7 @@ static int load_again(struct vm *vm, struct diag *diag)
 {
 	int ret = guest_mem_reset(&vm->mem);
 
+	pager_forget(vm->pager);
 	if (ret)
 		return diag_fail(
 			diag, -ret, "the guest's memory cannot be emptied: %s", strerror(-ret));

@@ -4,6 +4,7 @@
 #include "vm/vm.h"
 
 #include "util/log.h"
+#include "vm/pager.h"
 #include "vm/snapshot.h"
 #include "vm/start.h"
 #include "vm/wire.h"
@@ -45,22 +46,32 @@ static void vm_park(void *ctx)
 {
 	struct vm *vm = ctx;
 
+	pager_begin(vm->pager);
 	crew_order(&vm->crew, CREW_PARK);
 	for (unsigned int i = 0; i < vm->config->cpus; i++)
 		vcpu_kick(&vm->vcpu[i]);
 	crew_gather(&vm->crew);
+	pager_end(vm->pager);
 }
 
 static void vm_quiesce(void *ctx)
 {
-	devices_quiesce(ctx);
-	wire_quiesce(ctx);
+	struct vm *vm = ctx;
+
+	pager_begin(vm->pager);
+	devices_quiesce(vm);
+	wire_quiesce(vm);
+	pager_end(vm->pager);
 }
 
 static void vm_resume_devices(void *ctx)
 {
-	wire_resume(ctx);
-	devices_resume(ctx);
+	struct vm *vm = ctx;
+
+	pager_begin(vm->pager);
+	wire_resume(vm);
+	devices_resume(vm);
+	pager_end(vm->pager);
 }
 
 static int vm_reset(void *ctx, struct diag *diag)

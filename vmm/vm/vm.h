@@ -37,6 +37,7 @@
 #include "vm/life.h"
 #include "vm/vmgenid.h"
 
+struct pager;
 struct snapshot;
 struct snapshot_writer;
 struct warm;
@@ -81,6 +82,7 @@ struct vm {
 	struct control control;
 
 	struct guest_mem mem;
+	struct pager *pager; /* who brings its pages; NULL: nobody need */
 	struct handover handover;
 	struct vmgenid vmgenid;
 

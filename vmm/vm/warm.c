@@ -113,7 +113,7 @@ static int apply_options(
 		}
 	}
 	ret = config_parse_restore_args(&warm->config, argc + 1, all, keep_settings, NULL, diag);
-	if (!ret && warm->config.memory_file)
+	if (!ret && warm->config.memory_path)
 		return diag_fail(diag, EINVAL, "option --from-memory: it is open already");
 	return ret;
 }
