@@ -3,7 +3,6 @@
 
 #include "cmd.h"
 #include "exit_codes.h"
-#include "util/listener.h"
 #include "util/log.h"
 #include "util/size.h"
 #include "util/timeline.h"
@@ -42,62 +41,6 @@ struct clones {
 	char **argv;
 };
 
-/* ---- through a socket ---- */
-
-static pid_t machine_pid;
-
-static void pass_signal(int sig)
-{
-	if (machine_pid > 0)
-		kill(machine_pid, sig);
-}
-
-/* What would end us is for the machine; what comes before it is there waits. */
-static void pass_signals(bool on)
-{
-	struct sigaction pass = { .sa_handler = pass_signal };
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (const int *sig = (const int[]){ SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0 }; *sig; sig++) {
-		sigaddset(&set, *sig);
-		if (on)
-			sigaction(*sig, &pass, NULL);
-	}
-	sigprocmask(on ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
-}
-
-static int await_machine(int fd)
-{
-	int32_t pid, status;
-	int ret = served_hear(fd, &pid);
-
-	if (ret)
-		return ret;
-	machine_pid = pid;
-	pass_signals(true);
-	ret = served_hear(fd, &status);
-	return ret ? ret : status;
-}
-
-static int ask_for_one(const struct clones *clones, unsigned int number)
-{
-	int fd = listener_connect(clones->path), ret;
-
-	pass_signals(false);
-	ret = fd < 0 ? fd : served_ask(fd, clones->argc, clones->argv, number);
-	if (!ret)
-		ret = await_machine(fd);
-	if (fd >= 0)
-		close(fd);
-	if (ret >= 0)
-		return ret;
-	log_error("%s: %s", clones->path,
-		ret == -ECONNRESET ? "the machine's process has ended without a word"
-				   : strerror(-ret));
-	return EXIT_HOST_ERROR;
-}
-
 /* ---- all of them ---- */
 
 /* The worst of what they came to, the first one's. */
@@ -133,7 +76,7 @@ static int fork_all(const struct clones *clones, struct warm *warm, bool *is_chi
 			continue;
 		*is_child = true;
 		return warm ? warm_live(warm, clones->argc, clones->argv, i, since_ns)
-		            : ask_for_one(clones, i);
+		            : served_have_machine(clones->path, clones->argc, clones->argv, i);
 	}
 	/* The keys of a terminal are for the machines. */
 	signal(SIGINT, SIG_IGN);
@@ -162,7 +105,7 @@ static int from_socket(const struct clones *clones)
 	bool is_child = false;
 
 	if (clones->count == 1)
-		return ask_for_one(clones, 0);
+		return served_have_machine(clones->path, clones->argc, clones->argv, 0);
 	return fork_all(clones, NULL, &is_child);
 }
 

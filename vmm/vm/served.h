@@ -39,4 +39,10 @@ int served_take(int fd, struct served_request *request);
 int served_tell(int fd, int32_t value);
 int served_hear(int fd, int32_t *value);
 
+/* Be the client of a machine that the server at `path` begins, in a process that has one thread and
+ * nothing else to do: what would end it is passed on.  The machine's status; what went wrong is in
+ * the log.
+ */
+int served_have_machine(const char *path, int argc, char *const *argv, uint32_t number);
+
 #endif
