@@ -6,6 +6,7 @@
 #include "util/bits.h"
 #include "util/listener.h"
 #include "util/log.h"
+#include "vm/served.h"
 
 #include <errno.h>
 #include <http_parser.h>
@@ -36,6 +37,10 @@ static const struct verb {
 		"begin anew (with \"on-reboot\": \"restart\")" },
 	{ "snapshot", "PUT", "/snapshot/create", NULL,
 		"save it in the directory that follows, while it goes on; --diff: what has changed" },
+	{ "fork", "PUT", "/fork", NULL,
+		"be a machine that goes on from here, as `pronto clone` is; it goes on itself" },
+	{ "serve", "PUT", "/fork", NULL,
+		"have it as it is now ready for `pronto clone`, at the socket that follows" },
 	{ "metrics", "GET", "/metrics", "", "what it has counted, as Prometheus reads it" },
 	{ "timeline", "GET", "/timeline", "", "when the moments of its boot came" },
 	{ "schema", "GET", "/schema", "", "all that can be asked (OpenAPI)" },
@@ -46,6 +51,8 @@ static void print_help(FILE *out)
 {
 	fputs("usage: pronto ctl SOCKET VERB\n"
 	      "       pronto ctl SOCKET snapshot DIRECTORY [--diff]\n"
+	      "       pronto ctl SOCKET fork [options of `pronto restore`]\n"
+	      "       pronto ctl SOCKET serve SOCKET\n"
 	      "       pronto ctl SOCKET METHOD PATH [JSON]\n\n"
 	      "Ask a machine something through the socket of `pronto api`.\n\nVerbs:\n",
 		out);
@@ -53,7 +60,8 @@ static void print_help(FILE *out)
 		fprintf(out, "  %-10s%s\n", verbs[i].name, verbs[i].help);
 	fputs("\nMETHOD is GET, PUT, PATCH or DELETE.  Options:\n"
 	      "  -h, --help  print this help and end\n\n"
-	      "Exit status: 0 it is done, 1 it was refused or nobody answers, 2 wrong usage.\n",
+	      "Exit status: 0 it is done, 1 it was refused or nobody answers, 2 wrong usage; of fork that\n"
+	      "of the machine.\n",
 		out);
 }
 
@@ -61,7 +69,7 @@ static void print_help(FILE *out)
 
 struct answer {
 	int status;
-	bool is_whole;
+	bool is_whole, is_silent;
 	char *text; /* of a refusal; owned */
 	size_t size;
 };
@@ -79,6 +87,8 @@ static int on_body(http_parser *parser, const char *data, size_t size)
 	char *more;
 
 	if (answer->status >= OK_FROM && answer->status <= OK_TO) {
+		if (answer->is_silent)
+			return 0;
 		fwrite(data, 1, size, stdout);
 		fflush(stdout);
 		answer->size += size;
@@ -154,9 +164,9 @@ static int send_question(int fd, const struct verb *verb)
 	return ret ? ret : listener_send(fd, verb->body, strlen(verb->body));
 }
 
-static int ask(const char *path, const struct verb *verb)
+static int ask_about(const char *path, const struct verb *verb, bool is_silent)
 {
-	struct answer answer = { 0 };
+	struct answer answer = { .is_silent = is_silent };
 	int fd = listener_connect(path), ret = fd < 0 ? fd : send_question(fd, verb);
 
 	if (!ret || ret == -EPIPE)
@@ -178,29 +188,68 @@ static int ask(const char *path, const struct verb *verb)
 	return ret ? EXIT_HOST_ERROR : 0;
 }
 
+static int ask(const char *path, const struct verb *verb)
+{
+	return ask_about(path, verb, false);
+}
+
 /* ---- */
 
 /* The path is one of ours, and who answers may be in another directory. */
-static int ask_snapshot(const char *socket, const char *path, bool only_changed)
+static json_t *path_from_root(const char *path)
 {
-	char *here = *path == '/' ? NULL : getcwd(NULL, 0), *body = NULL;
-	json_t *json = json_pack("{s:o, s:s}", "snapshot_path",
-		json_sprintf("%s%s%s", here ? here : "", here ? "/" : "", path), "snapshot_type",
-		only_changed ? "Diff" : "Full");
-	int ret = EXIT_OPERATOR;
+	char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+	json_t *json = json_sprintf("%s%s%s", here ? here : "", here ? "/" : "", path);
 
-	if (json)
-		body = json_dumps(json, JSON_COMPACT);
-	if (body) {
-		const struct verb verb = { "snapshot", "PUT", "/snapshot/create", body, NULL };
-
-		ret = ask(socket, &verb);
-	} else {
+	if (!json)
 		log_error("'%.100s' is not UTF-8, as the API's paths are", path);
-	}
+	free(here);
+	return json;
+}
+
+/* The body is used up; NULL: why there is none has been said. */
+static int put(const char *socket, const char *to, json_t *json, bool is_silent)
+{
+	char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	const struct verb verb = { NULL, "PUT", to, body, NULL };
+	int ret = body ? ask_about(socket, &verb, is_silent) : EXIT_OPERATOR;
+
 	json_decref(json);
 	free(body);
-	free(here);
+	return ret;
+}
+
+static int ask_snapshot(const char *socket, const char *path, bool only_changed)
+{
+	return put(socket, "/snapshot/create",
+		json_pack("{s:o, s:s}", "snapshot_path", path_from_root(path), "snapshot_type",
+			only_changed ? "Diff" : "Full"),
+		false);
+}
+
+static int ask_fork(const char *socket, const char *path, bool is_once)
+{
+	return put(socket, "/fork",
+		json_pack("{s:o, s:b}", "socket_path", path_from_root(path), "once", is_once),
+		is_once);
+}
+
+/* Who answers can make a socket where its own is, as we can connect to one there.  The options are
+ * argv[1] and what follows.
+ */
+static int be_fork(const char *socket, int argc, char *const *argv)
+{
+	char *path;
+	int ret;
+
+	if (asprintf(&path, "%s.fork-%d", socket, (int)getpid()) < 0) {
+		log_error("out of memory");
+		return EXIT_HOST_ERROR;
+	}
+	ret = ask_fork(socket, path, true);
+	if (!ret)
+		ret = served_have_machine(path, argc, argv, 0);
+	free(path);
 	return ret;
 }
 
@@ -225,6 +274,10 @@ int cmd_ctl(int argc, char **argv)
 	if (argc >= 4 && argc <= 5 && !strcmp(argv[2], "snapshot") &&
 		(argc == 4 || !strcmp(argv[4], "--diff")))
 		return ask_snapshot(argv[1], argv[3], argc == 5);
+	if (!strcmp(argv[2], "fork"))
+		return be_fork(argv[1], argc - 2, argv + 2);
+	if (argc == 4 && !strcmp(argv[2], "serve"))
+		return ask_fork(argv[1], argv[3], false);
 	for (size_t i = 0; argc == 3 && i < ARRAY_SIZE(verbs); i++)
 		if (verbs[i].body && !strcmp(argv[2], verbs[i].name))
 			return ask(argv[1], &verbs[i]);

@@ -19,7 +19,7 @@ PUT /vsock  PUT /entropy  PUT /serial  PUT /logger  PUT /metrics  GET /metrics  
 PUT /balloon  GET /balloon  PATCH /balloon  GET /balloon/statistics  PATCH /balloon/statistics
 PATCH /balloon/hinting/start  PATCH /balloon/hinting/stop  GET /balloon/hinting/status
 PUT /pmem/{id}  PATCH /pmem/{id}  DELETE /pmem/{id}  GET /hotplug/memory  PUT /hotplug/memory  PATCH /hotplug/memory
-PUT /snapshot/create  PUT /snapshot/load
+PUT /snapshot/create  PUT /snapshot/load  PUT /fork
 """
 
 
@@ -139,6 +139,8 @@ def test_answers_are_as_described(described, serve, tmp_path):
     ask("PATCH", "/balloon/hinting/stop")
     look("/vm/config")
     ask("PUT", "/snapshot/create", {"snapshot_path": str(tmp_path / "kept"), "snapshot_type": "Full"})
+    ask("PUT", "/fork", {"socket_path": str(tmp_path / "fork"), "once": True})
+    api.connect(tmp_path / "fork").close()
     ask("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
     assert a.vm.wait().status == vm.POWEROFF
     lines = [json.loads(line) for line in stream.read().splitlines()]

@@ -170,6 +170,30 @@ static void save_machine(struct agent *agent, const struct link_message *questio
 	answer(agent, LINK_SNAPSHOT, ret, diag.text);
 }
 
+static void fork_this(struct agent *agent, const struct link_message *question)
+{
+	struct fork_target target = { 0 };
+	struct diag diag = { "" };
+	json_t *json = json_loads(question->text, 0, NULL);
+	struct link_message message = { .ask = LINK_FORK };
+	int once = 0;
+	pid_t pid;
+
+	if (json_unpack(json, "{s:s, s?b}", "path", &target.path, "once", &once))
+		pid = diag_fail(&diag, EINVAL, "it is not said where to");
+	else {
+		target.is_once = once;
+		pid = fork_machine(&agent->launch.vm, &target, &diag);
+	}
+	json_decref(json);
+	message.result = pid < 0 ? pid : 0;
+	if (pid < 0)
+		snprintf(message.text, sizeof(message.text), "%s", diag.text);
+	else
+		snprintf(message.text, sizeof(message.text), "{\"process_id\":%d}", (int)pid);
+	say(agent, &message);
+}
+
 static int (*const asked[])(struct vm *vm, struct diag *diag) = {
 	[LINK_PAUSE] = pause_machine,
 	[LINK_RESUME] = resume_machine,
@@ -201,6 +225,7 @@ static void serve(struct agent *agent, const struct link_message *question)
 	case LINK_FLUSH: count(agent, question->ask); break;
 	case LINK_TIMELINE: tell_timeline(agent); break;
 	case LINK_SNAPSHOT: save_machine(agent, question); break;
+	case LINK_FORK: fork_this(agent, question); break;
 	default: do_asked(agent, question->ask); break;
 	}
 }

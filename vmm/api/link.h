@@ -34,6 +34,8 @@ enum link_ask {
 	 * event says how it ended.
 	 */
 	LINK_SNAPSHOT,
+	/* Fork; the text is JSON: "path", and maybe "once".  The answer is JSON. */
+	LINK_FORK,
 };
 
 enum link_event {

@@ -373,6 +373,9 @@ const struct route api_routes[] = {
 		.help = "ask for more memory that comes and goes, or for less", .is_refused = true },
 	{ "PUT", "snapshot/create", AFTER, NONE, create_snapshot, "",
 		.help = "save the machine, which goes on", .takes = &snapshot_create_shape },
+	{ "PUT", "fork", AFTER, NONE, put_fork, "",
+		.help = "have a copy of the machine ready in a process of its own, for others that begin with it",
+		.takes = &fork_shape, .gives = &forked_shape },
 	{ "PUT", "snapshot/load", BEFORE, NONE, load_snapshot, "",
 		.help = "go on from where a machine was saved", .takes = &snapshot_load_shape },
 };

@@ -67,12 +67,13 @@ void get_hinting(struct call *call);
 /* In route_snapshot.c. */
 void create_snapshot(struct call *call);
 void load_snapshot(struct call *call);
+void put_fork(struct call *call);
 
 /* In route_shapes.c. */
 extern const struct shape action_shape, vm_state_shape, drive_change_shape, net_change_shape,
 	balloon_change_shape, statistics_change_shape, hinting_start_shape, snapshot_create_shape,
-	snapshot_load_shape;
+	snapshot_load_shape, fork_shape;
 extern const struct shape error_shape, instance_shape, version_shape, all_objects_shape,
-	anything_shape, statistics_shape, hinting_shape, timeline_shape, event_shape;
+	anything_shape, statistics_shape, hinting_shape, timeline_shape, forked_shape, event_shape;
 
 #endif

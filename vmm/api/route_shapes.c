@@ -74,6 +74,10 @@ SHAPE(snapshot_load, "SnapshotLoadParams",
 	{ .name = "clock_realtime", .type = FIELD_FLAG, .fallback = "false" },
 	{ .name = "huge_pages", .type = FIELD_WORD, .words = restored_pages, .fallback = "\"Snapshot\"" });
 
+SHAPE(fork, "Fork",
+	{ .name = "socket_path", .type = FIELD_TEXT, .required = true },
+	{ .name = "once", .type = FIELD_FLAG, .fallback = "false" });
+
 /* ---- answered ---- */
 
 static const char *const states[] = { "Not started", "Running", "Paused", NULL };
@@ -115,6 +119,9 @@ SHAPE(statistics, "BalloonStats",
 SHAPE(hinting, "BalloonHintingStatus",
 	{ .name = "host_cmd", .type = FIELD_NUMBER, .required = true },
 	{ .name = "guest_cmd", .type = FIELD_NUMBER });
+
+SHAPE(forked, "Forked",
+	{ .name = "process_id", .type = FIELD_NUMBER, .required = true });
 
 static SHAPE(moment, "Moment",
 	{ .name = "name", .type = FIELD_TEXT, .required = true },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* route_snapshot.c - a machine's snapshots */
+/* route_snapshot.c - a machine's snapshots, and its forks */
 
 #include "api/object_parts.h"
 #include "api/route_parts.h"
@@ -56,6 +56,25 @@ void create_snapshot(struct call *call)
 	text = describe(call);
 	if (!text || strlen(text) >= sizeof(question.text)) {
 		call_fault(call, "Create snapshot error: what is to be kept with it is too long.");
+	} else {
+		memcpy(question.text, text, strlen(text) + 1);
+		call_ask_vmm(call, &question, NULL, NULL);
+	}
+	free(text);
+}
+
+/* ---- a copy without files ---- */
+
+void put_fork(struct call *call)
+{
+	struct link_message question = { .ask = LINK_FORK };
+	json_t *json = json_pack("{s:s, s:b}", "path", text_of(call->body, "socket_path"), "once",
+		flag_of(call->body, "once"));
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	json_decref(json);
+	if (!text || strlen(text) >= sizeof(question.text)) {
+		call_fault(call, "Fork error: the socket's path is too long.");
 	} else {
 		memcpy(question.text, text, strlen(text) + 1);
 		call_ask_vmm(call, &question, NULL, NULL);

@@ -39,6 +39,7 @@ static const char *fault_prefix(enum link_ask ask)
 	case LINK_COMMAND:
 	case LINK_STATS: return "Device update error: ";
 	case LINK_SNAPSHOT: return "Create snapshot error: ";
+	case LINK_FORK: return "Fork error: ";
 	default: return "Internal VMM error: ";
 	}
 }

@@ -316,6 +316,34 @@ static const char *blk_why_stays(const struct virtio_dev *dev)
 	               : NULL;
 }
 
+/* ---- a fork ---- */
+
+static int blk_copy(struct virtio_dev *dev, int *fd, struct diag *diag)
+{
+	const struct blk *blk = (const struct blk *)dev;
+	int ret;
+
+	if (!blk->is_gone_with_us || !blk->was_changed)
+		return 0;
+	ret = disk_copy_overlay(blk->disk, diag);
+	if (ret < 0)
+		return ret;
+	*fd = ret;
+	return 0;
+}
+
+static int blk_take_copy(struct virtio_dev *dev, struct virtio_dev *from, int fd, struct diag *diag)
+{
+	struct blk *blk = (struct blk *)dev;
+
+	if (!blk->is_gone_with_us)
+		return diag_fail(diag, EINVAL,
+			"what the machine has written to it is in an overlay that is gone with it: "
+			"leave `overlay` as it is");
+	blk->was_changed = true;
+	return disk_take_overlay(blk->disk, ((struct blk *)from)->disk, fd, diag);
+}
+
 const struct virtio_class blk_class = {
 	.name = "disk",
 	.id = VIRTIO_ID_BLOCK,
@@ -334,6 +362,8 @@ const struct virtio_class blk_class = {
 	.state = &state,
 	.why_stays = blk_why_stays,
 	.loaded = blk_loaded,
+	.copy = blk_copy,
+	.take_copy = blk_take_copy,
 	.counters = counters,
 	.close = blk_close,
 };

@@ -437,6 +437,22 @@ int disk_exchange(struct disk *disk, const struct disk_spec *spec, struct diag *
 	return 0;
 }
 
+int disk_copy_overlay(const struct disk *disk, struct diag *diag)
+{
+	struct diag why;
+	int ret = overlay_copy(disk->overlay, disk->size, &why);
+
+	return ret < 0 ? diag_fail(diag, -ret, "%s: overlay: %s", disk->path, why.text) : ret;
+}
+
+int disk_take_overlay(struct disk *disk, struct disk *from, int fd, struct diag *diag)
+{
+	struct diag why;
+	int ret = overlay_take(disk->overlay, from->overlay, fd, disk->size, &why);
+
+	return ret ? diag_fail(diag, -ret, "%s: overlay: %s", disk->path, why.text) : 0;
+}
+
 uint64_t disk_size(const struct disk *disk)
 {
 	return disk->size;

@@ -98,6 +98,13 @@ uint64_t disk_size(const struct disk *disk);       /* bytes, a multiple of the b
 uint32_t disk_block_size(const struct disk *disk); /* what offset and size are multiples of */
 uint32_t disk_good_size(const struct disk *disk);  /* and had better be */
 
+/* For a fork: what is written to a file that goes with the process, in a file that is the caller's;
+ * and have a disk that was just opened begin with that.  As overlay_copy(), overlay_take(), of
+ * disks that have such a file (DISK_OVERLAY_GONE).  Nothing is in flight.
+ */
+int disk_copy_overlay(const struct disk *disk, struct diag *diag);
+int disk_take_overlay(struct disk *disk, struct disk *from, int fd, struct diag *diag);
+
 /* Have the loop see to what is done.  -errno. */
 int disk_attach(struct disk *disk, struct loop *loop, pthread_mutex_t *lock,
 	const struct disk_ops *ops, void *ctx);

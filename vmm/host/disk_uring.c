@@ -39,8 +39,11 @@ struct uring *uring_create(unsigned int depth, struct diag *diag)
 	struct uring *uring = calloc(1, sizeof(*uring));
 	int ret = uring ? init_ring(&uring->ring, depth) : -ENOMEM;
 
-	if (!ret)
+	if (!ret) {
+		/* A fork is not to move the ring, nor to keep it from ending. */
+		io_uring_ring_dontfork(&uring->ring);
 		return uring;
+	}
 	free(uring);
 	diag_fail(diag, -ret, "io_uring: %s", why(-ret));
 	return NULL;

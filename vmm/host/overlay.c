@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -94,15 +96,21 @@ static int open_unnamed(const char *dir, struct diag *diag)
 	return fd;
 }
 
+static const char *place_for_unnamed(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/var/tmp";
+}
+
 struct overlay *overlay_create(uint64_t size, struct diag *diag)
 {
 	struct overlay *overlay = overlay_new(diag);
-	const char *dir = getenv("TMPDIR");
 	int ret;
 
 	if (!overlay)
 		return NULL;
-	overlay->fd = open_unnamed(dir && *dir ? dir : "/var/tmp", diag);
+	overlay->fd = open_unnamed(place_for_unnamed(), diag);
 	ret = overlay->fd < 0 ? overlay->fd : reserve_bits(overlay, size, diag);
 	if (!ret && ftruncate(overlay->fd, (off_t)size))
 		ret = diag_fail(diag, errno, "cannot make a file of %llu bytes: %s",
@@ -111,6 +119,76 @@ struct overlay *overlay_create(uint64_t size, struct diag *diag)
 		return overlay;
 	overlay_close(overlay);
 	return NULL;
+}
+
+/* ---- the same in two processes ---- */
+
+static int copy_range(int from, int to, off_t at, off_t end)
+{
+	off_t out = at;
+
+	while (at < end) {
+		ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (!n)
+			return -EIO;
+	}
+	return 0;
+}
+
+/* Holes stay holes; a file system that can has both share what they have. */
+static int copy_file(int from, int to, off_t size)
+{
+	off_t at = 0, end;
+	int ret = 0;
+
+	if (!ioctl(to, FICLONE, from))
+		return 0;
+	if (ftruncate(to, size))
+		return -errno;
+	while (!ret && (at = lseek(from, at, SEEK_DATA)) >= 0 && at < size) {
+		end = lseek(from, at, SEEK_HOLE);
+		ret = end < 0 ? -errno : copy_range(from, to, at, end < size ? end : size);
+		at = end;
+	}
+	return ret;
+}
+
+static int copy_unnamed(int from, int to, uint64_t size, struct diag *diag)
+{
+	int ret = copy_file(from, to, (off_t)size);
+
+	return ret ? diag_fail(diag, -ret, "what was written to it cannot be copied: %s",
+			     strerror(-ret))
+	           : 0;
+}
+
+int overlay_copy(const struct overlay *overlay, uint64_t size, struct diag *diag)
+{
+	int fd = open_unnamed(place_for_unnamed(), diag), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = copy_unnamed(overlay->fd, fd, size, diag);
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+int overlay_take(
+	struct overlay *overlay, struct overlay *from, int fd, uint64_t size, struct diag *diag)
+{
+	int ret = copy_unnamed(fd, overlay->fd, size, diag);
+
+	if (ret)
+		return ret;
+	munmap(overlay->bits, overlay->bits_size);
+	overlay->bits = from->bits;
+	from->bits = MAP_FAILED;
+	return 0;
 }
 
 /* ---- one that is kept ---- */

@@ -32,6 +32,18 @@ struct overlay *overlay_open(
  */
 int overlay_close(struct overlay *overlay);
 
+/* Of one that goes with the process, nobody writes to it meanwhile: its file once more, without a
+ * name, and the caller's.  -errno and diag.
+ */
+int overlay_copy(const struct overlay *overlay, uint64_t size, struct diag *diag);
+
+/* Have a new one begin as `from` was when overlay_copy() gave `fd`, which stays as it is; of
+ * `from`, which is in this process because it was forked from the other's, it takes what it needs,
+ * and nobody is to use that again.  -errno and diag.
+ */
+int overlay_take(
+	struct overlay *overlay, struct overlay *from, int fd, uint64_t size, struct diag *diag);
+
 /* Where the disk's bytes are in it: the file, and what is added to their offset. */
 int overlay_fd(const struct overlay *overlay);
 uint64_t overlay_base(const struct overlay *overlay);

@@ -62,8 +62,11 @@ int vcpu_create(
 	if (vcpu->fd < 0)
 		return diag_fail(diag, errno, "KVM_CREATE_VCPU %u: %s", vcpu->id, strerror(errno));
 	vcpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
-	if (vcpu->run != MAP_FAILED)
+	if (vcpu->run != MAP_FAILED) {
+		/* A fork could do nothing with it, but would keep the VM from ending. */
+		madvise(vcpu->run, kvm->run_size, MADV_DONTFORK);
 		return 0;
+	}
 	ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", vcpu->id, strerror(errno));
 	close(vcpu->fd);
 	vcpu->fd = -1;

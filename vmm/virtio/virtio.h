@@ -133,6 +133,19 @@ struct virtio_class {
 	 */
 	int (*loaded)(struct virtio_dev *dev, struct diag *diag);
 
+	/* The machine is quiet, and about to be forked: what it has on the host that goes with the
+	 * process, for which it could not be saved, is copied into a file that is the caller's; *fd
+	 * stays as it is if there is nothing.  NULL: there never is.  -errno and diag.
+	 */
+	int (*copy)(struct virtio_dev *dev, int *fd, struct diag *diag);
+
+	/* Such a device was loaded, in a process that was forked from that of `from`, whose struct
+	 * is there and is of no use but for this: begin with the copy.  The file stays the
+	 * caller's, and as it is.  -errno and diag.
+	 */
+	int (*take_copy)(
+		struct virtio_dev *dev, struct virtio_dev *from, int fd, struct diag *diag);
+
 	/* What it counts, in its struct.  NULL: nothing. */
 	const struct counter *counters;
 

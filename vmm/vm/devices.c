@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int bind_doorbell(void *ctx, const struct virtio_doorbell *bell, int fd, bool on)
 {
@@ -267,6 +268,65 @@ int devices_describe(struct vm *vm, enum device_kind kind, unsigned int item, ch
 	dev->class->describe(dev, json, size);
 	pthread_mutex_unlock(&dev->dev.lock);
 	return 0;
+}
+
+/* ---- for a fork ---- */
+
+int devices_check_copies(const struct vm *vm, struct diag *diag)
+{
+	for (unsigned int i = 0; i < vm->devices.n; i++) {
+		const struct virtio_dev *dev = vm->devices.dev[i];
+		const char *why = virtio_why_not_saved(dev);
+
+		if (why && (dev->lost || !dev->class->copy))
+			return diag_fail(
+				diag, EOPNOTSUPP, "%s cannot be forked: %s", dev->dev.name, why);
+	}
+	return 0;
+}
+
+int devices_copy(struct vm *vm, struct device_copies *copies, struct diag *diag)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(copies->fd); i++)
+		copies->fd[i] = -1;
+	for (unsigned int i = 0; i < vm->devices.n && !ret; i++) {
+		struct virtio_dev *dev = vm->devices.dev[i];
+
+		if (!dev->class->copy)
+			continue;
+		pthread_mutex_lock(&dev->dev.lock);
+		ret = dev->class->copy(dev, &copies->fd[i], diag);
+		pthread_mutex_unlock(&dev->dev.lock);
+	}
+	if (ret)
+		devices_drop_copies(copies);
+	return ret;
+}
+
+void devices_drop_copies(struct device_copies *copies)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(copies->fd); i++)
+		if (copies->fd[i] >= 0)
+			close(copies->fd[i]);
+}
+
+int devices_take_copies(
+	struct vm *vm, struct vm *from, const struct device_copies *copies, struct diag *diag)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < vm->devices.n && !ret; i++) {
+		struct virtio_dev *dev = vm->devices.dev[i];
+
+		if (copies->fd[i] < 0)
+			continue;
+		pthread_mutex_lock(&dev->dev.lock);
+		ret = dev->class->take_copy(dev, from->devices.dev[i], copies->fd[i], diag);
+		pthread_mutex_unlock(&dev->dev.lock);
+	}
+	return ret;
 }
 
 void devices_close(struct vm *vm)

@@ -26,6 +26,11 @@ struct devices {
 	struct io io;
 };
 
+/* By slot; -1: there is nothing. */
+struct device_copies {
+	int fd[PLATFORM_VIRTIO_SLOTS];
+};
+
 /* The main thread's, all of them.  -errno and diag.
  *
  * Take what they need of the host, and put each into its slot.  On failure there are none.
@@ -50,6 +55,17 @@ int devices_command(struct vm *vm, enum device_kind kind, unsigned int item, con
 /* What there is to tell of it, as a JSON object. */
 int devices_describe(struct vm *vm, enum device_kind kind, unsigned int item, char *json,
 	size_t size, struct diag *diag);
+/* Of a machine that is to be forked, while it is quiet: whether its devices allow it, and what a
+ * fork would not find again, in files that are given back then (virtio.h).
+ */
+int devices_check_copies(const struct vm *vm, struct diag *diag);
+int devices_copy(struct vm *vm, struct device_copies *copies, struct diag *diag);
+void devices_drop_copies(struct device_copies *copies);
+/* And in the fork, where `from` is as it was: have the devices of another, which were loaded, begin
+ * with that.
+ */
+int devices_take_copies(
+	struct vm *vm, struct vm *from, const struct device_copies *copies, struct diag *diag);
 /* No vCPU runs any more: wait for what is in flight, and give all back. */
 void devices_close(struct vm *vm);
 

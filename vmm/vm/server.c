@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define BACKLOG     1024
-#define PATIENCE_MS 10000 /* with the one client that there is to be */
+#define PATIENCE_MS 5000 /* with the one client that there is to be */
 
 int server_listen(struct listener *listener, const char *path)
 {

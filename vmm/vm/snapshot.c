@@ -107,6 +107,19 @@ int snapshot_open_state(struct snapshot *snapshot, const char *path, struct diag
 	return ret;
 }
 
+int snapshot_take_state(struct snapshot *snapshot, uint8_t *data, size_t size, struct diag *diag)
+{
+	int ret;
+
+	*snapshot = (struct snapshot){ .data = data, .size = size, .memory_fd = -1 };
+	ret = state_open(&snapshot->reader, data, size, diag);
+	if (!ret)
+		ret = load_first(snapshot, diag);
+	if (ret)
+		snapshot_close(snapshot);
+	return ret;
+}
+
 /* Of the whole machine two numbers stand twice: they are the same. */
 int snapshot_load_config(
 	const struct snapshot *snapshot, const char *path, struct config *config, struct diag *diag)

@@ -56,6 +56,9 @@ struct snapshot {
  */
 int snapshot_open_state(struct snapshot *snapshot, const char *path, struct diag *diag);
 
+/* The same of bytes that came from malloc(), and are the snapshot's then.  -errno and diag. */
+int snapshot_take_state(struct snapshot *snapshot, uint8_t *data, size_t size, struct diag *diag);
+
 /* The machine's settings, into a config that was initialised; they are complete.  -errno, diag. */
 int snapshot_load_config(const struct snapshot *snapshot, const char *path, struct config *config,
 	struct diag *diag);

@@ -214,6 +214,8 @@ static int load_saved(struct vm *vm, struct diag *diag)
 	struct diag why;
 	int ret = saved_load(vm, vm->snapshot, &why);
 
+	if (!ret && vm->warm && vm->warm->from)
+		ret = devices_take_copies(vm, vm->warm->from, vm->warm->copies, &why);
 	vm->is_refused = ret && vm->is_template;
 	if (ret)
 		return diag_fail(diag, -ret, "the snapshot cannot be restored: %s", why.text);

@@ -234,6 +234,7 @@ enum exit_code vm_live(struct vm *vm)
 		loop_when_quiet(&vm->loop, QUIET_MS, watch_tsc, vm);
 		ret = life_serve(&vm->life, &outcome, &diag);
 		snapshot_finish(vm);
+		fork_forget(vm);
 		if (vm->watch && vm->watch->ending)
 			vm->watch->ending(vm->watch_ctx);
 	}

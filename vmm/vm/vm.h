@@ -34,6 +34,7 @@
 #include "util/timeline.h"
 #include "vm/control.h"
 #include "vm/devices.h"
+#include "vm/fork.h"
 #include "vm/life.h"
 #include "vm/vmgenid.h"
 
@@ -113,6 +114,7 @@ struct vm {
 	bool debug_hinted;
 
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
+	struct fork_list forks;
 	struct loop_source save;                 /* eventfd, if there is a template_dir */
 	struct loop_source leash; /* the machine ends with its other end; fd -1: there is none */
 	atomic_bool has_asked_to_be_saved;

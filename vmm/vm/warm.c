@@ -3,14 +3,17 @@
 
 #include "vm/warm.h"
 
+#include "dev/blk.h"
 #include "util/log.h"
 #include "vm/control.h"
 #include "vm/launch.h"
+#include "vm/vm.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int open_parts(struct warm *warm, struct diag *diag)
 {
@@ -49,6 +52,38 @@ int warm_open(struct warm *warm, const char *path, struct diag *diag)
 	if (ret)
 		warm_close(warm);
 	return ret;
+}
+
+/* Only its file is kept open; where it is, is said if that is cut. */
+static int note_memory(struct snapshot *snapshot, const struct vm *vm, struct diag *diag)
+{
+	if (vm->mem.saved_fd < 0)
+		return 0;
+	snapshot->memory_fd = vm->mem.saved_fd;
+	snapshot->memory_path = strdup(vm->snapshot->memory_path);
+	return snapshot->memory_path ? 0 : diag_fail(diag, ENOMEM, "out of memory");
+}
+
+int warm_open_copy(struct warm *warm, struct vm *from, struct device_copies *copies, uint8_t *state,
+	size_t size, struct diag *diag)
+{
+	int ret;
+
+	*warm = (struct warm){ .path = "fork", .leash_fd = -1, .from = from, .copies = copies };
+	config_init(&warm->config);
+	ret = snapshot_take_state(&warm->snapshot, state, size, diag);
+	if (!ret)
+		ret = snapshot_load_config(&warm->snapshot, warm->path, &warm->config, diag);
+	if (!ret)
+		ret = note_memory(&warm->snapshot, from, diag);
+	if (ret) {
+		warm_close(warm);
+		return ret;
+	}
+	warm->kvm = from->kvm;
+	warm->mem = from->mem;
+	warm->has_parts = true;
+	return 0;
 }
 
 void warm_close(struct warm *warm)
@@ -118,6 +153,62 @@ static int apply_options(
 	return ret;
 }
 
+/* ---- of a machine that goes on elsewhere ---- */
+
+/* What is written to by a disk of these options; NULL: nothing that others have. */
+static const char *written_path(const struct blk_options *disk)
+{
+	if (disk->read_only || disk->overlay == DISK_OVERLAY_GONE)
+		return NULL;
+	return disk->overlay == DISK_OVERLAY_KEPT ? disk->overlay_path : disk->path;
+}
+
+static bool is_one_file(const char *a, const char *b)
+{
+	struct stat at_a, at_b;
+
+	return a && b && !stat(a, &at_a) && !stat(b, &at_b) && at_a.st_dev == at_b.st_dev &&
+	       at_a.st_ino == at_b.st_ino;
+}
+
+static int check_disk(
+	const struct blk_options *disk, const struct setting_list *theirs, struct diag *diag)
+{
+	const struct blk_options *their = theirs->items;
+	const char *path = written_path(disk);
+
+	for (size_t i = 0; i < theirs->n; i++)
+		if (is_one_file(path, written_path(&their[i])))
+			return diag_fail(diag, EBUSY,
+				disk->overlay == DISK_OVERLAY_KEPT
+					? "--disk: %.300s: is the overlay of the machine that was "
+					  "forked, which writes to it; only one that goes with its "
+					  "machine (`overlay`) can be forked"
+					: "--disk: %.300s: the machine that was forked writes to it; "
+					  "pause that one, copy the file, fork, and give the copy: "
+					  "--disk path=COPY",
+				path);
+	return 0;
+}
+
+/* Where files cannot be locked nothing else would keep the two apart. */
+static int check_disks(const struct warm *warm, struct diag *diag)
+{
+	const struct setting_list *ours = &warm->config.devices[DEVICE_disk];
+	struct config before;
+	int ret;
+
+	if (!warm->from)
+		return 0;
+	config_init(&before);
+	ret = snapshot_load_config(&warm->snapshot, warm->path, &before, diag);
+	for (size_t i = 0; i < ours->n && !ret; i++)
+		ret = check_disk((const struct blk_options *)ours->items + i,
+			&before.devices[DEVICE_disk], diag);
+	config_fini(&before);
+	return ret;
+}
+
 int warm_live(struct warm *warm, int argc, char **argv, unsigned int number, uint64_t since_ns)
 {
 	struct launch *launch = calloc(1, sizeof(*launch));
@@ -130,6 +221,8 @@ int warm_live(struct warm *warm, int argc, char **argv, unsigned int number, uin
 	}
 	if (argc > 1)
 		ret = apply_options(warm, argc, argv, number, &diag);
+	if (!ret)
+		ret = check_disks(warm, &diag);
 	if (!ret) {
 		log_set_level(warm->config.log_level);
 		control_catch_signals();

@@ -22,6 +22,9 @@ struct warm {
 	struct snapshot snapshot;
 	struct config config; /* the snapshot's */
 	int leash_fd;         /* of a machine that is to end when nobody has its other end; -1 */
+	/* The next two of a machine that goes on elsewhere, and writes to its disks: */
+	struct vm *from; /* it, in a process of which this is a fork; NULL: it began with files */
+	struct device_copies *copies; /* of what its devices would not find again; not owned */
 	bool has_parts; /* the next two are there; machines whose RAM others share make their own */
 	struct kvm kvm;
 	struct guest_mem mem;
@@ -30,6 +33,13 @@ struct warm {
 /* Open a snapshot and what its machines begin with.  -errno and diag. */
 int warm_open(struct warm *warm, const char *path, struct diag *diag);
 void warm_close(struct warm *warm);
+
+/* The same of a machine that was paused when this process was forked from its own, and had its
+ * devices copied: its memory and what KVM offers become the warm one's, and so does `state`, bytes
+ * from saved_write() that came from malloc().  -errno and diag.
+ */
+int warm_open_copy(struct warm *warm, struct vm *from, struct device_copies *copies, uint8_t *state,
+	size_t size, struct diag *diag);
 
 /* In a process that was forked for it and has one thread: be the machine, from the moment
  * `since_ns` on, with options as `pronto restore` takes them (argv[0] is a name for messages,
