@@ -84,6 +84,32 @@ static void test_in_use(void **state)
 	check_rx(rig, 2, HEADER + 400);
 }
 
+/* But where the settings say another: a driver that looks anew finds that. */
+static void test_address_of_its_own(void **state)
+{
+	struct net_options options = { .mac = (char[]){ "02:09:09:09:09:09" } };
+	static const uint8_t own[6] = { 2, 9, 9, 9, 9, 9 };
+	struct rig *rig = *state;
+	struct state_writer file;
+	struct diag diag;
+	int pair[2];
+
+	start_driver(rig, 0);
+	file = rig_save(rig->dev);
+	virtio_close(rig->dev);
+	close(rig->peer);
+	free(rig->packets);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	rig->peer = pair[1];
+	rig->dev = net_create(open_packets(rig, pair[0]), &options, own, &rig->env, &diag);
+	rig->dev->transport = &rig->transport;
+	assert_int_equal(rig_load(&file, rig->dev, &diag), 0);
+	for (unsigned int i = 0; i < 6; i++)
+		assert_int_equal(virtio_read_config(rig->dev, i, 1), own[i]);
+	virtio_resume(rig->dev);
+	state_free(&file);
+}
+
 /* What the first has sent is not sent again, and what it has not is. */
 static void test_frames_are_sent_once(void **state)
 {
@@ -129,6 +155,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_in_use),
+		TEST(test_address_of_its_own),
 		TEST(test_frames_are_sent_once),
 		TEST(test_hostile_pairs),
 	};

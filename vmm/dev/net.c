@@ -477,7 +477,7 @@ static int reach_mmds(struct net *net, const struct net_mmds_options *options, s
 struct virtio_dev *net_create(struct link *link, const struct net_options *options,
 	const uint8_t mac[6], const struct virtio_env *env, struct diag *diag)
 {
-	struct net_pairs pairs = net_pairs_of(link);
+	struct net_pairs pairs = net_pairs_of(link, options);
 	struct net *net = calloc(1, sizeof(*net) + pairs.n * sizeof(net->pair[0]));
 
 	if (!net) {

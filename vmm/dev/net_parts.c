@@ -18,9 +18,9 @@ void net_use_pairs(struct net_pairs *pairs, unsigned int n)
 	pairs->n_on = n;
 }
 
-struct net_pairs net_pairs_of(struct link *link)
+struct net_pairs net_pairs_of(struct link *link, const struct net_options *options)
 {
-	struct net_pairs pairs = { .link = link };
+	struct net_pairs pairs = { .link = link, .has_mac = options->mac };
 
 	for (; link; link = link->next)
 		pairs.n++;
@@ -115,7 +115,8 @@ int net_load(struct net_pairs *pairs, struct virtio_net_config *config,
 	if (!state->n_on || state->n_on > pairs->n)
 		return diag_fail(diag, EBADMSG, "it has %u pairs of queues, and used %u", pairs->n,
 			state->n_on);
-	memcpy(config->mac, state->mac, sizeof(config->mac));
+	if (!pairs->has_mac)
+		memcpy(config->mac, state->mac, sizeof(config->mac));
 	net_use_pairs(pairs, state->n_on);
 	return 0;
 }

@@ -20,10 +20,11 @@ struct net_pairs {
 	struct link *link; /* and its queues, one a pair */
 	unsigned int n;
 	unsigned int n_on; /* that the driver has in use, the first; the others' link is off */
+	bool has_mac;      /* the settings say the address */
 };
 
 /* All of a link's queues; the first is switched on. */
-struct net_pairs net_pairs_of(struct link *link);
+struct net_pairs net_pairs_of(struct link *link, const struct net_options *options);
 
 static inline unsigned int net_n_queues(const struct net_pairs *pairs)
 {
@@ -51,8 +52,8 @@ int net_answer_command(struct virtq *vq, const struct virtq_chain *chain, bool o
 /* The link of this device has ended: say why, in the log and to the machine's operator. */
 void net_explain_end(const struct virtio_dev *dev, struct link *link);
 
-/* What a copy of the machine begins with: the address that the driver has read, and the pairs that
- * it uses.
+/* What a copy of the machine begins with: the address that the driver has read, unless the settings
+ * say another, which it finds when it looks anew; and the pairs that it uses.
  */
 struct net_state {
 	uint8_t mac[6];

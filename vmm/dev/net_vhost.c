@@ -167,7 +167,7 @@ struct virtio_dev *net_vhost_create(struct link *link, const struct net_options 
 		return NULL;
 	}
 	dev = &net->remote.dev;
-	net->pairs = net_pairs_of(link);
+	net->pairs = net_pairs_of(link, options);
 	net->config = net_config_of(&net->pairs, options, mac);
 	dev->config = &net->config;
 	dev->config_size = NET_CONFIG_SIZE;
