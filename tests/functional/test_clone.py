@@ -87,11 +87,11 @@ def press(box, n):
 
 def test_from_a_directory(saved, clone, box, tmp_path):
     where = saved("button")
-    process = clone(where, "--count", "5", "--console", f"file:{tmp_path}/said-%n")
+    process = clone(where, "--count", "5", "--console", f"file:{tmp_path}/%said-%2n")
     press(box, 5)
     assert process.wait().status == vm.POWEROFF
     for i in range(5):
-        said = (tmp_path / f"said-{i}").read_text(encoding="latin-1")
+        said = (tmp_path / f"%said-{i:02d}").read_text(encoding="latin-1")
         vm.tap(said)
         assert "a copy" in said
     assert box.processes() == []

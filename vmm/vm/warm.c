@@ -99,25 +99,38 @@ void warm_close(struct warm *warm)
 
 /* ---- one of them ---- */
 
-/* With the number in place of each "%n"; NULL: out of memory. */
+/* How many characters of `text` stand for a number, and with how many digits at least: "%n", "%2n"
+ * to "%9n"; 0: none.
+ */
+static size_t look_for_number(const char *text, int *digits)
+{
+	bool is_padded = text[0] == '%' && text[1] > '0' && text[1] <= '9' && text[2] == 'n';
+
+	*digits = is_padded ? text[1] - '0' : 1;
+	return is_padded ? 3 : strncmp(text, "%n", 2) ? 0 : 2;
+}
+
+/* With the number in the place of each; NULL: out of memory. */
 static char *numbered(const char *text, unsigned int number)
 {
-	size_t size = strlen(text) + 1, n = 0;
-	char *out;
+	char *out = NULL;
+	size_t size;
+	FILE *file = open_memstream(&out, &size);
+	int digits;
 
-	for (const char *at = text; (at = strstr(at, "%n")); at += 2)
-		size += 10;
-	out = malloc(size);
-	while (out && *text) {
-		if (!strncmp(text, "%n", 2)) {
-			n += (size_t)snprintf(out + n, size - n, "%u", number);
-			text += 2;
-		} else {
-			out[n++] = *text++;
-		}
+	while (file && *text) {
+		size_t n = look_for_number(text, &digits);
+
+		if (n)
+			fprintf(file, "%0*u", digits, number);
+		else
+			fputc(*text, file);
+		text += n ?: 1;
 	}
-	if (out)
-		out[n] = 0;
+	if (file && fclose(file)) {
+		free(out);
+		return NULL;
+	}
 	return out;
 }
 

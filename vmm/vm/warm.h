@@ -43,7 +43,8 @@ int warm_open_copy(struct warm *warm, struct vm *from, struct device_copies *cop
 
 /* In a process that was forked for it and has one thread: be the machine, from the moment
  * `since_ns` on, with options as `pronto restore` takes them (argv[0] is a name for messages,
- * argv[argc] is NULL), in which each "%n" stands for `number`.  The process's status; what went
+ * argv[argc] is NULL), in which each "%n", or "%2n" with two digits, stands for
+ * `number`.  The process's status; what went
  * wrong is in the log.
  */
 int warm_live(struct warm *warm, int argc, char **argv, unsigned int number, uint64_t since_ns);
