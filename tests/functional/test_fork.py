@@ -380,6 +380,19 @@ def test_who_does_not_come_or_speak(machine, box, tmp_path, data):
     vm.tap(finish(m).out)
 
 
+def test_its_messages_are_its_own(firecracker, box, tmp_path):
+    """Neither by the machine's level nor in its form, nor those that nobody has read of it."""
+    a = api.Api(box, "--id", "x", "--level", "Debug", program=str(firecracker))
+    a.start(vm.guest("button"))
+    a.vm.expect("ready")
+    process = vm.Vm(box, [vm.PRONTO, "ctl", a.socket, "fork", "--net", "tap=x"])
+    result = process.wait()
+    assert result.status == vm.OPERATOR and result.err == (
+        "pronto: error: option --net: the snapshot's machine has 0 such devices, and none can be added\n"), result
+    a.must("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
+    assert a.vm.wait().status == vm.POWEROFF
+
+
 def test_it_tells_how_long_it_stood(box):
     config = box.path / "tmp" / "config.json"
     config.write_text(json.dumps({"kernel": vm.guest("button"), "memory": "64M"}), encoding="utf-8")
@@ -388,5 +401,6 @@ def test_it_tells_how_long_it_stood(box):
     process = vm.Vm(box, [vm.PRONTO, "ctl", a.socket, "fork"])
     a.vm.expect("the guest stood still for ", where="err")
     press(box, await_machines(box, 2))
-    assert process.wait().status == a.vm.wait().status == vm.POWEROFF
+    result = process.wait()
+    assert result.status == a.vm.wait().status == vm.POWEROFF and result.err == ""
     assert re.search(r"fork\(2\) took \d+ us\n.*resumed\n.*the guest stood still for \d+ us\n", a.vm.err.decode())

@@ -122,6 +122,15 @@ void log_open(void)
 	kept.to_open = true;
 }
 
+void log_begin_anew(void)
+{
+	kept.n = 0;
+	kept.n_lost = 0;
+	log_name[0] = 0;
+	log_set_level(LOG_LEVEL_WARN);
+	log_open();
+}
+
 int log_use(int fd)
 {
 	if (dup2(fd, STDERR_FILENO) < 0)

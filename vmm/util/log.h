@@ -21,6 +21,11 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
  */
 void log_open(void);
 
+/* In a process that was forked from one with threads: its messages are Pronto's own, and what its
+ * parent has kept is for that one to tell.
+ */
+void log_begin_anew(void);
+
 /* While there is one thread: from now on messages go to this file, which stays the caller's; it is
  * standard error then.  -errno.
  */

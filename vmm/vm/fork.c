@@ -109,7 +109,10 @@ static int leave_parent(const struct origin *origin)
 	terminal_forget();
 	setsid();
 	ret = drop_standard_files();
-	return ret ? ret : close_others(kept, ARRAY_SIZE(kept));
+	if (!ret)
+		ret = close_others(kept, ARRAY_SIZE(kept));
+	log_begin_anew();
+	return ret;
 }
 
 _Noreturn static void be_server(struct origin *origin)
