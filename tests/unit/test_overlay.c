@@ -467,6 +467,73 @@ static void test_full_host(void **state)
 	assert_int_equal(umount2(rig->dir, MNT_DETACH), 0);
 }
 
+/* ---- a fork's ---- */
+
+static void put(struct overlay *overlay, uint64_t offset, uint8_t fill)
+{
+	uint8_t sector[SECTOR];
+
+	memset(sector, fill, SECTOR);
+	assert_int_equal(
+		file_write_at(overlay_fd(overlay), sector, SECTOR, overlay_base(overlay) + offset),
+		0);
+	overlay_mark(overlay, offset, SECTOR);
+}
+
+/* 0: it is not there. */
+static uint8_t get(const struct overlay *overlay, uint64_t offset)
+{
+	uint8_t sector[SECTOR];
+	bool here;
+
+	overlay_run(overlay, offset, SECTOR, &here);
+	if (!here)
+		return 0;
+	assert_int_equal(
+		file_read_at(overlay_fd(overlay), sector, SECTOR, overlay_base(overlay) + offset),
+		0);
+	assert_memory_equal(sector, sector + 1, SECTOR - 1);
+	return sector[0];
+}
+
+/* Each begins with what was there when the copy was made, and has no more of the other. */
+static void test_copy(void **state)
+{
+	struct rig *rig = *state;
+	struct overlay *first = overlay_create(SIZE, &rig->diag), *as_it_was,
+		       *other = overlay_create(SIZE, &rig->diag);
+	struct stat st;
+	int fd;
+
+	put(first, 0, 1);
+	put(first, MIB(20), 2);
+	put(first, SIZE - SECTOR, 3);
+	fd = overlay_copy(first, SIZE, &rig->diag);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, SIZE);
+	assert_true((uint64_t)st.st_blocks * 512 <= KIB(256)); /* holes stay holes */
+	put(first, 0, 9);
+	/* In a process that was forked it would be there still. */
+	as_it_was = overlay_create(SIZE, &rig->diag);
+	put(as_it_was, 0, 7);
+	put(as_it_was, MIB(20), 7);
+	put(as_it_was, SIZE - SECTOR, 7);
+	assert_int_equal(overlay_take(other, as_it_was, fd, SIZE, &rig->diag), 0);
+	assert_int_equal(overlay_close(as_it_was), 0);
+	put(other, SECTOR, 5);
+	assert_int_equal(get(other, 0), 1);
+	assert_int_equal(get(other, SECTOR), 5);
+	assert_int_equal(get(other, MIB(20)), 2);
+	assert_int_equal(get(other, MIB(20) + SECTOR), 0);
+	assert_int_equal(get(other, SIZE - SECTOR), 3);
+	assert_int_equal(get(first, 0), 9);
+	assert_int_equal(get(first, SECTOR), 0);
+	close(fd);
+	assert_int_equal(overlay_close(other), 0);
+	assert_int_equal(overlay_close(first), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -487,6 +554,7 @@ int main(void)
 		TEST(test_unusual_files),
 		TEST(test_lock),
 		TEST(test_full_host),
+		TEST(test_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
