@@ -107,6 +107,7 @@ def test_both_go_on(machine, fork, box):
 
 def test_what_is_typed_is_each_ones_own(machine, fork):
     m = machine("template", text="begins", stdin=subprocess.PIPE)
+    vm.wait_until(lambda: m.vm.out.endswith(b"\n"), what="all of the line")
     for text in b"one", b"two":
         process = fork(m, stdin=subprocess.PIPE)
         process.send(text + b"q")
@@ -120,6 +121,7 @@ def test_what_is_typed_is_each_ones_own(machine, fork):
 def test_a_fork_is_no_place_to_fork_from_later(machine, fork, box):
     """It is of the moment of its own."""
     m = machine("template", text="begins", stdin=subprocess.PIPE)
+    vm.wait_until(lambda: m.vm.out.endswith(b"\n"), what="all of the line")
     m.vm.send(b"abc")
     m.vm.expect("abc")
     process = fork(m, stdin=subprocess.PIPE)
@@ -175,6 +177,7 @@ def test_of_one_that_was_restored(machine, fork, box, tmp_path):
 def test_a_fork_of_a_fork_by_a_server(machine, clone, box, tmp_path):
     """It has the machine ready as it was, also when that has ended."""
     m = machine("template", text="begins", stdin=subprocess.PIPE)
+    vm.wait_until(lambda: m.vm.out.endswith(b"\n"), what="all of the line")
     path = tmp_path / "serve.sock"
     server = serve(m, path)
     assert server in box.processes() and path.stat().st_mode & 0o777 == 0o600
@@ -404,3 +407,17 @@ def test_it_tells_how_long_it_stood(box):
     result = process.wait()
     assert result.status == a.vm.wait().status == vm.POWEROFF and result.err == ""
     assert re.search(r"fork\(2\) took \d+ us\n.*resumed\n.*the guest stood still for \d+ us\n", a.vm.err.decode())
+
+
+def test_of_one_whose_pages_are_tracked(machine, fork, box):
+    """The kernel tells the machine's process what is written, and not the fork's."""
+    m = machine("sweep", "...", cmdline="16 0", **{"track-dirty-pages": True})
+    m.save(box.path / "tmp" / "base")
+    child = fork(m)
+    child.expect("a copy")
+    child.expect("..")
+    child.signal(signal.SIGTERM)
+    assert child.wait().status == vm.POWEROFF
+    m.save(box.path / "tmp" / "diff", "--diff")
+    assert m.ctl("button").returncode == 0
+    assert m.vm.wait().status == vm.POWEROFF

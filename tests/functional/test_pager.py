@@ -442,3 +442,10 @@ def test_api_tells_of_the_end(saved, handler, copy, socket):
     of_it.kill()
     result = one.vm.wait()
     assert result.status == vm.HOST_ERROR and f"{socket}: {GONE}" in result.err
+
+
+def test_no_fork(saved, box, handler, copy):
+    """Nobody would bring its memory."""
+    handler()
+    machine = copy().load()
+    assert "a handler brings its memory" in machine.fault("PUT", "/fork", {"socket_path": str(box.path / "tmp" / "fork.sock")})

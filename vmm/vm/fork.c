@@ -261,6 +261,10 @@ static int check(const struct vm *vm, struct diag *diag)
 		return diag_fail(diag, EOPNOTSUPP,
 			"another process serves one of its devices from its memory (vhost-user), which "
 			"can be copied only byte by byte: save it, and have others go on from there");
+	if (vm->mem.is_served)
+		return diag_fail(diag, EOPNOTSUPP,
+			"a handler brings its memory, and would not bring a fork's: save it, and have "
+			"others go on from there");
 	return 0;
 }
 

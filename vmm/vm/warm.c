@@ -82,6 +82,7 @@ int warm_open_copy(struct warm *warm, struct vm *from, struct device_copies *cop
 	}
 	warm->kvm = from->kvm;
 	warm->mem = from->mem;
+	warm->mem.watch = NULL; /* the kernel watches the other's alone */
 	warm->has_parts = true;
 	return 0;
 }
