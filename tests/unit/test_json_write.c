@@ -137,7 +137,7 @@ static void test_every_setting(void **state)
 		" \"on-reboot\": \"restart\", \"on-triple-fault\": \"poweroff\","
 		" \"shim\": \"always\", \"instant\": {\"use\": \"renew\", \"days\": 3, \"uses\": 9},"
 		"  \"map-kernel\": \"all\", \"merge\": \"kernel\","
-		" \"grace\": 0, \"no-cache\": true, \"dry-run\": true, \"timeline\": \"t.svg\","
+		" \"grace\": 0, \"no-cache\": true, \"dry-run\": true, \"track-dirty-pages\": true, \"timeline\": \"t.svg\","
 		" \"log-level\": \"debug\","
 		" \"disk\": [{\"path\": \"p\"}], \"net\": [{\"user\": true}], \"vsock\": [{\"cid\": 3}],"
 		" \"share\": [{\"dir\": \"s\", \"tag\": \"t\"}], \"balloon\": [{\"size\": \"8M\"}],"

@@ -115,7 +115,7 @@ struct vm {
 
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
 	struct fork_list forks;
-	struct loop_source save;                 /* eventfd, if there is a template_dir */
+	struct loop_source save;  /* eventfd, if there is a template_dir */
 	struct loop_source leash; /* the machine ends with its other end; fd -1: there is none */
 	atomic_bool has_asked_to_be_saved;
 	bool has_saved_id; /* what was written since the last snapshot is known, while RAM is
