@@ -15,8 +15,6 @@ TOOLS = ('fio', 'iperf3')
 CMDLINE = 'console=ttyS0 quiet panic=-1 cryptomgr.notests'
 MEMORY_MIB = 512
 TALK = ['/usr/bin/python3', os.path.join(place.TOP, 'bench', 'benchkit', 'talk.py')]
-LOADER = 'lib64/ld-linux-x86-64.so.2'
-LIBRARIES = 'lib/x86_64-linux-gnu'
 MACHINE = 'microvm,pit=off,pic=off,rtc=on,x-option-roms=off,auto-kernel-cmdline=off'
 # QEMU's own, and the one that came after it.
 VIRTIOFSDS = (['/usr/lib/qemu/virtiofsd', '-o', 'source='], ['/usr/libexec/virtiofsd', '--shared-dir='])
@@ -49,37 +47,9 @@ def why_not():
     return linux.why_not() or next((why for why in map(packages.why_not, (KERNEL, 'busybox', *TOOLS)) if why), None)
 
 
-def libraries(tree, tool):
-    """[path, ...] of all that a program of a package's tree is linked to, in that tree."""
-    directory = os.path.dirname(packages.within(tree, 'lib/x86_64-linux-gnu/libc.so.6'))
-    where = ':'.join(os.path.join(tree, part) for part in (
-        'lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu/ceph'))
-    done = program.ask([os.path.join(directory, os.path.basename(LOADER)), '--library-path', where, '--list', tool])
-    found = [line.split()[2] for line in done.stdout.splitlines() if '=> /' in line]
-    lost = [line.strip() for line in done.stdout.splitlines() if 'not found' in line]
-    if done.returncode or lost or not found:
-        raise program.Problem(f'{tool}: {"; ".join(lost) or done.stderr.strip() or "no libraries"}')
-    return found
-
-
-def add_tool(archive, name, have):
-    """A program of the set NAME and the libraries that are not in the archive yet."""
-    tree = packages.get(name)
-    path = packages.within(tree, f'bin/{name}')
-    with open(path, 'rb') as file:
-        archive.add_file(f'bin/{name}', file.read(), 0o755)
-    for library in libraries(tree, path):
-        base = os.path.basename(library)
-        if base not in have:
-            have.add(base)
-            target = LOADER if base == os.path.basename(LOADER) else f'{LIBRARIES}/{base}'
-            with open(library, 'rb') as file:
-                archive.add_file(target, file.read(), 0o755)
-
-
 def build(busybox, init, script, flow, modules):
     archive = Archive()
-    for directory in ('bin', 'dev', 'lib', LIBRARIES, 'lib64', 'mnt', 'modules', 'proc', 'sys', 'tmp'):
+    for directory in ('bin', 'dev', 'lib', images.LIBRARIES, 'lib64', 'mnt', 'modules', 'proc', 'sys', 'tmp'):
         archive.add_dir(directory)
     archive.add_char_device('dev/console', 5, 1)
     archive.add_file('init', init, 0o755)
@@ -92,7 +62,7 @@ def build(busybox, init, script, flow, modules):
             archive.add_link(f'bin/{name}', 'busybox')
     have = set()
     for name in TOOLS:
-        add_tool(archive, name, have)
+        images.add_linked_program(archive, packages.get(name), name, have)
     for name, content in modules:
         archive.add_file(f'modules/{name}.ko', content)
     archive.add_file('modules/order', ''.join(f'{name}.ko\n' for name, _ in modules).encode())
@@ -143,7 +113,7 @@ def iperf(tree):
     """Its server, without being installed."""
     path = ':'.join(os.path.join(tree, part) for part in ('lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu'))
     loader = os.path.join(os.path.dirname(packages.within(tree, 'lib/x86_64-linux-gnu/libc.so.6')),
-                          os.path.basename(LOADER))
+                          os.path.basename(images.LOADER))
     return f'{loader} --library-path {path} {packages.within(tree, "bin/iperf3")} -s'
 
 

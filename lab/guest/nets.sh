@@ -43,6 +43,42 @@ do_vsock()
 	vsock send 2 2001 < /dev/null || say nobody there
 }
 
+# Where the loader finds the first library that a new program is linked to, and the kernel's own: "LIBRARY VDSO".
+mapped()
+{
+	/lib64/ld-linux-x86-64.so.2 --list /bin/dropbearkey | awk '/libc\.so/ { libc = $NF } /vdso/ { vdso = $NF } END { print libc, vdso }'
+}
+
+# Wait for a line, which is typed to each copy of us, and then tell what we have that the others may have, too: random
+# bytes before all else.
+do_clone()
+{
+	say template "$(cat /sys/class/net/eth0/address) $(vsock cid) $(hostname)"
+	say ready clone
+	read -r own_name
+	first=$(dd if=/dev/urandom bs=32 count=1 2> /dev/null | md5sum)
+	say random "${first%% *}"
+	say uuid "$(cat /proc/sys/kernel/random/uuid)"
+	both=$(mapped)
+	say mmap "${both% *}"
+	say vdso "${both#* }"
+	for area in stack heap; do
+		say "$area" "$(sed -n "s/-.*\[$area\].*//p" /proc/self/maps)"
+	done
+	dropbearkey -t ed25519 -f /tmp/key > /tmp/said 2>&1
+	say key "$(sed -n 's/^Fingerprint: //p' /tmp/said)"
+	dmesg | grep -o 'crng reseeded due to virtual machine fork' | each copy
+	say cid "$(vsock cid)"
+	say mac_kept "$(cat /sys/class/net/eth0/address)"
+	do_rebind
+	say mac "$(cat /sys/class/net/eth0/address)"
+	hostname "$own_name"
+	say hostname "$(hostname)"
+	problems
+	say told all
+	read -r _
+}
+
 # Some megabytes to port 2000 of the host, from where they come back, three times.
 do_streams()
 {

@@ -3,12 +3,15 @@
  *
  * vsock echo PORT		accept one stream, and give back what comes
  * vsock send CID PORT		standard input to the stream, then what comes to standard output
+ * vsock cid			print our own
  */
 
+#include <fcntl.h>
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,11 +60,24 @@ static int send_all(int fd, struct sockaddr_vm *addr)
 	}
 }
 
+static int print_cid(void)
+{
+	int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
+	unsigned int cid;
+
+	if (fd < 0 || ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid))
+		return fail("/dev/vsock");
+	printf("%u\n", cid);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY };
 	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 
+	if (argc == 2 && !strcmp(argv[1], "cid"))
+		return print_cid();
 	if (fd < 0)
 		return fail("socket");
 	if (argc == 3 && !strcmp(argv[1], "echo")) {
@@ -73,6 +89,6 @@ int main(int argc, char **argv)
 		addr.svm_port = (unsigned int)atoi(argv[3]);
 		return send_all(fd, &addr);
 	}
-	fputs("usage: vsock echo PORT | vsock send CID PORT\n", stderr);
+	fputs("usage: vsock echo PORT | vsock send CID PORT | vsock cid\n", stderr);
 	return 2;
 }

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from . import cache, packages
-from .program import Problem
+from .program import Problem, ask
 from .cpio import Archive
 from .kernel import Kernel
 
@@ -21,6 +21,11 @@ LAB_MODULES = {
 }
 # By itself, as pid 1 waits for the TSC's rate before it (lab/pid1/clock.h).
 LAB_KVM = {'kvm_amd': 'npt=1 nested=0 avic=0'}
+
+
+# Where a program that is not static looks for the rest of itself.
+LOADER = 'lib64/ld-linux-x86-64.so.2'
+LIBRARIES = 'lib/x86_64-linux-gnu'
 
 
 def vmlinux(name):
@@ -75,3 +80,29 @@ def lab_initramfs():
         archive.add_file(f'modules/{order}', lines.encode())
     cache.write_file(result, archive.finish())
     return result
+
+
+def _libraries(tree, tool):
+    """[path, ...] of all that a program of a package's tree is linked to, in that tree."""
+    directory = os.path.dirname(packages.within(tree, f'{LIBRARIES}/libc.so.6'))
+    where = ':'.join(os.path.join(tree, part) for part in (LIBRARIES, f'usr/{LIBRARIES}', f'usr/{LIBRARIES}/ceph'))
+    done = ask([os.path.join(directory, os.path.basename(LOADER)), '--library-path', where, '--list', tool])
+    found = [line.split()[2] for line in done.stdout.splitlines() if '=> /' in line]
+    lost = [line.strip() for line in done.stdout.splitlines() if 'not found' in line]
+    if done.returncode or lost or not found:
+        raise Problem(f'{tool}: {"; ".join(lost) or done.stderr.strip() or "no libraries"}')
+    return found
+
+
+def add_linked_program(archive, tree, name, have):
+    """A program of a set's TREE, and its libraries but for those in HAVE, to which they are added; the archive has their directories."""
+    path = packages.within(tree, f'bin/{name}')
+    with open(path, 'rb') as file:
+        archive.add_file(f'bin/{name}', file.read(), 0o755)
+    for library in _libraries(tree, path):
+        base = os.path.basename(library)
+        if base not in have:
+            have.add(base)
+            target = LOADER if base == os.path.basename(LOADER) else f'{LIBRARIES}/{base}'
+            with open(library, 'rb') as file:
+                archive.add_file(target, file.read(), 0o755)

@@ -28,6 +28,7 @@ SETS = {
     'grub-xen': Set('grub-xen-host'),
     'cloudhv': Set('cloudhv-efi-x86-64', release='forky'),
     'busybox': Set('busybox-static'),
+    'dropbear': Set('dropbear-bin', libraries=True),
     'virtiofsd': Set('virtiofsd', libraries=True, release='trixie'),
     'fio': Set('fio', libraries=True),
     'iperf3': Set('iperf3', libraries=True),
