@@ -42,7 +42,7 @@ static int open_device(int number, int flags)
 	return (int)fd;
 }
 
-/* By the kernel, if it has a way for that. */
+/* By the kernel's device for ports, or by our own hand (-1). */
 static void out(int port, unsigned char value)
 {
 	if (port >= 0)
@@ -51,40 +51,39 @@ static void out(int port, unsigned char value)
 		__asm__ volatile("outb %b0, %w1" : : "a"(value), "Nd"(SAVE_PORT));
 }
 
-static unsigned char in(int port)
+/* Our own hand has all of them in one exit. */
+static void in(int port, unsigned char *bytes, unsigned long n)
 {
-	unsigned char value = 0;
-
-	if (port >= 0)
-		sys5(__NR_pread64, port, (long)&value, 1, SAVE_PORT, 0);
+	if (port < 0)
+		__asm__ volatile("rep insb" : "+D"(bytes), "+c"(n) : "d"(SAVE_PORT) : "memory");
 	else
-		__asm__ volatile("inb %w1, %b0" : "=a"(value) : "Nd"(SAVE_PORT));
-	return value;
+		for (unsigned long i = 0; i < n; i++)
+			sys5(__NR_pread64, port, (long)&bytes[i], 1, SAVE_PORT, 0);
 }
 
-static void seed_kernel(int port)
+static void seed_kernel(int port, int random)
 {
 	struct seed seed = { .entropy_count = 8 * SEED, .buf_size = SEED };
-	int fd = open_device(RANDOM_DEVICE, O_WRONLY);
 
-	for (unsigned int i = 0; i < SEED; i++)
-		seed.bytes[i] = in(port);
-	if (fd < 0)
-		return;
-	sys_ioctl(fd, RNDADDENTROPY, &seed);
-	sys_ioctl(fd, RNDRESEEDCRNG, 0);
-	sys_close(fd);
+	in(port, seed.bytes, SEED);
+	sys_ioctl(random, RNDADDENTROPY, &seed);
+	sys_ioctl(random, RNDRESEEDCRNG, 0);
 }
 
-/* Saved here, and begun here. */
+/* Saved here, and begun here: what can be done before is not done by each that begins. */
 static void be_saved(void)
 {
-	int port = open_device(PORT_DEVICE, O_RDWR);
+	int port = -1, random;
 
-	if (port < 0 && sys3(__NR_iopl, 3, 0, 0))
-		return;
+	if (sys3(__NR_iopl, 3, 0, 0)) {
+		port = open_device(PORT_DEVICE, O_RDWR);
+		if (port < 0)
+			return;
+	}
+	random = open_device(RANDOM_DEVICE, O_WRONLY);
 	out(port, 0);
-	seed_kernel(port);
+	seed_kernel(port, random);
+	sys_close(random);
 	if (port >= 0)
 		sys_close(port);
 	else
@@ -127,8 +126,8 @@ void instant_main(const char *const *stack)
 	const char *what = program(env);
 	unsigned int n = 0;
 
-	be_saved();
 	sys3(__NR_unlink, (long)"/pronto-instant", 0, 0);
+	be_saved();
 	for (; given[n] && n < 63; n++)
 		argv[n] = is(given[n], "/pronto-instant") ? what : given[n];
 	sys_execve(what, argv, env);
