@@ -107,12 +107,16 @@ def contenders(given, case, where):
 
 def measure(given, where, monitor, kernel, initrd, memory, cpus, cmdline):
     """One boot to user space."""
+    return measure_argv(given, where, monitor.argv(kernel, memory, cpus, initrd, cmdline))
+
+
+def measure_argv(given, where, argv, env=None):
+    """The same, by a command and its environment."""
     def turn():
-        argv = monitor.argv(kernel, memory, cpus, initrd, cmdline)
         # The counts of all VMs together: there is no other in the lab.
         where.run(['sh', '-c', f"echo 'hist:keys=reason:clear' >> {EVENT}/trigger"])
         told, = place.watch(where, given.build, argv, until=USER_SPACE, kill=True, seconds=BOOT_SECONDS,
-                            stats=STATS, command=f'cat {EVENT}/hist')
+                            stats=STATS, command=f'cat {EVENT}/hist', env=env)
         up, stats = told['up'], told['up']['stats']
         result = {'user_ms': up['wall_ns'] / 1e6, 'user_cpu_ms': up['cpu_ns'] / 1e6,
                   'minflt': told['end']['minflt']}

@@ -56,6 +56,16 @@ def test_memory(tmp_path):
         assert answers["constant_first"] < answers["rss_ram"] < 96
 
 
+@pytest.mark.timeout(700)
+def test_instant(tmp_path):
+    """By count a boot that was made once takes a thirtieth and less of what it takes as ever; its random bytes come by one exit."""
+    case = measure("instant", tmp_path, seconds=650)[-1]
+    answers = {who: {metric: entry["median"] for metric, entry in metrics.items()} for who, metrics in case["contenders"].items()}
+    assert answers.keys() == {"pronto", "pronto-instant"}, case["absent"]
+    assert answers["pronto"]["user_cpu_ms"] > 30 * answers["pronto-instant"]["user_cpu_ms"]
+    assert answers["pronto-instant"]["user_io"] < 40
+
+
 @pytest.mark.kvm
 def test_scale(tmp_path):
     """The slope is that of the two points beside it."""
