@@ -14,7 +14,7 @@ MAX_FUNCTION = 80
 
 # A module may include itself and what stands left of it.
 ORDER = ('pvh', 'util', 'image', 'initramfs', 'mem', 'loop', 'state', 'kvm', 'bus', 'boot', 'virtio', 'host', 'dev', 'config',
-         'sandbox', 'vm', 'api', 'main')
+         'confine', 'vm', 'api', 'main')
 # Pure functions on guest RAM: of the bus, only the address map.
 BOOT_MAY = ('pvh/', 'util/', 'image/', 'mem/', 'bus/platform.h', 'boot/')
 # In dev/, but no device: it lists them, and none of them sees it.

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "cmd.h"
+#include "confine/confine.h"
 #include "exit_codes.h"
 #include "util/log.h"
 #include "util/timeline.h"
@@ -50,10 +51,12 @@ struct arguments {
 	struct api_spec spec;
 	struct objects objects;
 	bool start;
+	enum confine confine; /* as the settings of --config have it */
 };
 
-static int read_config(struct objects *objects, const char *path)
+static int read_config(struct arguments *args, const char *path)
 {
+	struct objects *objects = &args->objects;
 	struct config config;
 	struct diag diag;
 	int ret = -EINVAL;
@@ -64,6 +67,7 @@ static int read_config(struct objects *objects, const char *path)
 	if (objects->native)
 		ret = config_parse_json(
 			&config, path, objects->native, objects->native_size, &diag);
+	args->confine = config.confine;
 	config_fini(&config);
 	if (ret)
 		log_error("%s", diag.text);
@@ -114,7 +118,7 @@ static int apply(struct arguments *args, int option)
 			return -EINVAL;
 		args->spec.max_body = n;
 		break;
-	case OPT_CONFIG: return read_config(&args->objects, optarg);
+	case OPT_CONFIG: return read_config(args, optarg);
 	case OPT_ID: args->spec.id = optarg; break;
 	case OPT_START: args->start = true; break;
 	case OPT_SCHEMA: return print_schema();
@@ -153,6 +157,17 @@ static int read_arguments(struct arguments *args, int argc, char **argv)
 	return 0;
 }
 
+/* The VMM's process begins with what this one has. */
+static void confine(const struct arguments *args)
+{
+	struct confine_kept kept = { 0 };
+
+	if (args->confine == CONFINE_OFF)
+		return;
+	confine_keep(&kept, args->spec.fd);
+	confine_enter(&kept);
+}
+
 int cmd_api(int argc, char **argv)
 {
 	struct arguments args = {
@@ -174,5 +189,6 @@ int cmd_api(int argc, char **argv)
 		return ret < 0 ? EXIT_OPERATOR : 0;
 	}
 	log_set_level(args.spec.log_level);
+	confine(&args);
 	return api_serve(&args.spec, &args.objects, args.start);
 }

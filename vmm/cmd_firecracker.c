@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "cmd.h"
+#include "confine/confine.h"
 #include "exit_codes.h"
 #include "util/bits.h"
 #include "util/log.h"
@@ -211,6 +212,15 @@ static int describe_snapshot(const char *path)
 	return 0;
 }
 
+/* The VMM's process begins with what this one has. */
+static void confine(int argc, char **argv)
+{
+	struct confine_kept kept = { 0 };
+
+	confine_keep_words(&kept, argc, argv);
+	confine_enter(&kept);
+}
+
 int cmd_firecracker(int argc, char **argv)
 {
 	struct arguments args = { .socket = DEFAULT_SOCKET, .id = "anonymous-instance" };
@@ -236,5 +246,6 @@ int cmd_firecracker(int argc, char **argv)
 		objects_fini(&args.objects);
 		return FC_BAD_CONFIGURATION;
 	}
+	confine(argc, argv);
 	return serve(&args);
 }

@@ -3,6 +3,7 @@
 
 #include "cmd.h"
 #include "config/config.h"
+#include "confine/confine.h"
 #include "util/log.h"
 #include "util/timeline.h"
 #include "vm/launch.h"
@@ -66,6 +67,7 @@ int cmd_restore(int argc, char **argv)
 		ret = ret < 0 ? (int)exit_code_of(-ret) : EXIT_SUCCESS;
 	} else {
 		log_set_level(restore->config.log_level);
+		confine_enter_as(&restore->config, NULL);
 		control_catch_signals();
 		ret = restore_guest(restore, since_ns);
 	}

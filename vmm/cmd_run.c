@@ -3,6 +3,7 @@
 
 #include "cmd.h"
 #include "config/config.h"
+#include "confine/confine.h"
 #include "util/log.h"
 #include "util/timeline.h"
 #include "vm/launch.h"
@@ -47,6 +48,7 @@ int cmd_run(int argc, char **argv)
 		ret = ret < 0 ? (int)exit_code_of(-ret) : EXIT_SUCCESS;
 	} else {
 		log_set_level(run->config.log_level);
+		confine_enter_as(&run->config, NULL);
 		if (!run->config.dry_run)
 			control_catch_signals();
 		ret = run_launch(run, since_ns);

@@ -2,6 +2,7 @@
 /* cmd_serve.c - pronto serve: have a snapshot ready for machines to begin with */
 
 #include "cmd.h"
+#include "confine/confine.h"
 #include "exit_codes.h"
 #include "util/listener.h"
 #include "util/log.h"
@@ -34,6 +35,7 @@ int cmd_serve(int argc, char **argv)
 		{ 0 },
 	};
 	enum log_level level = LOG_LEVEL_WARN;
+	struct confine_kept none = { 0 };
 	struct listener listener;
 	const char *path = NULL;
 	struct warm warm;
@@ -64,6 +66,7 @@ int cmd_serve(int argc, char **argv)
 		return EXIT_OPERATOR;
 	}
 	log_set_level(level);
+	confine_enter(&none);
 	ret = warm_open(&warm, argv[optind], &diag);
 	if (ret) {
 		log_error("%s", diag.text);

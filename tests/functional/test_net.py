@@ -103,8 +103,8 @@ os.execvp(sys.argv[2], sys.argv[2:])
 TAP, NO_PI, VNET_HDR = 0x0002, 0x1000, 0x4000
 
 
-def attached(box, flags, *options, guest="poweroff", timeout=vm.TIMEOUT):
-    process = vm.Vm(box, ["unshare", "-Urn", sys.executable, "-c", ATTACH, hex(flags),
+def attached(box, flags, *options, guest="poweroff", around=(), timeout=vm.TIMEOUT):
+    process = vm.Vm(box, ["unshare", "-Urn", sys.executable, "-c", ATTACH, hex(flags), *around,
                           vm.PRONTO, "run", *options, vm.guest(guest)])
     return process.wait(timeout)
 
@@ -131,7 +131,8 @@ def test_tun_is_no_tap(box):
 
 @needs_namespace
 def test_tap_in_use(box):
-    done = attached(box, TAP | NO_PI | VNET_HDR, "--net", "tap=tap5")
+    # By its parent: pronto itself closes what no option names.
+    done = attached(box, TAP | NO_PI | VNET_HDR, "--net", "tap=tap5", around=["sh", "-c", '"$@"; exit $?', "sh"])
     assert done.status == vm.OPERATOR
     assert "--net: tap5 is in use: another program is attached to it" in done.err
 

@@ -102,6 +102,7 @@ static void test_defaults(void **state)
 	assert_false(config.dry_run);
 	assert_int_equal(config.timeline, TIMELINE_TO_NOWHERE);
 	assert_null(config.timeline_path);
+	assert_int_equal(config.confine, CONFINE_BASIC);
 	assert_int_equal(config.log_level, LOG_LEVEL_WARN);
 	config_fini(&config);
 }
@@ -138,6 +139,28 @@ static void test_every_option(void **state)
 }
 
 /* Off, printed or in a file; the last one counts. */
+/* Open files of ours, whatever kind of setting has their numbers. */
+static void test_descriptors(void **state)
+{
+	struct config config;
+	struct diag diag;
+	int fds[8], sum = 0;
+	size_t n;
+
+	assert_int_equal(parse(&config,
+				 "k --net fd=7 --net tap=x --disk /dev/fd/8 --console "
+				 "file:/proc/self/fd/9 --initrd /dev/fd/x --hvc file:/dev/fd/11",
+				 &diag),
+		0);
+	n = config_descriptors(&config, fds, ARRAY_SIZE(fds));
+	assert_int_equal(n, 4);
+	for (size_t i = 0; i < n; i++)
+		sum += fds[i];
+	assert_int_equal(sum, 7 + 8 + 9 + 11);
+	assert_int_equal(config_descriptors(&config, fds, 2), 2);
+	config_fini(&config);
+}
+
 static void test_timeline(void **state)
 {
 	static const struct {
@@ -537,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_consoles),
 		cmocka_unit_test(test_escape_key),
 		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_timeline),
 		cmocka_unit_test(test_object),
 		cmocka_unit_test(test_last_one_wins),

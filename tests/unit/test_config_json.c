@@ -156,7 +156,7 @@ static void test_errors(void **state)
 			"x: line 1: \"vcpu_count\": unknown key; did you mean \"cpus\"?" },
 		{ "{\"drives\": []}",
 			"x: line 1: \"drives\": unknown key; did you mean \"disk\"?" },
-		{ "{\"config\": \"y\"}", "x: line 1: \"config\": unknown key; the keys are" },
+		{ "{\"verbose\": \"y\"}", "x: line 1: \"verbose\": unknown key; the keys are" },
 		{ "{\"cpus\": 1,\n\"cpus\": 2}", "x: line 2, column 6: not JSON: duplicate" },
 		{ "{\"cpus\": 1", "x: line 1, column 10: not JSON: " },
 		{ "{\"cpus\": 1}\n}", "x: line 2, column 1: not JSON: " },

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -421,6 +422,31 @@ static void test_changes(void **state)
 	close(fd);
 }
 
+/* A process that nobody may look into, not even its user, finds what has changed all the same. */
+static void test_not_dumpable(void **state)
+{
+	static const uint64_t pages[] = { 1, 2 };
+	int base = make_base(pages, 2), fd = make_file(), status;
+	struct guest_mem mem;
+	pid_t child;
+
+	assert_int_equal(guest_mem_init_saved(&mem, SIZE, base), 0);
+	fill(&mem, 2 * PAGE, 0x22);
+	child = fork();
+	if (!child) {
+		(void)!setresuid(65534, 65534, 65534);
+		prctl(PR_SET_DUMPABLE, 0);
+		_exit(guest_mem_save(&mem, fd, true) || prctl(PR_GET_DUMPABLE));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	for (uint64_t page = 0; page < SIZE / PAGE; page++)
+		assert_int_equal(is_data(fd, page), page == 2);
+	guest_mem_fini(&mem);
+	close(base);
+	close(fd);
+}
+
 /* Of memory that is no map of a file all has changed. */
 static void test_changes_since_nothing(void **state)
 {
@@ -487,6 +513,7 @@ int main(void)
 		cmocka_unit_test(test_short_file),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_not_dumpable),
 		cmocka_unit_test(test_changes_since_nothing),
 		cmocka_unit_test(test_shared),
 	};

@@ -92,6 +92,12 @@ static const struct word memories[] = {
 	{ NULL, 0 },
 };
 
+static const struct word confines[] = {
+	{ "basic", CONFINE_BASIC },
+	{ "off", CONFINE_OFF },
+	{ NULL, 0 },
+};
+
 static const struct word timelines[] = {
 	{ "off", TIMELINE_TO_NOWHERE },
 	{ "on", TIMELINE_TO_STDERR },
@@ -227,6 +233,8 @@ static const struct setting settings[] = {
 		.help = "where its memory is, or the socket of who brings it (default: beside its state)" },
 	{ "clock", 0, SETTING_WORD, ON_RESTORE, .at = AT(clock), .words = clocks,
 		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },
+	{ "confine", 0, SETTING_WORD, EVERYWHERE, .at = AT(confine), .words = confines,
+		.help = "what the process gives up before its guest runs (default: basic)" },
 	{ "timeline", 0, SETTING_WORD, EVERYWHERE, .at = AT(timeline), .words = timelines,
 		.path_at = AT(timeline_path), .takes = "[=FILE]",
 		.help = "tell at the end when the moments of the boot came; FILE.svg, FILE.json or text" },

@@ -60,6 +60,9 @@ enum restored_clock { CLOCK_OF_HOST, CLOCK_STOOD };
  */
 enum memory_from { MEMORY_BESIDE_STATE, MEMORY_FROM_FILE, MEMORY_FROM_HANDLER };
 
+/* How much of its rights a process gives up before its guest runs. */
+enum confine { CONFINE_BASIC, CONFINE_OFF };
+
 enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
 
 /* What vCPUs offer beyond the usual. */
@@ -111,6 +114,7 @@ struct config {
 	enum memory_from memory_from; /* of a machine that goes on from a snapshot */
 	char *memory_path;            /* MEMORY_FROM_FILE, MEMORY_FROM_HANDLER; else NULL */
 	enum restored_clock clock;
+	enum confine confine;
 	enum timeline_to timeline;
 	char *timeline_path; /* TIMELINE_TO_FILE; else NULL */
 	enum log_level log_level;
@@ -178,6 +182,11 @@ enum console_kind config_serial_console(const struct config *config);
  * where a shell's output follows.  A static string.
  */
 const char *config_default_cmdline(const struct config *config);
+
+/* Open files of the process that the settings name by number: at most `max` of them into `fds`.
+ * How many there are.
+ */
+size_t config_descriptors(const struct config *config, int *fds, size_t max);
 
 /* The port by which a guest ends with a status of its own, or DEBUG_EXIT_OFF. */
 enum debug_exit_at config_exit_port(const struct config *config);

@@ -3,15 +3,13 @@
 
 #include "mem/fault_fd.h"
 #include "mem/guest_mem.h"
+#include "mem/pagemap.h"
 #include "util/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
-/* The kernel's Documentation/admin-guide/mm/pagemap.rst: 64 bits a page. */
-#define PAGEMAP "/proc/self/pagemap"
-#define IS_HERE (UINT64_C(3) << 62) /* present, or swapped */
+#define IS_HERE (PAGE_PRESENT | PAGE_SWAPPED)
 
 #define PIECE_PAGES 512u
 
@@ -62,7 +60,7 @@ static int fetch_region(const struct guest_mem *mem, int pagemap, const struct m
 
 int guest_mem_fetch(const struct guest_mem *mem, const atomic_bool *stop)
 {
-	int pagemap = open(PAGEMAP, O_RDONLY | O_CLOEXEC), ret = 0;
+	int pagemap = pagemap_open(), ret = 0;
 
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
 		ret = fetch_region(mem, pagemap, &mem->region[i], stop);

@@ -11,7 +11,6 @@
 #include "util/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,7 +139,7 @@ static int save(const struct guest_mem *mem, int fd, bool only_changed, const at
 		.fd = fd,
 		.stop = stop,
 		.only_changed = only_changed && mem->saved_fd >= 0,
-		.pagemap = open(PAGEMAP, O_RDONLY | O_CLOEXEC),
+		.pagemap = pagemap_open(),
 	};
 	int ret = ftruncate(fd, (off_t)guest_mem_size(mem)) ? -errno : 0;
 

@@ -81,8 +81,8 @@ static int start_watch(const struct guest_mem *mem, struct mem_watch *watch)
 
 	if (uffd < 0)
 		return ret;
-	watch->pagemap = open(PAGEMAP, O_RDONLY | O_CLOEXEC);
-	ret = watch->pagemap < 0 ? -errno : 0;
+	watch->pagemap = pagemap_open();
+	ret = watch->pagemap < 0 ? watch->pagemap : 0;
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
 		ret = protect(uffd, (uintptr_t)mem->region[i].hva, mem->region[i].size);
 	if (ret) {

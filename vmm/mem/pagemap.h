@@ -36,4 +36,9 @@ struct pm_scan_arg {
 #define UFFD_FEATURE_WP_ASYNC (1 << 15)
 #endif
 
+/* This process's, owned; or -errno.  What of a process cannot be dumped is root's alone, this file
+ * among it: it can be for so long.
+ */
+int pagemap_open(void);
+
 #endif

@@ -128,6 +128,8 @@ int snapshot_load_config(
 
 	if (ret)
 		return ret;
+	/* That is not for a stranger's file to say. */
+	config->confine = CONFINE_BASIC;
 	if (config->kernel && config->memory == snapshot->machine.memory &&
 		config->cpus == snapshot->machine.n_cpus &&
 		config_n_devices(config) == snapshot->machine.n_devices &&

@@ -4,6 +4,7 @@
 #include "vm/start.h"
 
 #include "bus/platform.h"
+#include "confine/confine.h"
 #include "util/log.h"
 #include "vm/lost_memory.h"
 #include "vm/merge.h"
@@ -263,6 +264,8 @@ int start_create(struct vm *vm, struct diag *diag)
 	vcpu_install_kick_handler();
 
 	ret = open_devices(vm, diag);
+	if (vm->config->confine != CONFINE_OFF)
+		confine_settle();
 	if (!ret)
 		ret = reserve_memory(vm, diag);
 	if (!ret)

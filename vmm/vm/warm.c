@@ -3,6 +3,7 @@
 
 #include "vm/warm.h"
 
+#include "confine/confine.h"
 #include "dev/blk.h"
 #include "util/log.h"
 #include "vm/control.h"
@@ -223,6 +224,19 @@ static int check_disks(const struct warm *warm, struct diag *diag)
 	return ret;
 }
 
+static void confine(const struct warm *warm)
+{
+	struct confine_kept ours = { 0 };
+
+	confine_keep(&ours, warm->snapshot.memory_fd);
+	if (warm->has_parts)
+		confine_keep(&ours, warm->kvm.fd);
+	confine_keep(&ours, warm->leash_fd);
+	for (size_t i = 0; warm->copies && i < ARRAY_SIZE(warm->copies->fd); i++)
+		confine_keep(&ours, warm->copies->fd[i]);
+	confine_enter_as(&warm->config, &ours);
+}
+
 int warm_live(struct warm *warm, int argc, char **argv, unsigned int number, uint64_t since_ns)
 {
 	struct launch *launch = calloc(1, sizeof(*launch));
@@ -239,6 +253,7 @@ int warm_live(struct warm *warm, int argc, char **argv, unsigned int number, uin
 		ret = check_disks(warm, &diag);
 	if (!ret) {
 		log_set_level(warm->config.log_level);
+		confine(warm);
 		control_catch_signals();
 		launch->snapshot = &warm->snapshot;
 		launch->warm = warm->has_parts ? warm : NULL;
