@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a process gives up before its guest runs, as others see it."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import subprocess
 import pytest
 
 import test_net
+import test_share
 import vm
 from saving import machine  # noqa: F401
 
@@ -158,3 +160,38 @@ def test_named_in_settings(box, tmp_path):
     config.write_text(json.dumps({"net": [{"fd": 5}]}), encoding="utf-8")
     done = test_net.attached(box, test_net.TAP | test_net.NO_PI | test_net.VNET_HDR, "--config", config)
     assert (done.status, done.err) == (vm.POWEROFF, "")
+
+
+# ---- the programs that work for a machine ----
+
+def check_child(pid, monitor, path):
+    """It begins with standard files that are nobody's, and a socket; what it opens besides is its own."""
+    ours = {name for name in files_of(monitor).values() if name.startswith(("anon_inode:kvm", "anon_inode:[userfault", "/memfd:"))}
+    theirs = files_of(pid)
+    assert not has(pid, path) and "/dev/kvm" not in theirs.values(), theirs
+    assert ours and not ours & set(theirs.values()), theirs
+    assert theirs[0] == theirs[1] == "/dev/null"
+
+
+@test_net.needs_passt
+def test_passt(start, secret):
+    path, fds = secret
+    process = start("echo", "--net", "user", "--console", "stdio", stdin=subprocess.PIPE, pass_fds=fds)
+    process.expect("ready")
+    child, = children_of(process.pid)
+    check_child(child, process.pid, path)
+    process.send(b"q")
+    assert process.wait().status == vm.POWEROFF
+
+
+@test_share.with_daemon
+@pytest.mark.parametrize("option", [["--confine", "basic"], ["--confine", "off"]], ids=" ".join)
+def test_virtiofsd(start, secret, tmp_path, option):
+    path, fds = secret
+    process = start("echo", "--share", f"{tmp_path}:tag", *option, stdin=subprocess.PIPE, pass_fds=fds)
+    process.expect("ready")
+    for child in children_of(process.pid):
+        with contextlib.suppress(FileNotFoundError):
+            assert not has(child, path)
+    process.send(b"q")
+    assert process.wait().status == vm.POWEROFF
