@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 
+import breach
 import test_net
 import test_share
 import vm
@@ -195,3 +196,167 @@ def test_virtiofsd(start, secret, tmp_path, option):
             assert not has(child, path)
     process.send(b"q")
     assert process.wait().status == vm.POWEROFF
+
+
+# ---- filters ----
+
+SOURCE = vm.ROOT / "vmm" / "confine" / "calls.h"
+DOCUMENT = vm.ROOT / "docs" / "confinement.md"
+DOCUMENTED = {"VCPU": "a vCPU", "IO": "I/O", "CONTROL": "control", "AGAIN": "control, besides, with `--on-reboot restart`",
+              "OUTSIDE": "the process outside"}
+MOST = {"VCPU": 26, "IO": 49, "CONTROL": 49, "AGAIN": 49, "OUTSIDE": 10}
+
+
+def calls_of(who):
+    """Those that a role may make, and its requests, as the table has them."""
+    calls, requests = set(), set()
+    for kind, what, roles in re.findall(r'^([A-Z_]+)\((\w+), (?:AF_UNIX, )?([A-Z |]+), "', SOURCE.read_text(encoding="ascii"), re.M):
+        if who in roles.split(" | ") and kind != "FAILS":
+            calls.add("ioctl" if kind == "IOCTL" else what)
+            requests |= {what} if kind == "IOCTL" else set()
+    return calls, requests
+
+
+@pytest.mark.parametrize("who", DOCUMENTED)
+def test_document(who):
+    """It has the table as it is, and the table is short."""
+    calls, requests = calls_of(who)
+    cells = next(line for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
+                 if line.startswith(f"| {DOCUMENTED[who]} |")).strip("| ").split(" | ")
+    assert int(cells[1]) == len(calls) <= MOST[who]
+    assert set(re.findall(r"`(\w+)`", cells[2])) == calls
+    assert set(re.findall(r"`(\w+)`", cells[3])) == requests
+
+
+
+SYS = {"openat": 257, "socket": 41, "execve": 59, "clone": 56, "mmap": 9, "ioctl": 16, "getpid": 39, "ptrace": 101,
+       "process_vm_readv": 310, "io_uring_setup": 425, "connect": 42, "kill": 62, "bpf": 321}
+EPERM = 1
+PROT_READ, PROT_EXEC, PRIVATE_ANONYMOUS = 1, 4, 0x22
+KVM_CREATE_VM, TIOCSTI = 0xae01, 0x5412
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into such a process")
+ROLES = ["pronto-vcpu", "pronto-io", "pronto"]
+
+
+@pytest.fixture
+def confined(start, tmp_path):
+    """A machine with a thread of each role, which wait in their calls."""
+    def make(*options):
+        disk = tmp_path / "disk"
+        disk.write_bytes(bytes(1 << 20))
+        process = start("echo", "--disk", disk, *options, stdin=subprocess.PIPE)
+        process.expect("ready")
+        vm.wait_until(lambda: set(breach.threads(process.pid)) >= set(ROLES), what="the roles")
+        return process
+    return make
+
+
+@needs_root
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("call, args", [
+    ("socket", [1, 1, 0]), ("execve", [0, 0, 0]), ("clone", [0, 0, 0, 0, 0]), ("connect", [0, 0, 0]), ("kill", [1, 0]),
+    ("ioctl", [0, KVM_CREATE_VM, 0]), ("ioctl", [0, TIOCSTI, 0]), ("mmap", [0, 4096, PROT_READ | PROT_EXEC, PRIVATE_ANONYMOUS, -1, 0]),
+    ("ptrace", [16, 1, 0, 0]), ("process_vm_readv", [1, 0, 0, 0, 0, 0]), ("io_uring_setup", [1, 0]), ("bpf", [0, 0, 0]),
+], ids=str)
+def test_breach(confined, role, call, args):
+    process = confined("--confine", "on")
+    tid = breach.threads(process.pid)[role][0]
+    assert breach.make_call(tid, SYS[call], *(arg % (1 << 64) for arg in args)) is None
+    assert process.wait().status == -signal.SIGSYS
+
+
+@needs_root
+@pytest.mark.parametrize("role", ROLES)
+def test_opening_a_file(confined, role):
+    """The control thread may try, as its library does; it cannot."""
+    process = confined("--confine", "on")
+    result = breach.make_call(breach.threads(process.pid)[role][0], SYS["openat"], 0, 0, 0, 0)
+    if role == "pronto":
+        assert result == -EPERM
+    else:
+        assert result is None and process.wait().status == -signal.SIGSYS
+
+
+@needs_root
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_role_has_it_has(confined, role):
+    """That a call was put into a thread is no harm to it, and of memory only that which could be run is refused."""
+    process = confined("--confine", "on")
+    tid = breach.threads(process.pid)[role][0]
+    assert breach.make_call(tid, SYS["getpid"]) == process.pid
+    assert breach.make_call(tid, SYS["mmap"], 0, 4096, PROT_READ, PRIVATE_ANONYMOUS, (1 << 64) - 1, 0) > 0
+    process.send(b"q")
+    assert process.wait().status == vm.POWEROFF
+
+
+@needs_root
+def test_tell(confined):
+    process = confined("--confine", "tell")
+    assert breach.make_call(breach.threads(process.pid)["pronto-io"][0], SYS["socket"], 1, 2, 3) is None
+    result = process.wait()
+    assert result.status == -signal.SIGSYS
+    assert "pronto: error: confinement: the role 'io' has no system call 41 (0x1, 0x2, 0x3)\n" in result.err
+
+
+@pytest.mark.parametrize("option", ["on", "strict"])
+def test_confined(confined, option):
+    process = confined("--confine", option)
+    for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+        assert re.search(r"^Seccomp:\s*2$", (task / "status").read_text(encoding="ascii"), re.M)
+        assert re.search(r"^CapEff:\s*0+$", (task / "status").read_text(encoding="ascii"), re.M)
+        assert re.search(r"^CapPrm:\s*0+$", (task / "status").read_text(encoding="ascii"), re.M)
+    process.send(b"q")
+    result = process.wait()
+    assert (result.status, result.err) == (vm.POWEROFF, "")
+
+
+@pytest.mark.parametrize("ends", ["power-off", "SIGTERM", "SIGKILL"])
+def test_sockets_are_removed(start, tmp_path, ends):
+    """By a process that outlives the machine's."""
+    door, streams = tmp_path / "console", tmp_path / "streams"
+    process = start("echo", "--confine", "on", "--grace", 0, "--port", f"to=socket:{door},name=n", "--vsock", f"{streams},cid=3",
+                    stdin=subprocess.PIPE)
+    process.expect("ready")
+    assert door.is_socket() and streams.is_socket()
+    if ends == "power-off":
+        process.send(b"q")
+        assert process.wait().status == vm.POWEROFF
+    else:
+        process.signal(getattr(signal, ends))
+        assert process.wait().status == (vm.KILLED if ends == "SIGTERM" else -signal.SIGKILL)
+    vm.wait_until(lambda: not door.exists() and not streams.exists() and not process.box.processes(), what="their removal")
+
+
+def test_socket_of_another(start, tmp_path):
+    """What has come to be there since is left."""
+    door = tmp_path / "console"
+    process = start("echo", "--confine", "on", "--port", f"to=socket:{door},name=n", stdin=subprocess.PIPE)
+    process.expect("ready")
+    door.unlink()
+    door.write_text("another's")
+    process.send(b"q")
+    assert process.wait().status == vm.POWEROFF
+    assert door.read_text() == "another's"
+
+
+def test_files_are_opened_no_more(serve, tmp_path):
+    for name in "disk", "other":
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"kernel": vm.guest("echo"), "memory": "64M", "confine": "on", "disk": [str(tmp_path / "disk")]}),
+                        encoding="utf-8")
+    a = serve("--config", settings, "--start", stdin=subprocess.PIPE)
+    a.vm.expect("ready")
+    why = "a machine that runs with --confine on opens no files; have it run with --confine basic for this"
+    assert why in a.fault("PUT", "/snapshot/create", {"snapshot_path": str(tmp_path / "snapshot")})
+    a.must("PATCH", "/vm", {"state": "Paused"})
+    a.must("PATCH", "/vm", {"state": "Resumed"})
+    a.vm.send(b"q")
+    assert a.vm.wait().status == vm.POWEROFF
+
+
+def test_instant_is_refused(run):
+    result = run("poweroff", "--instant", "--confine", "on")
+    assert (result.status, result.out) == (vm.OPERATOR, "")
+    assert result.err == ("pronto: error: --instant and --confine exclude each other: a machine that is confined saves nothing\n")

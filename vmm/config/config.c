@@ -95,6 +95,9 @@ static const struct word memories[] = {
 static const struct word confines[] = {
 	{ "basic", CONFINE_BASIC },
 	{ "off", CONFINE_OFF },
+	{ "on", CONFINE_ON },
+	{ "strict", CONFINE_STRICT },
+	{ "tell", CONFINE_TELL },
 	{ NULL, 0 },
 };
 
@@ -335,6 +338,11 @@ int config_complete(struct config *config, struct diag *diag)
 		return diag_fail(diag, EINVAL,
 			"--instant and --root exclude each other: what serves that directory cannot be "
 			"saved");
+	if (config->instant.use != INSTANT_OFF && config->confine != CONFINE_OFF &&
+		config->confine != CONFINE_BASIC)
+		return diag_fail(diag, EINVAL,
+			"--instant and --confine exclude each other: a machine that is confined saves "
+			"nothing");
 	ret = config_check(config, diag);
 	return ret ? ret : add_rng(config, diag);
 }

@@ -61,7 +61,7 @@ enum restored_clock { CLOCK_OF_HOST, CLOCK_STOOD };
 enum memory_from { MEMORY_BESIDE_STATE, MEMORY_FROM_FILE, MEMORY_FROM_HANDLER };
 
 /* How much of its rights a process gives up before its guest runs. */
-enum confine { CONFINE_BASIC, CONFINE_OFF };
+enum confine { CONFINE_BASIC, CONFINE_OFF, CONFINE_ON, CONFINE_STRICT, CONFINE_TELL };
 
 enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
 

@@ -6,14 +6,20 @@
  *    of the same user may look into its memory.
  * 2. confine_settle(): the programs that work for the machine have been started.  From here on no
  *    program that it could become gives it rights, and it can raise no limit of open files.
+ * 3. confine_close_in(): all is open, and there are no threads yet.  It gives up the file system,
+ * and root's rights.
+ * 4. confine_thread(): each thread, right before it serves the guest, gives up all system calls
+ *    but those of its role.
  *
- * docs/confinement.md has the reasons.  All of this is the main thread's, before there are others.
+ * docs/confinement.md has the reasons.  All but the last is the main thread's, before there are
+ * others.
  */
 #ifndef CONFINE_CONFINE_H
 #define CONFINE_CONFINE_H
 
 #include "config/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Descriptors that the process was started with and is to keep. */
@@ -43,5 +49,35 @@ void confine_enter_as(const struct config *config, const struct confine_kept *ou
 
 /* Stage 2. */
 void confine_settle(void);
+
+/* Stage 3, after stage 2.  0, or -errno and diag: what this host lacks.  What it has has been done.
+ */
+int confine_close_in(struct diag *diag);
+
+/* Landlock's version (ABI) here; 0: there is none. */
+int confine_landlock_version(void);
+
+/* What a thread does; calls.h has which system calls it needs for that. */
+enum confine_role {
+	CONFINE_VCPU,
+	CONFINE_IO,
+	CONFINE_CONTROL,
+	CONFINE_CONTROL_AGAIN, /* of a machine that may come back to its entry */
+	CONFINE_OUTSIDE,       /* a process (outside.h) */
+};
+
+/* Whether this kernel has filters that end the process. */
+bool confine_can_filter(void);
+
+/* Stage 4, by each thread for itself, after confine_settle(): from here on it makes the calls of
+ * its role, and any other ends the process.  `tells`: after confine_tell(), with a message that
+ * names role and call.  A kernel that has filters and refuses this one ends the process, too.
+ */
+void confine_thread(enum confine_role role, bool tells);
+
+/* Have a call that is refused told on standard error before it ends the process.  Once, before
+ * there are threads with a role.
+ */
+void confine_tell(void);
 
 #endif

@@ -310,6 +310,8 @@ static int connect_to(const struct vsock *vsock, uint32_t port)
 
 	if (n >= (int)sizeof(addr.sun_path))
 		return -1;
+	if (vsock->dev.env->connect)
+		return vsock->dev.env->connect(vsock->dev.env->ctx, addr.sun_path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr))) {
 		close(fd);

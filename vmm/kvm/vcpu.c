@@ -251,6 +251,7 @@ static void *vcpu_thread(void *arg)
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	vcpu->ops->begun(vcpu->ctx);
 	while (crew_park(vcpu->crew))
 		vcpu_work(vcpu);
 	return NULL;

@@ -32,6 +32,8 @@ struct vcpu_ops {
 	void (*pio_write)(void *ctx, uint16_t port, unsigned int size, uint64_t value);
 	uint64_t (*mmio_read)(void *ctx, uint64_t gpa, unsigned int size);
 	void (*mmio_write)(void *ctx, uint64_t gpa, unsigned int size, uint64_t value);
+	/* Its thread has begun, and has not been in the guest. */
+	void (*begun)(void *ctx);
 	/* It enters the guest, after each time it was parked. */
 	void (*entering)(void *ctx, const struct vcpu *vcpu);
 	/* This vCPU cannot go on, and calls the crew to park.  Why is in the log, but for a triple

@@ -131,6 +131,17 @@ void log_begin_anew(void)
 	log_open();
 }
 
+void log_prepare(void)
+{
+	pthread_mutex_lock(&kept.lock);
+	if (kept.to_open)
+		kept.stream = stream_share(STDERR_FILENO, O_WRONLY);
+	kept.to_open = false;
+	pthread_mutex_unlock(&kept.lock);
+	if (log_name[0])
+		tzset();
+}
+
 int log_use(int fd)
 {
 	if (dup2(fd, STDERR_FILENO) < 0)

@@ -26,6 +26,9 @@ void log_open(void);
  */
 void log_begin_anew(void);
 
+/* Open it now: from here on no message opens a file, or asks for the time zone. */
+void log_prepare(void);
+
 /* While there is one thread: from now on messages go to this file, which stays the caller's; it is
  * standard error then.  -errno.
  */

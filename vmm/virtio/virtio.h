@@ -201,6 +201,10 @@ struct virtio_env {
 	const struct irqfd_ops *irqfds; /* NULL: there are none */
 	/* What virtio_tell_failure() tells.  NULL: nobody hears it. */
 	void (*failed)(void *ctx, const struct virtio_dev *dev, const char *why);
+	/* A stream socket, non-blocking and the caller's, that is connected to `path`; -errno.
+	 * NULL: the device makes one by itself.
+	 */
+	int (*connect)(void *ctx, const char *path);
 	void *ctx;
 	struct consoles *consoles; /* host/consoles.h: for who is one */
 	unsigned int ordinal;      /* of the device that open() makes, from 0 among its kind */

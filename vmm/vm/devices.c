@@ -4,6 +4,7 @@
 #include "vm/devices.h"
 
 #include "dev/table.h"
+#include "vm/confined.h"
 #include "vm/pager.h"
 #include "vm/vm.h"
 
@@ -28,6 +29,11 @@ static int set_routes(void *ctx, const struct message_route *route, unsigned int
 static int bind_irqfd(void *ctx, unsigned int number, int fd, bool on)
 {
 	return kvm_routes_bind(&((struct vm *)ctx)->routes, number, fd, on);
+}
+
+static int connect_outside(void *ctx, const char *path)
+{
+	return outside_connect(&((const struct vm *)ctx)->outside, path);
 }
 
 static const struct irqfd_ops irqfd_ops = { .set_routes = set_routes, .bind = bind_irqfd };
@@ -131,6 +137,7 @@ int devices_open(struct vm *vm, struct diag *diag)
 		.bind = bind_doorbell,
 		.irqfds = &irqfd_ops,
 		.failed = device_failed,
+		.connect = vm->outside.fd < 0 ? NULL : connect_outside,
 		.ctx = vm,
 	};
 	devices->io_env = devices->env;
@@ -146,6 +153,8 @@ int devices_start(struct vm *vm, struct diag *diag)
 
 	if (!vm->devices.has_io)
 		return 0;
+	io->has_filter = vm->has_filters;
+	io->tells_refused = vm->tells_refused;
 	/* The order first, so that the thread finds it when it comes to look. */
 	if (!vm->snapshot)
 		io_resume(io);
@@ -214,6 +223,11 @@ out:
 	return ret;
 }
 
+static bool names_file(const char *text)
+{
+	return !strncmp(text, "path=", strlen("path=")) || strstr(text, ",path=");
+}
+
 int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
 	bool anew, struct diag *diag)
 {
@@ -226,6 +240,8 @@ int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, cons
 		return -ENODEV;
 	if (!dev->class->update)
 		return diag_fail(diag, EOPNOTSUPP, "this device stays as it was made");
+	if (kind == DEVICE_disk && (anew || names_file(text)) && confined_may_open(vm, diag))
+		return -EOPNOTSUPP;
 	schema = device_class[kind]->options;
 	if (waits)
 		io_pause(&vm->devices.io);

@@ -11,6 +11,7 @@
 
 #include "host/terminal.h"
 #include "util/log.h"
+#include "vm/confined.h"
 #include "vm/saved.h"
 #include "vm/server.h"
 
@@ -255,6 +256,10 @@ static pid_t pause_and_copy(struct origin *origin, struct diag *diag)
 
 static int check(const struct vm *vm, struct diag *diag)
 {
+	int ret = confined_may_open(vm, diag);
+
+	if (ret)
+		return ret;
 	if (vm->snapshot_writer)
 		return diag_fail(diag, EBUSY, "a snapshot is being made: wait for it");
 	if (vm->mem.is_shared)

@@ -3,6 +3,7 @@
 
 #include "vm/io.h"
 
+#include "confine/confine.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ static void *io_thread(void *arg)
 {
 	struct io *io = arg;
 
+	if (io->has_filter)
+		confine_thread(CONFINE_IO, io->tells_refused);
 	while (crew_park(&io->crew)) {
 		int ret = loop_run(&io->loop);
 
@@ -51,7 +54,7 @@ int io_init(struct io *io, struct diag *diag)
 	if (ret)
 		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
 	crew_init(&io->crew);
-	io->started = false;
+	io->started = io->has_filter = io->tells_refused = false;
 	io->call = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.ready = call_ready,

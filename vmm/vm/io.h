@@ -20,6 +20,7 @@ struct io {
 	struct crew crew;        /* of one */
 	pthread_t thread;
 	bool started;
+	bool has_filter, tells_refused; /* as the machine's (vm.h); set before it is started */
 };
 
 /* The main thread's, all of them.  -errno and diag. */

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define WHY         "the machine's memory cannot be read any more: the file was cut, or its disk fails"
@@ -78,10 +77,9 @@ void lost_memory_unwatch(const struct vm *vm)
 
 bool lost_memory_tell(const struct vm *vm)
 {
-	struct stat st;
+	off_t size = is_saved(vm) ? lseek(vm->mem.saved_fd, 0, SEEK_END) : -1;
 
-	if (!is_saved(vm) || fstat(vm->mem.saved_fd, &st) ||
-		(uint64_t)st.st_size >= guest_mem_size(&vm->mem))
+	if (size < 0 || (uint64_t)size >= guest_mem_size(&vm->mem))
 		return false;
 	log_error("%s: " WHY, vm->snapshot->memory_path);
 	return true;

@@ -4,6 +4,7 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "util/newfile.h"
+#include "vm/confined.h"
 #include "vm/pager.h"
 #include "vm/saved.h"
 #include "vm/snapshot_memory.h"
@@ -481,6 +482,8 @@ int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
 	struct snapshot_writer *writer;
 	int ret;
 
+	if (confined_may_open(vm, diag))
+		return -EOPNOTSUPP;
 	if (vm->snapshot_writer)
 		return diag_fail(diag, EBUSY, "a snapshot is being made: wait for it");
 	writer = create_writer(vm);

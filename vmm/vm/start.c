@@ -4,8 +4,8 @@
 #include "vm/start.h"
 
 #include "bus/platform.h"
-#include "confine/confine.h"
 #include "util/log.h"
+#include "vm/confined.h"
 #include "vm/lost_memory.h"
 #include "vm/merge.h"
 #include "vm/pager.h"
@@ -263,9 +263,11 @@ int start_create(struct vm *vm, struct diag *diag)
 	wire_console(vm);
 	vcpu_install_kick_handler();
 
-	ret = open_devices(vm, diag);
-	if (vm->config->confine != CONFINE_OFF)
-		confine_settle();
+	ret = confined_prepare(vm, diag);
+	if (!ret)
+		ret = open_devices(vm, diag);
+	if (!ret)
+		ret = confined_settle(vm, diag);
 	if (!ret)
 		ret = reserve_memory(vm, diag);
 	if (!ret)
@@ -287,6 +289,8 @@ int start_create(struct vm *vm, struct diag *diag)
 		lost_memory_watch(vm);
 	if (!ret)
 		ret = open_debug_console(vm, diag);
+	if (!ret)
+		ret = confined_close_in(vm, diag);
 	if (!ret)
 		ret = devices_start(vm, diag);
 	if (!ret)

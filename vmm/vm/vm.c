@@ -4,6 +4,7 @@
 #include "vm/vm.h"
 
 #include "util/log.h"
+#include "vm/confined.h"
 #include "vm/pager.h"
 #include "vm/snapshot.h"
 #include "vm/start.h"
@@ -24,7 +25,7 @@ void vm_init(struct vm *vm, const struct config *config, const struct boot_spec 
 	vm->spec = spec;
 	vm->timeline = timeline;
 	vm->is_linux = spec->image && boot_is_linux(spec);
-	vm->save.fd = vm->leash.fd = -1;
+	vm->save.fd = vm->leash.fd = vm->outside.fd = -1;
 }
 
 /* ---- what the transitions of its life do ---- */
@@ -229,6 +230,8 @@ enum exit_code vm_live(struct vm *vm)
 	if (!ret) {
 		vm->blame = EXIT_HOST_ERROR;
 		begin(vm);
+		/* Not earlier, for the guest need not wait for it; before it is served by us. */
+		confined_control(vm);
 		if (vm->watch && vm->watch->started)
 			vm->watch->started(vm->watch_ctx);
 		loop_when_quiet(&vm->loop, QUIET_MS, watch_tsc, vm);
@@ -251,6 +254,7 @@ enum exit_code vm_live(struct vm *vm)
 	consoles_destroy(&vm->consoles, vm->control.signals.fd);
 	if (vm->debug_output)
 		output_destroy(vm->debug_output, vm->control.signals.fd);
+	confined_end(vm);
 	control_drop_signals(&vm->control);
 	return ret ? vm->blame : outcome;
 }

@@ -11,6 +11,7 @@
 #include "bus/bus.h"
 #include "bus/pci.h"
 #include "config/config.h"
+#include "confine/outside.h"
 #include "dev/debug_console.h"
 #include "dev/debug_exit.h"
 #include "dev/ioapic.h"
@@ -121,7 +122,12 @@ struct vm {
 	bool has_saved_id; /* what was written since the last snapshot is known, while RAM is
 	                      watched */
 	uint8_t saved_id[STATE_ID_SIZE]; /* that one's */
-	enum exit_code blame;            /* what a failure to start comes to */
+
+	struct outside outside;
+	bool has_filters;   /* its threads make the system calls of their roles alone */
+	bool tells_refused; /* and tell of the one that ends them */
+
+	enum exit_code blame; /* what a failure to start comes to */
 };
 
 /* A machine that is configured and nothing else; the three outlive it.  One that is to begin with a

@@ -4,6 +4,7 @@
 #include "vm/wire.h"
 
 #include "bus/platform.h"
+#include "confine/confine.h"
 #include "util/log.h"
 #include "vm/lost_memory.h"
 
@@ -173,6 +174,14 @@ static void vcpu_mmio_write(void *ctx, uint64_t gpa, unsigned int size, uint64_t
 	bus_write(&((struct vm *)ctx)->mmio, gpa, size, value);
 }
 
+static void vcpu_begun(void *ctx)
+{
+	const struct vm *vm = ctx;
+
+	if (vm->has_filters)
+		confine_thread(CONFINE_VCPU, vm->tells_refused);
+}
+
 static void vcpu_entering(void *ctx, const struct vcpu *vcpu)
 {
 	struct vm *vm = ctx;
@@ -212,6 +221,7 @@ static const struct vcpu_ops vcpu_ops = {
 	.pio_write = vcpu_pio_write,
 	.mmio_read = vcpu_mmio_read,
 	.mmio_write = vcpu_mmio_write,
+	.begun = vcpu_begun,
 	.entering = vcpu_entering,
 	.ended = vcpu_ended,
 };

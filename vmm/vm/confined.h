@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* confined.h - when a machine's process gives up what (confine/confine.h)
+ *
+ * All of them are the main thread's, in this order.  What this host lacks for a stage is a warning
+ * in one line, and with --confine strict a failure.  -errno and diag.
+ */
+#ifndef VM_CONFINED_H
+#define VM_CONFINED_H
+
+#include "vm/vm.h"
+
+/* Before anything of the machine's is open: see what there is to be. */
+int confined_prepare(struct vm *vm, struct diag *diag);
+/* The programs that work for it have been started; stage 2. */
+int confined_settle(struct vm *vm, struct diag *diag);
+/* All is open, and no thread has begun; stage 3. */
+int confined_close_in(struct vm *vm, struct diag *diag);
+/* The main thread is about to serve the guest; its own stage 4.  For good. */
+void confined_control(const struct vm *vm);
+/* All that is the machine's has been closed. */
+void confined_end(struct vm *vm);
+
+/* Whether a file could still be opened for it: 0, or -EOPNOTSUPP and diag. */
+int confined_may_open(const struct vm *vm, struct diag *diag);
+
+#endif
