@@ -2,6 +2,7 @@
 /* cmd_doctor.c - pronto doctor: can this host run VMs, and how well */
 
 #include "cmd.h"
+#include "confine/confine.h"
 #include "exit_codes.h"
 #include "kvm/kvm.h"
 #include "kvm/probe.h"
@@ -117,6 +118,25 @@ static void report_huge_pages(struct report *report)
 	report_line(report, *mode && !strstr(mode, "[never]") ? "ok" : "off", "huge pages", text);
 }
 
+/* What --confine can do here. */
+static void report_confinement(struct report *report)
+{
+	int version = confine_landlock_version();
+	bool filters = confine_can_filter();
+	json_t *confinement = json_object();
+	char text[80];
+
+	json_object_set_new(confinement, "seccomp", json_boolean(filters));
+	json_object_set_new(confinement, "landlock", json_integer(version));
+	json_object_set_new(report->root, "confinement", confinement);
+	report_line(report, filters ? "ok" : "absent", "seccomp filters",
+		filters ? "each thread makes the system calls of its role alone"
+			: "CONFIG_SECCOMP_FILTER is off, or seccomp is forbidden here");
+	snprintf(text, sizeof(text), "version %d", version);
+	report_line(report, version ? "ok" : "absent", "Landlock",
+		version ? text : "not in this kernel, or not in its lsm= list");
+}
+
 static enum verdict report_speed(struct report *report, int64_t speed)
 {
 	char text[160];
@@ -221,6 +241,7 @@ static enum verdict examine(bool as_json)
 	json_object_set_new(report.root, "capabilities", report.caps);
 	report_optional(&report);
 	report_huge_pages(&report);
+	report_confinement(&report);
 	json_object_set_new(report.root, "verdict", json_string(verdict_names[verdict]));
 	json_object_set_new(report.root, "summary", json_string(verdict_text(verdict)));
 	if (as_json) {

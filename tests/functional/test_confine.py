@@ -360,3 +360,14 @@ def test_instant_is_refused(run):
     result = run("poweroff", "--instant", "--confine", "on")
     assert (result.status, result.out) == (vm.OPERATOR, "")
     assert result.err == ("pronto: error: --instant and --confine exclude each other: a machine that is confined saves nothing\n")
+
+
+def test_doctor(run):
+    """It shows what there is here; the lines are in its text, too."""
+    found = json.loads(subprocess.run([vm.PRONTO, "doctor", "--json"], capture_output=True, check=False).stdout)["confinement"]
+    text = subprocess.run([vm.PRONTO, "doctor"], capture_output=True, check=False, text=True).stdout
+    assert found["seccomp"] is True
+    assert re.search(r"^ok +seccomp filters ", text, re.M)
+    assert re.search(rf"^ok +Landlock +version {found['landlock']}$" if found["landlock"] else r"^absent +Landlock ", text, re.M)
+    result = run("poweroff", "--confine", "strict")
+    assert result.status == (vm.POWEROFF if found["landlock"] else vm.OPERATOR), result.err
