@@ -158,15 +158,26 @@ static void vcpu_log_internal_error(const struct vcpu *vcpu)
 		vcpu->id, run->internal.suberror, *insn ? ":" : "", insn);
 }
 
-/* False: the vCPU cannot go on, and `end` says why. */
-static bool vcpu_handle_exit(struct vcpu *vcpu, enum vcpu_end *end)
+/* KVM has stopped an instruction without end; the guest goes on if KVM knows where it is. */
+static bool vcpu_handle_notify(const struct vcpu *vcpu, enum vcpu_end *end)
+{
+	if (!(vcpu->run->notify.flags & KVM_NOTIFY_CONTEXT_INVALID))
+		return true;
+	log_error("guest crashed: an instruction of vCPU %u's had no end", vcpu->id);
+	*end = VCPU_END_CRASH;
+	return false;
+}
+
+bool vcpu_handle_exit(struct vcpu *vcpu, enum vcpu_end *end)
 {
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_IO: vcpu_handle_io(vcpu); return true;
 	case KVM_EXIT_MMIO: vcpu_handle_mmio(vcpu); return true;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
+	case KVM_EXIT_X86_BUS_LOCK:
 	case KVM_EXIT_IOAPIC_EOI: return true;
+	case KVM_EXIT_NOTIFY: return vcpu_handle_notify(vcpu, end);
 	case KVM_EXIT_SHUTDOWN: *end = VCPU_END_TRIPLE_FAULT; return false;
 	case KVM_EXIT_INTERNAL_ERROR:
 		vcpu_log_internal_error(vcpu);

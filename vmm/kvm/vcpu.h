@@ -101,6 +101,11 @@ void vcpu_join(struct vcpu *vcpu);
  */
 void vcpu_install_kick_handler(void);
 
+/* KVM has left the guest for what its shared page says.  False: the vCPU cannot go on, and `end`
+ * says why.  Its thread's; here for its test.
+ */
+bool vcpu_handle_exit(struct vcpu *vcpu, enum vcpu_end *end);
+
 /* Log every register.  Its thread, or while it is parked. */
 void vcpu_log_registers(const struct vcpu *vcpu);
 
