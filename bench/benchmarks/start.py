@@ -85,9 +85,23 @@ def compete_devices(given, memory, cpus, n_rounds):
     return rounds.race(case, turns, n_rounds, given.tell)
 
 
+def compete_confined(given, memory, cpus, n_rounds):
+    """What each stage of confinement costs a start."""
+    case, where = rounds.Case(f'{memory}M, {cpus} CPU, confined', METRICS), place.Host()
+    plain = given.monitor('pronto')
+    if plain.why_not():
+        case.absent['pronto'] = plain.why_not()
+        return case
+    turns = {f'pronto-{how}': measure(given, where, monitors.Pronto('pronto', plain.program, '--confine', how), memory, cpus)
+             for how in ('off', 'basic', 'on')}
+    return rounds.race(case, turns, n_rounds, given.tell)
+
+
 def run(given):
     where = place.Host()
     shapes = SHAPES[:1] if given.quick else SHAPES
     cases = [compete(given, where, memory, cpus, given.rounds, SLOW if (memory, cpus) != SHAPES[0] else ())
              for memory, cpus in shapes]
-    return cases + ([compete_devices(given, *SHAPES[0], given.rounds)] if given.monitor('pronto') else [])
+    if given.monitor('pronto'):
+        cases += [race(given, *SHAPES[0], given.rounds) for race in (compete_devices, compete_confined)]
+    return cases
