@@ -230,7 +230,7 @@ def test_document(who):
 
 
 SYS = {"openat": 257, "socket": 41, "execve": 59, "clone": 56, "mmap": 9, "ioctl": 16, "getpid": 39, "ptrace": 101,
-       "process_vm_readv": 310, "io_uring_setup": 425, "connect": 42, "kill": 62, "bpf": 321}
+       "process_vm_readv": 310, "io_uring_setup": 425, "connect": 42, "kill": 62, "bpf": 321, "tgkill": 234}
 EPERM = 1
 PROT_READ, PROT_EXEC, PRIVATE_ANONYMOUS = 1, 4, 0x22
 KVM_CREATE_VM, TIOCSTI = 0xae01, 0x5412
@@ -255,7 +255,7 @@ def confined(start, tmp_path):
 @needs_root
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("call, args", [
-    ("socket", [1, 1, 0]), ("execve", [0, 0, 0]), ("clone", [0, 0, 0, 0, 0]), ("connect", [0, 0, 0]), ("kill", [1, 0]),
+    ("socket", [1, 1, 0]), ("execve", [0, 0, 0]), ("clone", [0, 0, 0, 0, 0]), ("connect", [0, 0, 0]), ("kill", [1, 0]), ("tgkill", [1, 1, 0]),
     ("ioctl", [0, KVM_CREATE_VM, 0]), ("ioctl", [0, TIOCSTI, 0]), ("mmap", [0, 4096, PROT_READ | PROT_EXEC, PRIVATE_ANONYMOUS, -1, 0]),
     ("ptrace", [16, 1, 0, 0]), ("process_vm_readv", [1, 0, 0, 0, 0, 0]), ("io_uring_setup", [1, 0]), ("bpf", [0, 0, 0]),
 ], ids=str)
@@ -285,6 +285,7 @@ def test_what_a_role_has_it_has(confined, role):
     process = confined("--confine", "on")
     tid = breach.threads(process.pid)[role][0]
     assert breach.make_call(tid, SYS["getpid"]) == process.pid
+    assert breach.make_call(tid, SYS["tgkill"], process.pid, tid, 0) == 0
     assert breach.make_call(tid, SYS["mmap"], 0, 4096, PROT_READ, PRIVATE_ANONYMOUS, (1 << 64) - 1, 0) > 0
     process.send(b"q")
     assert process.wait().status == vm.POWEROFF

@@ -213,6 +213,9 @@ static void test_arguments(void **state)
 		try_call(CONFINE_CONTROL, SYS_newfstatat, AT_FDCWD, (long)"/", 0, 0), EPERM);
 	assert_int_equal(try_call(CONFINE_CONTROL, SYS_openat, AT_FDCWD, (long)"/", 0, 0), EPERM);
 	assert_int_equal(try_call(CONFINE_VCPU, SYS_openat, AT_FDCWD, (long)"/", 0, 0), REFUSED);
+	/* Signals are for ourselves; nobody has this number. */
+	assert_int_equal(try_call(CONFINE_VCPU, SYS_tgkill, getpid(), getpid(), 0, 0), REFUSED);
+	assert_int_equal(try_call(CONFINE_VCPU, SYS_tgkill, -1, 1, 0, 0), REFUSED);
 	/* AF_UNIX alone. */
 	assert_int_equal(try_call(CONFINE_OUTSIDE, SYS_socket, AF_UNIX, SOCK_STREAM, 0, 0), 0);
 	assert_int_equal(

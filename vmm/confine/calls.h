@@ -6,6 +6,7 @@
  *   CALL(name, who, why)         the call, whatever its arguments
  *   IOCTL(request, who, why)     ioctl(2) with this request
  *   FIRST_IS(name, value, who, why)  the call, if its first argument has this value
+ *   OWN(name, who, why)          the call, if its first argument is our process id
  *   DATA_ONLY(name, who, why)    mmap(2) or mprotect(2) without PROT_EXEC
  *   OPEN_ONLY(name, who, why)    newfstatat(2) of an open file, as some C libraries have fstat()
  *   FAILS(name, who, why)        the call fails with EPERM, and the process goes on
@@ -125,7 +126,7 @@ CALL(rt_sigreturn, VCPU | IO | CONTROL, "the end of a handler: a kick's")
 CALL(rt_sigaction, IO | CONTROL, "a crash tells of itself")
 CALL(getpid, VCPU | IO | CONTROL, "who is kicked, and who crashes")
 CALL(gettid, VCPU | IO | CONTROL, "the same")
-CALL(tgkill, VCPU | IO | CONTROL, "the same")
+OWN(tgkill, VCPU | IO | CONTROL, "the same")
 CALL(exit, VCPU | IO, "a thread's end")
 CALL(exit_group, VCPU | IO | CONTROL, "the process's")
 CALL(ftruncate, CONTROL, "the file of a timeline, which was opened before")

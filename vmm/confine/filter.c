@@ -18,6 +18,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#define OWN_PID    UINT32_MAX /* as generate.c has it */
+#define MAX_FILTER 512
+
 #define ROLE(name)                                              \
 	{                                                       \
 #name, name##_filter, ARRAY_SIZE(name##_filter) \
@@ -75,17 +78,24 @@ bool confine_can_filter(void)
 	return !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
 }
 
-/* The answer to what is refused is the last instruction. */
+/* What only this process knows.  The answer to what is refused is the last instruction. */
+static void complete(struct sock_filter *filter, size_t n, bool tells)
+{
+	for (size_t i = 0; i < n; i++)
+		if (filter[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && filter[i].k == OWN_PID)
+			filter[i].k = (uint32_t)getpid();
+	if (tells)
+		filter[n - 1].k = SECCOMP_RET_TRAP;
+}
+
 static int install(const struct role *role, bool tells)
 {
-	struct sock_filter copy[512];
-	struct sock_fprog program = { (unsigned short)role->n, (struct sock_filter *)role->filter };
+	struct sock_filter filter[MAX_FILTER];
+	struct sock_fprog program = { (unsigned short)role->n, filter };
 
-	if (tells) {
-		memcpy(copy, role->filter, role->n * sizeof(copy[0]));
-		copy[role->n - 1].k = SECCOMP_RET_TRAP;
-		program.filter = copy;
-	}
+	BUG_ON(role->n > MAX_FILTER);
+	memcpy(filter, role->filter, role->n * sizeof(filter[0]));
+	complete(filter, role->n, tells);
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
 }
 

@@ -26,7 +26,8 @@
 
 enum who { VCPU = 1, IO = 2, CONTROL = 4, AGAIN = 8, OUTSIDE = 16 };
 
-#define ALL UINT32_MAX
+#define ALL     UINT32_MAX
+#define OWN_PID UINT32_MAX /* where filter.c puts it; no call or request has this number */
 
 /* Where a jump leads: to the answers at the end, or to a place that is known by then. */
 enum { TO_ALLOW = -1, TO_FAIL = -2, TO_REFUSE = -3 };
@@ -43,6 +44,7 @@ static const struct row {
 #define IOCTL(request, who, why)        { SYS_ioctl, who, 1, ALL, (uint32_t)request, TO_ALLOW },
 #define FIRST_IS(name, value, who, why) { SYS_##name, who, 0, ALL, value, TO_ALLOW },
 #define OPEN_ONLY(name, who, why)       { SYS_##name, who, 3, ALL, AT_EMPTY_PATH, TO_ALLOW },
+#define OWN(name, who, why)             { SYS_##name, who, 0, ALL, OWN_PID, TO_ALLOW },
 #define DATA_ONLY(name, who, why)       { SYS_##name, who, 2, PROT_EXEC, 0, TO_ALLOW },
 #include "confine/calls.h"
 };
