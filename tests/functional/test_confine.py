@@ -98,8 +98,9 @@ def test_who_may_look_into_it(box, option, owner):
     assert os.stat(f"/proc/{process.pid}/environ").st_uid == owner
 
 
+@pytest.mark.parametrize("option", ["basic", "on"])
 @pytest.mark.parametrize("how", ["restore", "clone", "served"])
-def test_from_a_snapshot(box, machine, secret, how):
+def test_from_a_snapshot(box, machine, secret, how, option):
     """Of a machine that gave up nothing: that is not for the snapshot to say."""
     path, fds = secret
     place, door = box.path / "tmp" / "snapshot", box.path / "tmp" / "door"
@@ -110,14 +111,15 @@ def test_from_a_snapshot(box, machine, secret, how):
     if how == "served":
         server = vm.Vm(box, [vm.PRONTO, "serve", place, "--socket", door], pass_fds=fds)
         vm.wait_until(door.exists, what="the socket")
-    copy = vm.Vm(box, [vm.PRONTO, "restore" if how == "restore" else "clone", door if how == "served" else place],
-                 stdin=subprocess.PIPE, pass_fds=fds)
+    copy = vm.Vm(box, [vm.PRONTO, "restore" if how == "restore" else "clone", door if how == "served" else place,
+                       *(["--confine", option] if option != "basic" else [])], stdin=subprocess.PIPE, pass_fds=fds)
     copy.send(b"a")
     copy.expect("byte 0x61")
     parent = server.pid if how == "served" else copy.pid
     pid = copy.pid if how == "restore" else children_of(parent)[0]
     check_entered(pid, path)
     assert "/dev/kvm" in files_of(pid).values()
+    assert status_of(pid, "Seccomp") == ("2" if option == "on" else "0")
     copy.send(b"q")
     assert copy.wait().status == vm.POWEROFF
     if how == "served":
