@@ -119,6 +119,14 @@ class Box:
         assert not left, f"processes left behind: {left}"
 
 
+def to_be_seen(argv):
+    """Only root may look into a process that has confined itself (docs/confinement.md); the tests look."""
+    words = [str(a) for a in argv]
+    if os.geteuid() and words[0] == str(PRONTO) and words[1:2] in (["run"], ["restore"]) and "--confine" not in words:
+        words[2:2] = ["--confine", "off"]
+    return words
+
+
 class Vm:
     """One process.  stdin, stdout and stderr as for Popen; what is not given is collected."""
 
@@ -135,7 +143,7 @@ class Vm:
                 setup()
 
         self.process = subprocess.Popen(
-            [str(a) for a in argv], stdin=stdin, stdout=stdout, stderr=stderr, env=box.environment(env),
+            to_be_seen(argv), stdin=stdin, stdout=stdout, stderr=stderr, env=box.environment(env),
             cwd=popen.pop("cwd", box.path / "cwd"), start_new_session=popen.pop("start_new_session", True),
             preexec_fn=prepare, **popen)
         box.started.append(self)
