@@ -41,8 +41,8 @@ static const struct row {
 } rows[] = {
 #define CALL(name, who, why)            { SYS_##name, who, 0, 0, 0, TO_ALLOW },
 #define FAILS(name, who, why)           { SYS_##name, who, 0, 0, 0, TO_FAIL },
-#define IOCTL(request, who, why)        { SYS_ioctl, who, 1, ALL, (uint32_t)request, TO_ALLOW },
-#define FIRST_IS(name, value, who, why) { SYS_##name, who, 0, ALL, value, TO_ALLOW },
+#define IOCTL(request, who, why)        { SYS_ioctl, who, 1, ALL, (uint32_t)(request), TO_ALLOW },
+#define FIRST_IS(name, value, who, why) { SYS_##name, who, 0, ALL, (value), TO_ALLOW },
 #define OPEN_ONLY(name, who, why)       { SYS_##name, who, 3, ALL, AT_EMPTY_PATH, TO_ALLOW },
 #define OWN(name, who, why)             { SYS_##name, who, 0, ALL, OWN_PID, TO_ALLOW },
 #define DATA_ONLY(name, who, why)       { SYS_##name, who, 2, PROT_EXEC, 0, TO_ALLOW },
