@@ -24,8 +24,10 @@ def why_no_kvm():
     return None
 
 
-# Of what tests/lab/limited has killed: what it said before, and its status.
-TOO_LONG, KILLED_BY_9 = b"about to be killed after ", 137
+# Of what tests/lab/limited has killed: what it said before, and its status.  If it did not come to that, the lab's own limit.
+TOO_LONG, KILLED_BY_9, LAB_TIMEOUT = b"about to be killed after ", 137, 124
+# Seconds: what the lab itself may take to come up, which may have to be made first; and to begin a command, and to tell of threads.
+COMES_UP, TELLS = 300, 60
 
 
 @contextlib.contextmanager
@@ -54,11 +56,11 @@ def in_lab(*argv, stdin=b"", seconds=200, lab=(), **kwargs):
 
     What takes too long is killed there, by the lab's own clock; the test has then failed, and shows what was said and who hung.
     """
-    outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + 20}", *lab, ROOT / "tests" / "lab" / "limited", str(seconds),
+    outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + TELLS}", *lab, ROOT / "tests" / "lab" / "limited", str(seconds),
              *map(str, argv)]
     given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
-    done = subprocess.run(outer, **given, capture_output=True, timeout=seconds + 60, check=False, **kwargs)
-    if done.returncode == KILLED_BY_9 and TOO_LONG in done.stderr:
+    done = subprocess.run(outer, **given, capture_output=True, timeout=COMES_UP + seconds + TELLS, check=False, **kwargs)
+    if done.returncode == LAB_TIMEOUT or done.returncode == KILLED_BY_9 and TOO_LONG in done.stderr:
         said = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout[-4000:], done.stderr[-12000:]))
         pytest.fail("\n".join(said))
     return done

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The lab: what a command sees, what it gives back, and that nothing stays behind."""
 
+import contextlib
 import fcntl
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import pty
@@ -10,8 +13,10 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
+import types
 
 import pytest
 
@@ -173,6 +178,32 @@ def test_boots_cold():
 def test_time_out_ends_the_command():
     done = lab("--timeout", "1", "sleep", "1000")
     assert (done.returncode, done.stderr) == (124, b"lab: the command was ended after 1 s\n")
+
+
+def test_the_time_is_the_command_s(monkeypatch):
+    """Not that in which the machine comes up, which on a busy host takes longer than many a command."""
+    monkeypatch.syspath_prepend(str(LAB.parent))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader("lab_program", str(LAB))
+    program = importlib.util.module_from_spec(importlib.util.spec_from_loader("lab_program", loader))
+    loader.exec_module(program)
+    up, deadlines = [], []
+
+    @contextlib.contextmanager
+    def restore(*_, **__):
+        time.sleep(0.2)
+        up.append(time.monotonic())
+        yield types.SimpleNamespace(sock=None, explain=str)
+
+    def session(_sock, _argv, _out, deadline):
+        deadlines.append(deadline)
+        return types.SimpleNamespace(run=lambda: 0)
+
+    monkeypatch.setattr(program.machine, "restore", restore)
+    monkeypatch.setattr(program.kept, "take", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(program.session, "Session", session)
+    assert program.run(program.parse(["--timeout", "5", "true"]), print) == 0
+    assert deadlines[0] >= up[0] + 5
 
 
 def test_labs_run_side_by_side():
