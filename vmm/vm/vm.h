@@ -114,6 +114,8 @@ struct vm {
 	struct output *debug_output; /* the debug console's; NULL: none */
 	bool debug_hinted;
 
+	struct outside outside;
+
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
 	struct fork_list forks;
 	struct loop_source save;  /* eventfd, if there is a template_dir */
@@ -123,7 +125,6 @@ struct vm {
 	                      watched */
 	uint8_t saved_id[STATE_ID_SIZE]; /* that one's */
 
-	struct outside outside;
 	bool has_filters;   /* its threads make the system calls of their roles alone */
 	bool tells_refused; /* and tell of the one that ends them */
 
