@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
 WATCH = r"""
 "$@" > /run/out 2> /run/err &
 rss() {
-    until grep -q "@@ ready $1" /run/out; do kill -0 $! || break; sleep 0.2; done
+    until grep -q "@@ ready $1" /run/out; do kill -0 $! || break; sleep 0.5; done
     sleep "$2"
     echo "@@ rss $1 $(awk '/^VmRSS/ { print $2 }' /proc/$!/status)"
 }
@@ -66,7 +66,7 @@ def test_what_a_guest_has_left_goes_back_to_the_host():
     guest = kernel("cloud-newer")
     initramfs = output(str(ROOT / "lab" / "guest" / "mkinitramfs"), "--devices", "cloud-newer")
     done = in_lab("sh", "-c", WATCH, "sh", PRONTO, "run", "-v", "--balloon", "size=32M,stats=1", "-i", initramfs,
-                  guest.vmlinux, "--", f"{BASE} pronto.do=devices,memory")
+                  guest.vmlinux, "--", f"{BASE} pronto.do=devices,memory", seconds=400)
     out = done.stdout.decode(errors="replace").replace("\r", "")
     rss = {when: int(kib) for when, kib in re.findall(r"@@ rss (\w+) (\d+)", out)}
     assert "@@ status 0\n" in out, out + done.stderr.decode(errors="replace")
