@@ -34,8 +34,8 @@ def start(box, path, memory, *how):
 
 
 def pages(handler):
-    """Those that it has brought from the file, by their places."""
-    return [int(line.split()[1], 16) for line in handler.out.decode().splitlines() if line.startswith("page ")]
+    """Those that it has brought from the file, by their places; its last line may be half said yet."""
+    return [int(line.split()[1], 16) for line in handler.out.decode().split("\n")[:-1] if line.startswith("page ")]
 
 
 def say(*words):
