@@ -31,10 +31,10 @@ verify()
 		--ioengine=libaio --iodepth=8 --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1
 }
 
-# Either way by turns.
+# Either way by turns.  So many bytes: to a number of seconds iperf3's server would hold a guest that stands meanwhile.
 talk()
 {
-	run iperf3 -c 10.9.0.1 -t 2 && run iperf3 -c 10.9.0.1 -t 2 -R
+	run iperf3 -c 10.9.0.1 -n 4M && run iperf3 -c 10.9.0.1 -n 4M -R
 }
 
 # What a compiler makes of one text is the same each time.
