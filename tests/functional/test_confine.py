@@ -374,3 +374,13 @@ def test_doctor(run):
     assert re.search(rf"^ok +Landlock +version {found['landlock']}$" if found["landlock"] else r"^absent +Landlock ", text, re.M)
     result = run("poweroff", "--confine", "strict")
     assert result.status == (vm.POWEROFF if found["landlock"] else vm.OPERATOR), result.err
+
+
+def test_random_bytes_for_a_copy(start):
+    """By a file: a vCPU has no call for them."""
+    process = start("template", "--confine", "on", stdin=subprocess.PIPE)
+    process.expect("begins ")
+    process.send(b"q")
+    result = process.wait()
+    found = re.search(r"begins (\S+)", result.out)
+    assert result.status == vm.POWEROFF and len(set(found[1].split("0x")[1:])) > 2, result

@@ -72,6 +72,7 @@ IOCTL(VHOST_SET_VRING_ERR, VCPU | CONTROL, "the same")
 IOCTL(VHOST_SET_VRING_KICK, VCPU | CONTROL, "the same")
 IOCTL(VHOST_GET_VRING_BASE, VCPU | IO | CONTROL, "the same")
 IOCTL(VHOST_NET_SET_BACKEND, VCPU | IO | CONTROL, "the same")
+IOCTL(UFFDIO_UNREGISTER, CONTROL, "a handler that brings memory is needed no more")
 IOCTL(VHOST_VSOCK_SET_RUNNING, VCPU | IO | CONTROL, "the same")
 
 /* ---- consoles ---- */

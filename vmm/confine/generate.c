@@ -13,6 +13,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <linux/vhost.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -5,7 +5,10 @@
 
 #include "bus/platform.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 /* Sleep control register: ACPI 6.4, table 4.20 */
 #define SLEEP_TYPE(value) ((value) >> 2 & 7)
@@ -30,11 +33,14 @@ static uint32_t read_timer(const struct power *power)
 }
 
 /* For a guest that was just made of another, and has no other way to them yet. */
-static uint8_t random_byte(void)
+static uint8_t random_byte(const struct power *power)
 {
 	uint8_t byte = 0;
 
-	(void)!getrandom(&byte, sizeof(byte), 0);
+	if (power->random_fd >= 0)
+		(void)!read(power->random_fd, &byte, sizeof(byte));
+	else
+		(void)!getrandom(&byte, sizeof(byte), 0);
 	return byte;
 }
 
@@ -47,7 +53,7 @@ static uint64_t power_read(struct device *dev, uint64_t offset, unsigned int)
 	case REG(PLATFORM_PM_SLEEP_STATUS): return power->sleep_status;
 	case REG(PLATFORM_PM_EVENTS): power->events = 0; return events;
 	case REG(PLATFORM_PM_TIMER): return read_timer(power);
-	case REG(PLATFORM_PM_SAVE): return random_byte();
+	case REG(PLATFORM_PM_SAVE): return random_byte(power);
 	default: return 0;
 	}
 }
@@ -90,12 +96,20 @@ static const struct device_ops power_device_ops = {
 
 void power_init(struct power *power, struct irq_line line, const struct power_ops *ops, void *ctx)
 {
-	*power = (struct power){ .ops = ops, .ctx = ctx, .line = line };
+	*power = (struct power){ .ops = ops, .ctx = ctx, .line = line, .random_fd = -1 };
 	device_init(&power->dev, "power", &power_device_ops);
+}
+
+int power_open_random(struct power *power)
+{
+	power->random_fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	return power->random_fd < 0 ? -errno : 0;
 }
 
 void power_fini(struct power *power)
 {
+	if (power->random_fd >= 0)
+		close(power->random_fd);
 	device_fini(&power->dev);
 }
 

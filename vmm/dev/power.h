@@ -28,12 +28,18 @@ struct power {
 	struct irq_line line;
 	uint8_t events; /* pending: PLATFORM_PM_EVENT_* */
 	uint8_t sleep_status;
+	int random_fd;     /* -1: random bytes are had by a call */
 	uint64_t since_ns; /* of that clock, when the timer was at 0: it goes on in a copy */
 	uint64_t timer_ns; /* where it was when the machine was saved */
 };
 
 void power_init(struct power *power, struct irq_line line, const struct power_ops *ops, void *ctx);
 void power_fini(struct power *power);
+
+/* Have random bytes from a file from now on: a vCPU that is confined has no call for them.  Before
+ * vCPUs run.  -errno.
+ */
+int power_open_random(struct power *power);
 
 /* Press the button.  A guest that has not yet taken a former press is interrupted again.  With the
  * device's lock held: the loop's side.

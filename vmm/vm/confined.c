@@ -7,6 +7,7 @@
 #include "util/log.h"
 
 #include <errno.h>
+#include <string.h>
 
 static bool is_wanted(const struct vm *vm)
 {
@@ -59,6 +60,9 @@ int confined_close_in(struct vm *vm, struct diag *diag)
 	ret = outside_settle(&vm->outside, diag);
 	if (ret)
 		return ret;
+	ret = vm->has_filters ? power_open_random(&vm->power) : 0;
+	if (ret)
+		return diag_fail(diag, -ret, "/dev/urandom: %s", strerror(-ret));
 	log_prepare();
 	if (vm->tells_refused)
 		confine_tell();

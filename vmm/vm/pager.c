@@ -3,7 +3,6 @@
 
 #include "vm/pager.h"
 
-#include "confine/confine.h"
 #include "host/terminal.h"
 #include "mem/fault_fd.h"
 #include "util/listener.h"
@@ -157,8 +156,6 @@ static void *look(void *arg)
 	struct watch watch;
 
 	init_watch(&watch, pager);
-	if (pager->vm->has_filters)
-		confine_thread(CONFINE_IO, pager->vm->tells_refused);
 	while (!watch.fds[STOP].revents) {
 		if (poll(watch.fds, N_WATCHED, watch.asked_ns ? SIGNAL_TICK_MS : -1) < 0)
 			continue;
