@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The machines on which tests run programs: this one, if it has KVM, and the lab's."""
 
-import contextlib
 import os
 import pathlib
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -30,36 +28,14 @@ TOO_LONG, KILLED_BY_9, LAB_TIMEOUT = b"about to be killed after ", 137, 124
 COMES_UP, TELLS = 300, 60
 
 
-@contextlib.contextmanager
-def knocks():
-    """A file from which a byte comes each second: what comes from outside wakes a lab that has lost its timer."""
-    there, here = os.pipe()
-    is_over = threading.Event()
-
-    def knock():
-        while not is_over.wait(1):
-            os.write(here, b"\n")
-
-    thread = threading.Thread(target=knock, daemon=True)
-    thread.start()
-    try:
-        yield there
-    finally:
-        is_over.set()
-        thread.join()
-        os.close(here)
-        os.close(there)
-
-
 def in_lab(*argv, stdin=b"", seconds=200, lab=(), **kwargs):
-    """Run a command in the lab, which is given the options in LAB; the rest is subprocess.run()'s.  STDIN: bytes, or a file.
+    """Run a command in the lab, which is given the options in LAB; the rest is subprocess.run()'s.
 
     What takes too long is killed there, by the lab's own clock; the test has then failed, and shows what was said and who hung.
     """
     outer = [ROOT / "lab" / "lab", "-q", f"--timeout={seconds + TELLS}", *lab, ROOT / "tests" / "lab" / "limited", str(seconds),
              *map(str, argv)]
-    given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
-    done = subprocess.run(outer, **given, capture_output=True, timeout=COMES_UP + seconds + TELLS, check=False, **kwargs)
+    done = subprocess.run(outer, input=stdin, capture_output=True, timeout=COMES_UP + seconds + TELLS, check=False, **kwargs)
     if done.returncode == LAB_TIMEOUT or done.returncode == KILLED_BY_9 and TOO_LONG in done.stderr:
         said = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout[-4000:], done.stderr[-12000:]))
         pytest.fail("\n".join(said))

@@ -2,6 +2,7 @@
 """One command in a lab, seen from the host; lab/pid1/frame.h describes what is said on the way."""
 import errno
 import fcntl
+import math
 import os
 import select
 import signal
@@ -14,13 +15,14 @@ import tty
 
 from .program import Problem
 
-(TIME, DIRECTORY, ENV, ARG, OUT, TERMINAL, WINDOW, RUN, STDIN) = range(1, 10)
+(TIME, DIRECTORY, ENV, ARG, OUT, TERMINAL, WINDOW, RUN, STDIN, KNOCK) = range(1, 11)
 (HELLO, STDOUT, STDERR, EXIT) = range(64, 68)
 HEADER = struct.Struct('<II')
 MAX_STRING = 1 << 17  # Linux's own limit for one argument
 MAX_STRINGS = 8192
 HELLO_FRAME = HEADER.pack(HELLO, 28) + b'pronto lab ready, protocol 1'
 CHUNK = 32768
+KNOCK_MS = 2000  # without a word from the lab
 
 
 class Gone(Problem):
@@ -116,9 +118,11 @@ class Session:
                 poll.register(0, select.POLLIN)
             if wake is not None:
                 poll.register(wake, select.POLLIN)
-            events = dict(poll.poll(self._patience()))
+            events = dict(poll.poll(min(self._patience(), KNOCK_MS)))
             if not events and self._patience() == 0:
                 return None
+            if not events and not self._to_send:
+                self._to_send += frame(KNOCK)
             if 0 in events:
                 self._take_stdin()
             if wake in events:
@@ -132,7 +136,7 @@ class Session:
 
     def _patience(self):
         if self._deadline is None:
-            return None
+            return math.inf
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
     def _take_stdin(self):

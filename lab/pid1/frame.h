@@ -6,7 +6,7 @@
  *
  * A session: pid 1 says HELLO when it sees the host connect.  The host then sends TIME, DIRECTORY,
  * any number of ENV and ARG, OUT and TERMINAL if wanted, and RUN; from then on STDIN (empty: end of
- * file) and WINDOW.  pid 1 answers with STDOUT and STDERR as they come, and EXIT last.  If the host
+ * file), WINDOW and KNOCK.  pid 1 answers with STDOUT and STDERR as they come, and EXIT last.  If the host
  * goes away the command is killed.  After either, pid 1 is ready for the next session, and of the
  * last one no process is left and no file outside /dev; what it told the kernel (modules' state,
  * settings) stays.
@@ -31,6 +31,7 @@ enum frame_type {
 	FRAME_WINDOW,    /* two 16-bit words: rows, columns */
 	FRAME_RUN,       /* start the command */
 	FRAME_STDIN,
+	FRAME_KNOCK, /* nothing: its interrupt wakes a machine whose timer was lost */
 	/* lab to host */
 	FRAME_HELLO = 64, /* FRAME_HELLO_TEXT */
 	FRAME_STDOUT,

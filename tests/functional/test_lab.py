@@ -11,6 +11,7 @@ import pty
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -204,6 +205,22 @@ def test_the_time_is_the_command_s(monkeypatch):
     monkeypatch.setattr(program.session, "Session", session)
     assert program.run(program.parse(["--timeout", "5", "true"]), print) == 0
     assert deadlines[0] >= up[0] + 5
+
+
+def test_a_silent_lab_is_knocked_at(monkeypatch):
+    """Each two seconds; what has come from it is heard first."""
+    monkeypatch.syspath_prepend(str(LAB.parent))
+    session = importlib.import_module("labkit.session")
+    here, there = socket.socketpair()
+    with here, there:
+        talk = session.Session(here, ["true"], deadline=time.monotonic() + 5, alone=True)
+        assert talk.run() is None
+        heard, kinds = there.recv(1 << 20), []
+        while heard:
+            kind, size = session.HEADER.unpack_from(heard)
+            kinds.append(kind)
+            heard = heard[session.HEADER.size + size:]
+    assert kinds[-4:] == [session.RUN, session.STDIN, session.KNOCK, session.KNOCK]
 
 
 def test_labs_run_side_by_side():

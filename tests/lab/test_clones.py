@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from machines import ROOT, in_lab, kernel_with_devices, knocks, packages
+from machines import ROOT, in_lab, kernel_with_devices, packages
 
 PRONTO = pathlib.Path(os.environ.get("PRONTO", ROOT / "build" / "pronto")).resolve()
 ARGS = "console=ttyS0 reboot=k panic=-1 cryptomgr.notests quiet pronto.do=modules,clone"
@@ -37,8 +37,7 @@ def clones(source, n, seconds):
     config = {"kernel": vmlinux, "initrd": initrd, "cmdline": ARGS, "memory": "128M", "net": {"tap": "tap99", "mac": MAC},
               "vsock": {"path": "/run/v", "cid": 3}}
     plan = {"setup": place(n), "config": config, "n": n, "source": source}
-    with knocks() as stdin:
-        done = in_lab("/usr/bin/python3", ROOT / "tests" / "lab" / "drive_clones.py", PRONTO, json.dumps(plan), seconds=seconds, stdin=stdin)
+    done = in_lab("/usr/bin/python3", ROOT / "tests" / "lab" / "drive_clones.py", PRONTO, json.dumps(plan), seconds=seconds)
     out, err = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout, done.stderr))
     assert done.returncode == 0 and "@@ fault" not in out and re.search(r"^@@ status 0$", out, re.M), out[-3000:] + err[-3000:]
     each, common = [{} for _ in range(n)], collections.defaultdict(list)
