@@ -6,10 +6,10 @@
  *
  * A session: pid 1 says HELLO when it sees the host connect.  The host then sends TIME, DIRECTORY,
  * any number of ENV and ARG, OUT and TERMINAL if wanted, and RUN; from then on STDIN (empty: end of
- * file), WINDOW and KNOCK.  pid 1 answers with STDOUT and STDERR as they come, and EXIT last.  If the host
- * goes away the command is killed.  After either, pid 1 is ready for the next session, and of the
- * last one no process is left and no file outside /dev; what it told the kernel (modules' state,
- * settings) stays.
+ * file), WINDOW and KNOCK.  pid 1 answers with STDOUT and STDERR as they come, and EXIT last.  If
+ * the host goes away the command is killed.  After either, pid 1 is ready for the next session, and
+ * of the last one no process is left and no file outside /dev; what it told the kernel (modules'
+ * state, settings) stays.
  */
 #ifndef FRAME_H
 #define FRAME_H
