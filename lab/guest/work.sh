@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # Work for a guest that never rests: fio, iperf3 and a compiler, from a disk that has them.  More functions for guest.sh.
 
-# In the tree of a program and its libraries: /work/PROGRAM.
+# In the tree of a program and its libraries: /tools/PROGRAM.
 run()
 {
 	program=$1
 	shift
-	chroot "/work/$program" "/usr/bin/$program" "$@"
+	chroot "/tools/$program" "/usr/bin/$program" "$@"
 }
 
 # NAME, and a command: again and again, until there is to be an end, or it fails.
@@ -40,7 +40,7 @@ talk()
 # What a compiler makes of one text is the same each time.
 compile()
 {
-	run tcc -c -o /tmp/made.o /tmp/text.c && sum=$(md5sum < /work/tcc/tmp/made.o) || return
+	run tcc -c -o /tmp/made.o /tmp/text.c && sum=$(md5sum < /tools/tcc/tmp/made.o) || return
 	[ -e /tmp/first_sum ] || echo "$sum" > /tmp/first_sum
 	[ "$sum" = "$(cat /tmp/first_sum)" ]
 }
@@ -56,13 +56,13 @@ text()
 # Until the host says at its port 8000 that it is enough.
 do_work()
 {
-	mkdir -p /work
-	mount -o ro /dev/vdc /work
-	for tree in /work/fio /work/iperf3 /work/tcc; do
+	mkdir -p /tools
+	mount -o ro /dev/vdc /tools
+	for tree in /tools/fio /tools/iperf3 /tools/tcc; do
 		mount -t tmpfs tmpfs "$tree/tmp"
 		mount --bind /dev "$tree/dev"
 	done
-	text > /work/tcc/tmp/text.c
+	text > /tools/tcc/tmp/text.c
 	say working
 	again verify verify &
 	again talk talk &
