@@ -135,7 +135,9 @@ def test_start(build, tmp_path, peer):
     result = json.loads((tmp_path / "start.json").read_text())
     assert result["rounds"] == 2
     assert {"kernel", "processor", "kvm", "versions", "load_at_start"} <= result["machine"].keys()
-    case, devices = result["benchmark"]["cases"]
+    case, devices, confined = result["benchmark"]["cases"]
+    check_case(confined, 2)
+    assert list(confined["contenders"]) == ["pronto-off", "pronto-basic", "pronto-on"]
     assert case["absent"] == dict.fromkeys(ABSENT, "not on PATH")
     assert list(case["contenders"]) == ["floor", "pronto", "cloud-hypervisor"]
     check_case(case, 2)
