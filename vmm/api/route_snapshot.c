@@ -46,21 +46,27 @@ static char *describe(const struct call *call)
 	return text;
 }
 
+/* The text is used up; `fault`: what is said of one for which there is no room. */
+static void ask_with(
+	struct call *call, struct link_message *question, char *text, const char *fault)
+{
+	if (!text || strlen(text) >= sizeof(question->text)) {
+		call_fault(call, fault);
+	} else {
+		memcpy(question->text, text, strlen(text) + 1);
+		call_ask_vmm(call, question, NULL, NULL);
+	}
+	free(text);
+}
+
 void create_snapshot(struct call *call)
 {
 	struct link_message question = { .ask = LINK_SNAPSHOT };
 	const char *type = text_of(call->body, "snapshot_type");
-	char *text;
 
 	question.anew = type && !strcmp(type, "Diff");
-	text = describe(call);
-	if (!text || strlen(text) >= sizeof(question.text)) {
-		call_fault(call, "Create snapshot error: what is to be kept with it is too long.");
-	} else {
-		memcpy(question.text, text, strlen(text) + 1);
-		call_ask_vmm(call, &question, NULL, NULL);
-	}
-	free(text);
+	ask_with(call, &question, describe(call),
+		"Create snapshot error: what is to be kept with it is too long.");
 }
 
 /* ---- a copy without files ---- */
@@ -73,13 +79,7 @@ void put_fork(struct call *call)
 	char *text = json_dumps(json, JSON_COMPACT);
 
 	json_decref(json);
-	if (!text || strlen(text) >= sizeof(question.text)) {
-		call_fault(call, "Fork error: the socket's path is too long.");
-	} else {
-		memcpy(question.text, text, strlen(text) + 1);
-		call_ask_vmm(call, &question, NULL, NULL);
-	}
-	free(text);
+	ask_with(call, &question, text, "Fork error: the socket's path is too long.");
 }
 
 /* ---- and the start from one ---- */

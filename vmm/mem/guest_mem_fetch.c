@@ -2,9 +2,8 @@
 /* guest_mem_fetch.c - guest RAM whose pages another process brings */
 
 #include "mem/fault_fd.h"
-#include "mem/guest_mem.h"
+#include "mem/guest_mem_parts.h"
 #include "mem/pagemap.h"
-#include "util/file.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -19,26 +18,17 @@ void guest_mem_stop_serving(const struct guest_mem *mem)
 		fault_fd_unregister(mem->fault_fd, mem->region[i].hva, mem->region[i].size);
 }
 
-static bool was_given_back(const struct guest_mem *mem, uint64_t offset)
-{
-	uint64_t page = offset / GUEST_MEM_PAGE;
-
-	return __atomic_load_n(&mem->given_back[page / 8], __ATOMIC_RELAXED) >> page % 8 & 1;
-}
-
 /* To read it is to wait for it.  Without a pagemap all are read. */
 static int fetch_piece(const struct guest_mem *mem, int pagemap, const struct mem_region *region,
 	uint64_t at, size_t n)
 {
 	uint64_t entry[PIECE_PAGES] = { 0 };
 	const uint8_t *hva = region->hva + at;
-	int ret = pagemap < 0 ? 0
-	                      : file_read_at(pagemap, entry, n * sizeof(*entry),
-					(uintptr_t)hva / GUEST_MEM_PAGE * sizeof(*entry));
+	int ret = pagemap < 0 ? 0 : pagemap_read(pagemap, hva, entry, n);
 
 	for (size_t i = 0; i < n && !ret; i++)
 		if (!(entry[i] & IS_HERE) &&
-			!was_given_back(mem, region->offset + at + i * GUEST_MEM_PAGE))
+			!guest_mem_was_given_back(mem, region->offset + at + i * GUEST_MEM_PAGE))
 			(void)*(const volatile uint8_t *)(hva + i * GUEST_MEM_PAGE);
 	return ret;
 }

@@ -11,6 +11,14 @@ static inline bool guest_mem_is_mapped(const struct guest_mem *mem, const uint8_
 	return (uintptr_t)hva >= mem->mapped_start && (uintptr_t)hva < mem->mapped_end;
 }
 
+/* Whether the guest did without the page at this place of the file of all RAM once. */
+static inline bool guest_mem_was_given_back(const struct guest_mem *mem, uint64_t offset)
+{
+	uint64_t page = offset / GUEST_MEM_PAGE;
+
+	return __atomic_load_n(&mem->given_back[page / 8], __ATOMIC_RELAXED) >> page % 8 & 1;
+}
+
 /* A bit for each page of the file of all RAM, of which the host takes memory as it is touched; all
  * 0.  NULL: there is no memory.
  */

@@ -54,13 +54,6 @@ static bool is_hole(struct saver *saver, uint64_t offset)
 	return false;
 }
 
-static bool was_given_back(const struct guest_mem *mem, uint64_t offset)
-{
-	uint64_t page = offset / GUEST_MEM_PAGE;
-
-	return mem->given_back[page / 8] >> page % 8 & 1;
-}
-
 /* Whether the page may be other than what a hole stands for; to read one that is not there would
  * have it made.
  */
@@ -73,7 +66,7 @@ static bool is_wanted(struct saver *saver, const uint8_t *hva, uint64_t offset, 
 	if (is_here && !(entry & PAGE_OF_FILE))
 		return true;
 	if (saver->only_changed)
-		return was_given_back(saver->mem, offset);
+		return guest_mem_was_given_back(saver->mem, offset);
 	return guest_mem_is_mapped(saver->mem, hva) && !is_hole(saver, offset);
 }
 
@@ -84,8 +77,7 @@ static int read_pagemap(const struct saver *saver, const uint8_t *hva, uint64_t 
 			entry[i] = PAGE_PRESENT;
 		return 0;
 	}
-	return file_read_at(saver->pagemap, entry, n * sizeof(*entry),
-		(uintptr_t)hva / GUEST_MEM_PAGE * sizeof(*entry));
+	return pagemap_read(saver->pagemap, hva, entry, n);
 }
 
 /* Runs of pages that are there go in one call each. */

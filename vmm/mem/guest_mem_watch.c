@@ -5,7 +5,6 @@
 
 #include "mem/guest_mem_parts.h"
 #include "mem/pagemap.h"
-#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -231,8 +230,7 @@ static int add_written(const struct mem_watch *watch, struct mem_runs *runs,
 	for (uint64_t done = 0, n; done < size && !ret; done += n * GUEST_MEM_PAGE) {
 		n = (size - done) / GUEST_MEM_PAGE;
 		n = n < N_REGIONS ? n : N_REGIONS;
-		ret = file_read_at(watch->pagemap, entry, n * sizeof(*entry),
-			((uintptr_t)hva + done) / GUEST_MEM_PAGE * sizeof(*entry));
+		ret = pagemap_read(watch->pagemap, hva + done, entry, n);
 		for (uint64_t i = 0; i < n && !ret; i++)
 			if (!(entry[i] & PAGE_PRESENT) || !(entry[i] & PAGE_OF_FILE))
 				ret = add_run(runs, region, hva + done + i * GUEST_MEM_PAGE,

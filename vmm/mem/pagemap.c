@@ -3,6 +3,9 @@
 
 #include "mem/pagemap.h"
 
+#include "mem/guest_mem.h"
+#include "util/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -16,4 +19,10 @@ int pagemap_open(void)
 	err = errno;
 	prctl(PR_SET_DUMPABLE, dumpable);
 	return fd < 0 ? -err : fd;
+}
+
+int pagemap_read(int fd, const void *page, uint64_t *entry, size_t n)
+{
+	return file_read_at(
+		fd, entry, n * sizeof(*entry), (uintptr_t)page / GUEST_MEM_PAGE * sizeof(*entry));
 }

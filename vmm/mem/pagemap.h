@@ -9,6 +9,7 @@
 
 #include <linux/fs.h>
 #include <linux/userfaultfd.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define PAGEMAP      "/proc/self/pagemap"
@@ -40,5 +41,8 @@ struct pm_scan_arg {
  * among it: it can be for so long.
  */
 int pagemap_open(void);
+
+/* What it has of `n` pages from this one on; of such a descriptor.  -errno. */
+int pagemap_read(int fd, const void *page, uint64_t *entry, size_t n);
 
 #endif

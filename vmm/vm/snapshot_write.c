@@ -283,10 +283,12 @@ void snapshot_abandon(struct vm *vm, const char *why)
 
 	if (!writer || writer->is_taken)
 		return;
-	if (writer->is_fetching)
+	if (writer->is_fetching) {
 		pager_leave(vm->pager);
-	else
+	} else {
+		loop_remove(&vm->loop, &writer->memory.end);
 		memory_writer_wait(&writer->memory, true);
+	}
 	end(writer, -ECANCELED, why);
 }
 
