@@ -3,65 +3,30 @@
 
 #include "api/mmds_wire.h"
 
-#include "util/bits.h"
+#include "util/rights.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-union rights {
-	struct cmsghdr head;
-	char room[CMSG_SPACE(MMDS_MAX_NETS * sizeof(int))];
-};
+_Static_assert(MMDS_MAX_NETS <= RIGHTS_MAX, "a packet has room for all");
 
 int mmds_wire_send(int fd, const void *data, size_t size, const int *fds, unsigned int n_fds)
 {
-	struct iovec iov = { (void *)data, size };
-	union rights rights = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n = rights_send(fd, data, size, fds, n_fds, MSG_DONTWAIT);
 
-	BUG_ON(n_fds > MMDS_MAX_NETS);
-	if (n_fds) {
-		rights.head =
-			(struct cmsghdr){ CMSG_LEN(n_fds * sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
-		memcpy(CMSG_DATA(&rights.head), fds, n_fds * sizeof(int));
-		msg.msg_control = &rights;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-	}
-	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static unsigned int take_fds(struct msghdr *msg, int *fds)
-{
-	struct cmsghdr *head = CMSG_FIRSTHDR(msg);
-	size_t size;
-
-	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
-		return 0;
-	size = head->cmsg_len - CMSG_LEN(0);
-	memcpy(fds, CMSG_DATA(head), size);
-	return (unsigned int)(size / sizeof(int));
+	return n < 0 ? (int)n : 0;
 }
 
 int mmds_wire_receive(
 	int fd, void *data, size_t size, int fds[MMDS_MAX_NETS], unsigned int *n_fds, int flags)
 {
-	struct iovec iov = { data, size };
-	union rights rights;
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &rights,
-		.msg_controllen = sizeof(rights) };
-	ssize_t n;
+	size_t n_came = MMDS_MAX_NETS;
+	ssize_t n = rights_receive(fd, data, size, fds, &n_came, flags);
 
-	do
-		n = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	*n_fds = (unsigned int)n_came;
 	if (n <= 0)
-		return n ? -errno : 0;
-	*n_fds = take_fds(&msg, fds);
-	if ((size_t)n == size && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+		return (int)n;
+	if ((size_t)n == size)
 		return 1;
 	while (*n_fds)
 		close(fds[--*n_fds]);

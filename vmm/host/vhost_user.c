@@ -4,6 +4,7 @@
 #include "host/vhost_user.h"
 
 #include "util/iov.h"
+#include "util/rights.h"
 #include "util/timeline.h"
 
 #include <errno.h>
@@ -100,19 +101,11 @@ static int judge(const struct vhost_user *vu, ssize_t n, short events, uint64_t 
 static int send_all(const struct vhost_user *vu, struct iovec iov[2], const struct body *body,
 	uint64_t deadline)
 {
-	char room[CMSG_SPACE(sizeof(body->fds))] __attribute__((aligned(8))) = { 0 };
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	union rights rights;
 	int ret = 0;
 
-	if (body->n_fds) {
-		size_t size = body->n_fds * sizeof(int);
-		struct cmsghdr *rights = (struct cmsghdr *)room;
-
-		*rights = (struct cmsghdr){ CMSG_LEN(size), SOL_SOCKET, SCM_RIGHTS };
-		memcpy(CMSG_DATA(rights), body->fds, size);
-		msg.msg_control = room;
-		msg.msg_controllen = CMSG_SPACE(size);
-	}
+	rights_attach(&msg, &rights, body->fds, body->n_fds);
 	while (!ret && msg.msg_iovlen) {
 		ssize_t n = sendmsg(vu->vhost.fd, &msg, MSG_NOSIGNAL);
 

@@ -4,6 +4,7 @@
 #include "vm/served.h"
 
 #include "util/listener.h"
+#include "util/rights.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -16,11 +17,6 @@
 struct head {
 	uint32_t size; /* of the text that follows */
 	uint32_t number;
-};
-
-union control {
-	struct cmsghdr head;
-	char space[CMSG_SPACE(N_FILES * sizeof(int))];
 };
 
 static int receive_all(int fd, void *data, size_t size)
@@ -43,21 +39,9 @@ static int receive_all(int fd, void *data, size_t size)
 static int send_head(int fd, const struct head *head)
 {
 	static const int files[N_FILES] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
-	struct iovec iov = { (void *)head, sizeof(*head) };
-	union control control = { 0 };
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
+	ssize_t n = rights_send(fd, head, sizeof(*head), files, N_FILES, 0);
 
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(files));
-	memcpy(CMSG_DATA(cmsg), files, sizeof(files));
-	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(*head) ? 0 : -errno;
+	return n == (ssize_t)sizeof(*head) ? 0 : n < 0 ? (int)n : -EPIPE;
 }
 
 int served_ask(int fd, int argc, char *const *argv, uint32_t number)
@@ -78,15 +62,11 @@ int served_ask(int fd, int argc, char *const *argv, uint32_t number)
 	return ret;
 }
 
-/* Files that came with it, if they are as many as they should be. */
-static int take_files(const struct msghdr *message)
+/* Files that come with it take the places of ours. */
+static int take_files(const int files[N_FILES])
 {
-	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(message);
-	int files[N_FILES], ret = 0;
+	int ret = 0;
 
-	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS || cmsg->cmsg_len != CMSG_LEN(sizeof(files)))
-		return -EBADMSG;
-	memcpy(files, CMSG_DATA(cmsg), sizeof(files));
 	for (int i = 0; i < N_FILES; i++) {
 		if (dup2(files[i], i) < 0)
 			ret = -errno;
@@ -97,22 +77,15 @@ static int take_files(const struct msghdr *message)
 
 static int receive_head(int fd, struct head *head)
 {
-	struct iovec iov = { head, sizeof(*head) };
-	union control control = { 0 };
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n;
+	int files[N_FILES];
+	size_t n_files = N_FILES;
+	ssize_t n = rights_receive(fd, head, sizeof(*head), files, &n_files, MSG_WAITALL);
 
-	do
-		n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(*head))
-		return n < 0 ? -errno : -EBADMSG;
-	return take_files(&message);
+	if (n == (ssize_t)sizeof(*head) && n_files == N_FILES)
+		return take_files(files);
+	while (n_files)
+		close(files[--n_files]);
+	return n < 0 ? (int)n : -EBADMSG;
 }
 
 int served_take(int fd, struct served_request *request)
