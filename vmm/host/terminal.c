@@ -42,31 +42,49 @@ enum terminal terminal_look(int fd)
 
 /* ---- the foreground ---- */
 
-/* Whether a process ignores SIGTTOU, and its parent; false if it cannot be known. */
-static bool read_status(pid_t pid, bool *ignores, pid_t *parent)
+struct process {
+	pid_t pid, parent;
+	bool ignores; /* SIGTTOU */
+};
+
+/* Those that were looked at: a process that is confined can do so no more, and they stay as they
+ * are.
+ */
+static struct process known[2 * MAX_NESTED];
+static unsigned int n_known;
+
+static bool read_process(struct process *process)
 {
 	char path[32], line[256];
-	uint64_t ignored = 0;
 	bool found = false;
-	int ppid = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)process->pid);
 	file = fopen(path, "re");
 	if (!file)
 		return false;
 	while (fgets(line, sizeof(line), file)) {
 		if (!strncmp(line, "PPid:", 5))
-			ppid = atoi(line + 5);
+			process->parent = atoi(line + 5);
 		if (!strncmp(line, "SigIgn:", 7)) {
-			ignored = strtoull(line + 7, NULL, 16);
+			process->ignores = strtoull(line + 7, NULL, 16) >> (SIGTTOU - 1) & 1;
 			found = true;
 		}
 	}
 	fclose(file);
-	*parent = ppid;
-	*ignores = ignored >> (SIGTTOU - 1) & 1;
 	return found;
+}
+
+/* NULL: nothing is known of it. */
+static const struct process *look_at(pid_t pid)
+{
+	for (unsigned int i = 0; i < n_known; i++)
+		if (known[i].pid == pid)
+			return &known[i];
+	if (n_known == ARRAY_SIZE(known))
+		return NULL;
+	known[n_known] = (struct process){ .pid = pid };
+	return read_process(&known[n_known]) ? &known[n_known++] : NULL;
 }
 
 /* Both timeout(1) and a shell with job control ignore SIGTTOU, the one to be safe in the background
@@ -76,15 +94,15 @@ static bool read_status(pid_t pid, bool *ignores, pid_t *parent)
  */
 static bool group_is_nobodys_job(pid_t group, pid_t foreground)
 {
-	bool leader_ignores, parent_ignores;
-	pid_t parent, unused;
-
 	for (int i = 0; group != foreground; i++) {
-		if (i == MAX_NESTED || !read_status(group, &leader_ignores, &parent) ||
-			!read_status(parent, &parent_ignores, &unused) || !leader_ignores ||
-			parent_ignores)
+		const struct process *leader = i < MAX_NESTED ? look_at(group) : NULL, *parent;
+
+		if (!leader || !leader->ignores)
 			return false;
-		group = getpgid(parent);
+		parent = look_at(leader->parent);
+		if (!parent || parent->ignores)
+			return false;
+		group = getpgid(parent->pid);
 	}
 	return true;
 }
