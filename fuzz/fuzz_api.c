@@ -42,8 +42,8 @@ int vmm_restore(struct api *api, struct restore *restore, uint64_t, struct http_
 	return 0;
 }
 
-int vmm_ask(struct api *, const struct link_message *, struct http_answer *answer, json_t *object,
-	json_t *change, struct diag *)
+int vmm_ask(struct api *, const struct link_message *, const struct link_files *,
+	struct http_answer *answer, json_t *object, json_t *change, struct diag *)
 {
 	if (change)
 		objects_note_change(object, change);

@@ -325,6 +325,7 @@ static void write_config(struct machine *m, struct fuzz_input *input)
 static void exchange(struct machine *m)
 {
 	const size_t at = offsetof(struct virtio_blk_config, wce);
+	const struct virtio_anew look = { .fd = -1 };
 	struct file *next = m->file == m->files ? &m->files[1] : m->files;
 	struct blk_options options = m->options;
 	unsigned int before = n_config_signals;
@@ -333,10 +334,10 @@ static void exchange(struct machine *m)
 
 	options.path = next->path;
 	if (m->options.overlay) {
-		BUG_ON(!blk_class.update(m->dev, &options, true, &diag));
+		BUG_ON(!blk_class.update(m->dev, &options, &look, &diag));
 		return;
 	}
-	BUG_ON(blk_class.update(m->dev, &options, true, &diag));
+	BUG_ON(blk_class.update(m->dev, &options, &look, &diag));
 	m->file = next;
 	BUG_ON(n_config_signals != before + 1 || virtio_read_config(m->dev, at, 1) != wce);
 	BUG_ON(virtio_read_config(m->dev, 0, 8) != next->size / SECTOR);

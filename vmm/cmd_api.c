@@ -13,12 +13,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPT_SOCKET = 256, OPT_FD, OPT_CONFIG, OPT_ID, OPT_START, OPT_MAX_BODY, OPT_SCHEMA };
+enum {
+	OPT_SOCKET = 256,
+	OPT_FD,
+	OPT_CONFIG,
+	OPT_CONFINE,
+	OPT_ID,
+	OPT_START,
+	OPT_MAX_BODY,
+	OPT_SCHEMA
+};
 
 static const struct option options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "fd", required_argument, NULL, OPT_FD },
 	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "confine", required_argument, NULL, OPT_CONFINE },
 	{ "start", no_argument, NULL, OPT_START },
 	{ "id", required_argument, NULL, OPT_ID },
 	{ "max-body", required_argument, NULL, OPT_MAX_BODY },
@@ -37,6 +47,7 @@ static void print_help(FILE *out)
 	      "      --socket PATH        where to listen; a socket that nobody serves is replaced\n"
 	      "      --fd N               a descriptor that listens already, as systemd passes it\n"
 	      "      --config FILE        begin with these settings (JSON, as `pronto run --config`)\n"
+	      "      --confine HOW        as of `pronto run`, for machines whose settings do not say\n"
 	      "      --start              start the machine at once, from --config\n"
 	      "      --id NAME            what GET / calls the machine (default: anonymous-instance)\n"
 	      "      --max-body BYTES     of a request, at most (default: 51200)\n"
@@ -51,7 +62,6 @@ struct arguments {
 	struct api_spec spec;
 	struct objects objects;
 	bool start;
-	enum confine confine; /* as the settings of --config have it */
 };
 
 static int read_config(struct arguments *args, const char *path)
@@ -62,15 +72,26 @@ static int read_config(struct arguments *args, const char *path)
 	int ret = -EINVAL;
 
 	config_init(&config);
+	config.confine = args->spec.confine;
 	free(objects->native);
 	objects->native = config_read_file(path, &objects->native_size, &diag);
 	if (objects->native)
 		ret = config_parse_json(
 			&config, path, objects->native, objects->native_size, &diag);
-	args->confine = config.confine;
+	args->spec.confine = config.confine;
 	config_fini(&config);
 	if (ret)
 		log_error("%s", diag.text);
+	return ret;
+}
+
+static int read_confine(struct arguments *args, const char *text)
+{
+	struct diag diag;
+	int ret = config_read_confine(text, &args->spec.confine, &diag);
+
+	if (ret)
+		log_error("--confine %s", diag.text);
 	return ret;
 }
 
@@ -119,6 +140,7 @@ static int apply(struct arguments *args, int option)
 		args->spec.max_body = n;
 		break;
 	case OPT_CONFIG: return read_config(args, optarg);
+	case OPT_CONFINE: return read_confine(args, optarg);
 	case OPT_ID: args->spec.id = optarg; break;
 	case OPT_START: args->start = true; break;
 	case OPT_SCHEMA: return print_schema();
@@ -162,7 +184,7 @@ static void confine(const struct arguments *args)
 {
 	struct confine_kept kept = { 0 };
 
-	if (args->confine == CONFINE_OFF)
+	if (args->spec.confine == CONFINE_OFF)
 		return;
 	confine_keep(&kept, args->spec.fd);
 	confine_enter(&kept);
@@ -177,6 +199,7 @@ int cmd_api(int argc, char **argv)
 			.max_body = HTTP_MAX_BODY,
 			.mmds_limit = MMDS_SIZE_LIMIT,
 			.log_level = LOG_LEVEL_WARN,
+			.confine = CONFINE_DEFAULT,
 			.since_ns = timeline_now(),
 		},
 	};

@@ -24,7 +24,7 @@ enum { FC_BAD_CONFIGURATION = 152, FC_BAD_ARGUMENTS = 153 };
 struct arguments {
 	const char *socket, *id, *config, *metadata, *max_body, *mmds_limit, *log_path, *level,
 		*metrics_path, *described, *start_us, *start_cpu_us, *parent_cpu_us;
-	bool no_api, enable_pci, show_level, help, version, snapshot_version;
+	bool no_api, no_seccomp, enable_pci, show_level, help, version, snapshot_version;
 	struct objects objects;
 	struct api_spec spec;
 };
@@ -54,7 +54,7 @@ static const struct option {
 	{ "--metrics-path", true, AT(metrics_path), "where metrics go, a line each minute" },
 	{ "--boot-timer", false, 0, NULL },
 	{ "--seccomp-filter", true, 0, NULL },
-	{ "--no-seccomp", false, 0, NULL },
+	{ "--no-seccomp", false, AT(no_seccomp), "no filters of system calls: --confine basic" },
 	{ "--start-time-us", true, AT(start_us), "when it began, by the monotonic clock" },
 	{ "--start-time-cpu-us", true, AT(start_cpu_us), "processor time it had used then" },
 	{ "--parent-cpu-time-us", true, AT(parent_cpu_us), "and who started it" },
@@ -183,6 +183,7 @@ static int serve(struct arguments *args)
 		.max_body = args->max_body ? number(args->max_body) : HTTP_MAX_BODY,
 		.as_firecracker = true,
 		.has_pci = args->enable_pci,
+		.confine = args->no_seccomp ? CONFINE_BASIC : CONFINE_DEFAULT,
 		.metrics_path = args->metrics_path,
 		.since_ns = beginning(args),
 		.cpu_before_us = number(args->parent_cpu_us) - number(args->start_cpu_us),

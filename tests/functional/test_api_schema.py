@@ -81,7 +81,7 @@ def test_everybody_is_told_the_same(described, serve):
 
 @pytest.mark.kvm
 def test_answers_are_as_described(described, serve, tmp_path):
-    a = serve()
+    a = serve("--confine", "basic")
     disk = tmp_path / "disk"
     disk.write_bytes(bytes(1 << 20))
     events = api.Connection(a.socket)

@@ -428,11 +428,11 @@ def children(pid):
 
 
 class Saving:
-    """A snapshot that is begun, and whose writer is held."""
+    """A snapshot that is begun, and whose writer is held: a process, as a machine that is not confined has it."""
 
     def __init__(self, serve, tmp_path):
         self.directory = tmp_path / "kept"
-        self.api = serve()
+        self.api = serve("--confine", "basic")
         self.api.start(vm.guest("button"), mem_size_mib=LARGE)
         self.api.vm.expect("ready")
         self.vmm, = children(self.api.vm.pid)

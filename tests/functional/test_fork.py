@@ -22,7 +22,7 @@ pytestmark = pytest.mark.kvm
 def machine(box):
     """One that is configured by a file and driven by `pronto ctl`, when its guest has said that."""
     def start(guest, text="ready", **config):
-        m = Machine(box, guest, **config)
+        m = Machine(box, guest, confine="basic", **config)
         m.vm.expect(text)
         return m
     return start
@@ -162,7 +162,7 @@ def test_of_one_that_was_restored(machine, fork, box, tmp_path):
     m = machine("button")
     m.save(tmp_path / "kept")
     m.kill()
-    a = api.Api(box, name="second")
+    a = api.Api(box, "--confine", "basic", name="second")
     a.must("PUT", "/snapshot/load", {"snapshot_path": str(tmp_path / "kept"), "resume_vm": True})
     a.vm.expect("a copy")
     process = vm.Vm(box, [vm.PRONTO, "ctl", a.socket, "fork"])
@@ -385,7 +385,7 @@ def test_who_does_not_come_or_speak(machine, box, tmp_path, data):
 
 def test_its_messages_are_its_own(firecracker, box, tmp_path):
     """Neither by the machine's level nor in its form, nor those that nobody has read of it."""
-    a = api.Api(box, "--id", "x", "--level", "Debug", program=str(firecracker))
+    a = api.Api(box, "--id", "x", "--level", "Debug", "--no-seccomp", program=str(firecracker))
     a.start(vm.guest("button"))
     a.vm.expect("ready")
     process = vm.Vm(box, [vm.PRONTO, "ctl", a.socket, "fork", "--net", "tap=x"])
@@ -398,7 +398,7 @@ def test_its_messages_are_its_own(firecracker, box, tmp_path):
 
 def test_it_tells_how_long_it_stood(box):
     config = box.path / "tmp" / "config.json"
-    config.write_text(json.dumps({"kernel": vm.guest("button"), "memory": "64M"}), encoding="utf-8")
+    config.write_text(json.dumps({"kernel": vm.guest("button"), "memory": "64M", "confine": "basic"}), encoding="utf-8")
     a = api.Api(box, "--config", config, "--start", "-v")
     a.vm.expect("ready")
     process = vm.Vm(box, [vm.PRONTO, "ctl", a.socket, "fork"])

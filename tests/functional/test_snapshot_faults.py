@@ -20,12 +20,12 @@ LOST = "the machine's memory cannot be read any more: the file was cut, or its d
 
 # ---- in the middle of it ----
 
-def large(machine, box):
+def large(machine, box, **config):
     """One whose memory takes a while to be written."""
     initrd = box.path / "tmp" / "initrd"
     if not initrd.exists():
         initrd.write_bytes(os.urandom(24 << 20))
-    first = machine("button", initrd=str(initrd))
+    first = machine("button", initrd=str(initrd), **config)
     first.vm.expect("ready")
     return first
 
@@ -60,8 +60,8 @@ def test_killed(machine, place, restore, box):
 
 
 def test_killed_child(machine, place, restore, box):
-    """Only who writes the memory is killed: the machine goes on, and says so."""
-    first = large(machine, box)
+    """Only who writes the memory is killed, a process where the machine is not confined: it goes on, and says so."""
+    first = large(machine, box, confine="basic")
     first.save(place)
     before = (place / "state").read_bytes()
     n_killed = 0

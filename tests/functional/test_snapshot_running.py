@@ -125,7 +125,7 @@ def test_reset_meanwhile(machine, place):
 @needs_kernel
 def test_end_meanwhile(machine, place):
     first = sweeps(machine, MUCH)
-    done = save_meanwhile(first, place, lambda: [first.vm.signal(signal.SIGTERM) for _ in range(2)])
+    done = save_meanwhile(first, place, lambda: (first.vm.signal(signal.SIGTERM), first.state(), first.vm.signal(signal.SIGTERM)))
     first.vm.wait()
     assert done.returncode == 1 and not place.exists(), done
 

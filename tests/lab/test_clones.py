@@ -35,7 +35,7 @@ def clones(source, n, seconds):
     initrd = subprocess.run([ROOT / "lab" / "guest" / "mkinitramfs", "--devices", "--keys", KERNEL], check=True, capture_output=True,
                             text=True, timeout=600).stdout.strip()
     config = {"kernel": vmlinux, "initrd": initrd, "cmdline": ARGS, "memory": "128M", "net": {"tap": "tap99", "mac": MAC},
-              "vsock": {"path": "/run/v", "cid": 3}}
+              "vsock": {"path": "/run/v", "cid": 3}, "confine": "basic" if source == "fork" else "on"}
     plan = {"setup": place(n), "config": config, "n": n, "source": source}
     done = in_lab("/usr/bin/python3", ROOT / "tests" / "lab" / "drive_clones.py", PRONTO, json.dumps(plan), seconds=seconds)
     out, err = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout, done.stderr))

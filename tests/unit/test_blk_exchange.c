@@ -35,13 +35,14 @@ static void give_other(const struct other *other)
 
 static int update(struct rig *rig, const char *path, bool anew)
 {
+	const struct virtio_anew look = { .fd = -1 };
 	struct blk_options options = rig->options;
 	struct diag diag;
 	char *copy = strdup(path);
 	int ret;
 
 	options.path = copy;
-	ret = blk_class.update(rig->dev, &options, anew, &diag);
+	ret = blk_class.update(rig->dev, &options, anew ? &look : NULL, &diag);
 	free(copy); /* nobody keeps it */
 	return ret;
 }

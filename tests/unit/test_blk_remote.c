@@ -96,9 +96,10 @@ static uint64_t config(const struct rig *rig, size_t at, unsigned int size)
 
 static int update(struct rig *rig, bool anew, struct diag *diag)
 {
+	const struct virtio_anew look = { .fd = -1 };
 	const struct virtio_class *class = rig->dev->class;
 
-	return class->update(rig->dev, &rig->options, anew, diag);
+	return class->update(rig->dev, &rig->options, anew ? &look : NULL, diag);
 }
 
 /* Its disk has grown, and the guest is told if we are. */

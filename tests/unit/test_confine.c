@@ -13,6 +13,7 @@
 #include "confine/outside.h"
 #include "skip.h"
 #include "util/listener.h"
+#include "util/rights.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -27,10 +28,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(WITH_ASAN) || defined(__SANITIZE_THREAD__)
-#define WITH_SANITIZER 1 /* which makes calls of its own */
+#ifdef WITH_SANITIZER
+#define HAS_FILTERS 0 /* it makes calls of its own */
 #else
-#define WITH_SANITIZER 0
+#define HAS_FILTERS 1
 #endif
 
 /* How a process ends that does this. */
@@ -170,7 +171,7 @@ static int try_call(enum confine_role as, long number, long a, long b, long c, l
 
 static void skip_where_no_filters(void)
 {
-	if (WITH_SANITIZER)
+	if (!HAS_FILTERS)
 		skip_because("a sanitizer makes system calls of its own");
 	if (!confine_can_filter())
 		skip_because("this kernel has no seccomp filters");
@@ -179,7 +180,8 @@ static void skip_where_no_filters(void)
 static void test_roles(void **state)
 {
 	static const enum confine_role inside[] = { CONFINE_VCPU, CONFINE_IO, CONFINE_CONTROL,
-		CONFINE_CONTROL_AGAIN };
+		CONFINE_CONTROL_AGAIN, CONFINE_CONTROL_SAVED, CONFINE_CONTROL_SAVED_AGAIN,
+		CONFINE_WRITER };
 	static const long refused[] = { SYS_socket, SYS_connect, SYS_bind, SYS_clone, SYS_clone3,
 		SYS_fork, SYS_vfork, SYS_execve, SYS_execveat, SYS_open, SYS_creat, SYS_openat2,
 		SYS_kill, SYS_ptrace, SYS_prctl, SYS_seccomp, SYS_io_uring_setup,
@@ -248,7 +250,7 @@ static int set_up(void **state)
 		return -1;
 	memcpy(f->dir, "/tmp/test_confine.XXXXXX", 25);
 	*state = f;
-	if (WITH_SANITIZER)
+	if (!HAS_FILTERS)
 		return 0; /* the process outside would be ended */
 	if (!mkdtemp(f->dir))
 		return -1;
@@ -259,14 +261,15 @@ static int set_up(void **state)
 	f->outside.fd = -1;
 	return parse(&f->config, line, &diag) || listener_open(&f->streams_at, f->streams, 1) ||
 	       listener_open(&f->door_at, f->door, 1) || listener_open(&f->port_at, f->port, 1) ||
-	       outside_start(&f->outside, &f->config, &diag) || outside_settle(&f->outside, &diag);
+	       outside_start(&f->outside, &f->config, NULL, &diag) ||
+	       outside_settle(&f->outside, &diag);
 }
 
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	if (WITH_SANITIZER) {
+	if (!HAS_FILTERS) {
 		free(f);
 		return 0;
 	}
@@ -283,7 +286,7 @@ static int tear_down(void **state)
 
 static void test_outside_connects(void **state)
 {
-	const struct fixture *f = *state;
+	struct fixture *f = *state;
 	int fd = outside_connect(&f->outside, f->port), other;
 	char path[96], byte = 7;
 
@@ -302,7 +305,7 @@ static void test_outside_connects(void **state)
 
 static void test_outside_refuses(void **state)
 {
-	const struct fixture *f = *state;
+	struct fixture *f = *state;
 	static const char *const ends[] = { "", "_", "_5x", "_5/../x", "x_5", "_-5" };
 	char path[96];
 
@@ -330,6 +333,59 @@ static void test_outside_removes(void **state)
 	rmdir(f->door);
 }
 
+/* ---- a job ---- */
+
+static int note_job(void *ctx, struct diag *diag)
+{
+	rights_send(*(const int *)ctx, "job", 3, NULL, 0, 0);
+	return diag_fail(diag, ENOSPC, "it is done, and that is why");
+}
+
+static void end_job(void *ctx)
+{
+	rights_send(*(const int *)ctx, "end", 3, NULL, 0, 0);
+}
+
+/* With what it takes open, and with its own words; at the end it is told. */
+static void test_job(void **)
+{
+	struct outside outside = { .fd = -1 };
+	struct outside_job job = { .run = note_job, .end = end_job };
+	struct config config;
+	struct diag diag;
+	int fds[2];
+	char text[8] = "";
+
+	skip_where_no_filters();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	job.ctx = &fds[1];
+	job.fds[0] = fds[1];
+	assert_int_equal(parse(&config, "k", &diag), 0);
+	assert_int_equal(outside_start(&outside, &config, &job, &diag), 0);
+	close(fds[1]);
+	assert_int_equal(outside_settle(&outside, &diag), 0);
+	assert_int_equal(outside_run_job(&outside, &diag), -ENOSPC);
+	assert_string_equal(diag.text, "it is done, and that is why");
+	assert_int_equal(read(fds[0], text, sizeof(text)), 3);
+	assert_string_equal(text, "job");
+	outside_end(&outside);
+	assert_int_equal(read(fds[0], text, sizeof(text)), 3);
+	assert_string_equal(text, "end");
+	assert_int_equal(read(fds[0], text, sizeof(text)), 0);
+	close(fds[0]);
+	config_fini(&config);
+}
+
+/* It says of itself why not. */
+static void test_no_job(void **state)
+{
+	struct fixture *f = *state;
+	struct diag diag;
+
+	skip_where_no_filters();
+	assert_int_equal(outside_run_job(&f->outside, &diag), -ENOSYS);
+}
+
 static void test_nothing_outside(void **state)
 {
 	struct outside outside = { .fd = -1 };
@@ -337,7 +393,7 @@ static void test_nothing_outside(void **state)
 	struct diag diag;
 
 	assert_int_equal(parse(&config, "k", &diag), 0);
-	assert_int_equal(outside_start(&outside, &config, &diag), 0);
+	assert_int_equal(outside_start(&outside, &config, NULL, &diag), 0);
 	assert_int_equal(outside.fd, -1);
 	assert_int_equal(outside_settle(&outside, &diag), 0);
 	outside_end(&outside);
@@ -356,6 +412,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_outside_connects, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outside_refuses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outside_removes, set_up, tear_down),
+		cmocka_unit_test(test_job),
+		cmocka_unit_test_setup_teardown(test_no_job, set_up, tear_down),
 		cmocka_unit_test(test_nothing_outside),
 	};
 

@@ -29,7 +29,7 @@ static int make_other(const struct rig *rig, uint64_t size)
 
 static void must_exchange(struct rig *rig, const struct disk_spec *spec)
 {
-	if (disk_exchange(rig->disk, spec, &rig->diag))
+	if (disk_exchange(rig->disk, spec, -1, &rig->diag))
 		fail_msg("%s", rig->diag.text);
 }
 
@@ -145,7 +145,7 @@ static void must_refuse(struct rig *rig, const struct disk_spec *spec, const cha
 {
 	unsigned int before = n_open();
 
-	assert_true(disk_exchange(rig->disk, spec, &rig->diag) < 0);
+	assert_true(disk_exchange(rig->disk, spec, -1, &rig->diag) < 0);
 	assert_non_null(strstr(rig->diag.text, why));
 	assert_int_equal(n_open(), before);
 	must_be_as_made(rig);
@@ -225,7 +225,7 @@ static void test_overlay(void **state)
 
 	close(make_other(rig, SIZE));
 	rig_open_overlay(rig, DISK_OVERLAY_GONE);
-	assert_int_equal(disk_exchange(rig->disk, &other, &rig->diag), -EOPNOTSUPP);
+	assert_int_equal(disk_exchange(rig->disk, &other, -1, &rig->diag), -EOPNOTSUPP);
 	assert_non_null(strstr(rig->diag.text, "a disk with one keeps its file"));
 	must_be_as_made(rig);
 }

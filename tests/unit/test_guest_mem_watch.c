@@ -257,7 +257,7 @@ static void save_beside_scribbler(struct guest_mem *mem)
 	int fd = make_file();
 
 	assert_int_equal(pthread_create(&scribbler.thread, NULL, scribble, &scribbler), 0);
-	assert_int_equal(guest_mem_save_watched(mem, fd, false, &stop), 0);
+	assert_int_equal(guest_mem_save_prepared(mem, fd, false, &stop), 0);
 	for (unsigned int i = 0; i < 5; i++) {
 		assert_int_equal(guest_mem_take_written(mem, &runs, false), 0);
 		assert_int_equal(mem_runs_save(&runs, NULL, fd), 0);
@@ -306,7 +306,7 @@ static void test_stopped(void **state)
 
 	assert_int_equal(guest_mem_init(&mem, SIZE), 0);
 	watch(&mem);
-	assert_int_equal(guest_mem_save_watched(&mem, fd, false, &stop), -ECANCELED);
+	assert_int_equal(guest_mem_save_prepared(&mem, fd, false, &stop), -ECANCELED);
 	guest_mem_fini(&mem);
 	close(fd);
 }

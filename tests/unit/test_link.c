@@ -13,6 +13,7 @@
 #include "util/bits.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,6 +65,38 @@ static void test_text(void **state)
 	assert_int_equal(strlen(ends->in.text), LINK_TEXT - 1);
 	assert_int_equal(ends->in.item, 2);
 	assert_int_equal(link_receive(ends->b, &ends->in), -EAGAIN);
+}
+
+/* They go with a question, and are closed if nobody has taken them; without room for them nobody
+ * gets them.
+ */
+static void test_files(void **state)
+{
+	struct ends *ends = *state;
+	const struct link_files sent = { { STDIN_FILENO, STDOUT_FILENO }, 2 };
+	struct link_files files;
+	int first;
+
+	ends->out = (struct link_message){ .ask = LINK_SNAPSHOT, .text = "x" };
+	assert_int_equal(link_ask(ends->a, &ends->out, &sent), 0);
+	assert_int_equal(link_receive_ask(ends->b, &ends->in, &files), 1);
+	assert_string_equal(ends->in.text, "x");
+	assert_int_equal(files.n, 2);
+	first = files.fd[0];
+	assert_true(fcntl(first, F_GETFD) & FD_CLOEXEC);
+	close(files.fd[1]);
+	files.fd[1] = -1; /* as if taken */
+	link_close_files(&files);
+	assert_int_equal(fcntl(first, F_GETFD), -1);
+
+	assert_int_equal(link_ask(ends->a, &ends->out, NULL), 0);
+	assert_int_equal(link_receive_ask(ends->b, &ends->in, &files), 1);
+	assert_int_equal(files.n, 0);
+	assert_int_equal(link_receive_ask(ends->b, &ends->in, &files), -EAGAIN);
+
+	assert_int_equal(link_ask(ends->a, &ends->out, &sent), 0);
+	assert_int_equal(link_receive(ends->b, &ends->in), 1);
+	assert_int_equal(fcntl(first, F_GETFD), -1);
 }
 
 static void test_counts(void **state)
@@ -158,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_message, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gone, set_up, tear_down),

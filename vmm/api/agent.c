@@ -80,11 +80,13 @@ static int reset(struct vm *vm, struct diag *diag)
 
 /* ---- of its devices ---- */
 
-static void update_device(struct agent *agent, const struct link_message *question)
+static void update_device(
+	struct agent *agent, const struct link_message *question, const struct link_files *files)
 {
+	const struct virtio_anew anew = { .fd = files->n ? files->fd[0] : -1 };
 	struct diag diag = { "" };
 	int ret = devices_update(&agent->launch.vm, question->kind, question->item, question->text,
-		question->anew, &diag);
+		question->anew ? &anew : NULL, &diag);
 
 	answer(agent, LINK_UPDATE, ret, diag.text);
 }
@@ -144,28 +146,36 @@ static void snapshot_done(void *ctx, int ret, const char *why)
 	say(agent, &message);
 }
 
-static int begin_snapshot(
-	struct agent *agent, const struct link_message *question, struct diag *diag)
+static int begin_snapshot(struct agent *agent, const struct link_message *question,
+	struct link_files *files, struct diag *diag)
 {
-	struct snapshot_target target = { .only_changed = question->anew };
 	json_t *json = json_loads(question->text, 0, NULL);
 	char *note = json_dumps(json_object_get(json, "note"), JSON_COMPACT);
-	int ret;
+	const struct snapshot_target target = {
+		.state_fd = files->fd[0],
+		.memory_fd = files->fd[1],
+		.is_beside = json_is_true(json_object_get(json, "beside")),
+		.only_changed = question->anew,
+		.note = note,
+	};
+	int ret = -EINVAL;
 
-	target.note = note;
-	if (json_unpack(json, "{s:s, s?s}", "path", &target.path, "memory", &target.memory_path))
-		ret = diag_fail(diag, EINVAL, "it is not said where to");
-	else
+	if (files->n == LINK_FILES) {
+		files->n = 0;
 		ret = snapshot_begin(&agent->launch.vm, &target, snapshot_done, agent, diag);
+	} else {
+		diag_fail(diag, EINVAL, "it is not said where to");
+	}
 	free(note);
 	json_decref(json);
 	return ret;
 }
 
-static void save_machine(struct agent *agent, const struct link_message *question)
+static void save_machine(
+	struct agent *agent, const struct link_message *question, struct link_files *files)
 {
 	struct diag diag = { "" };
-	int ret = begin_snapshot(agent, question, &diag);
+	int ret = begin_snapshot(agent, question, files, &diag);
 
 	answer(agent, LINK_SNAPSHOT, ret, diag.text);
 }
@@ -215,16 +225,17 @@ static void do_asked(struct agent *agent, unsigned int ask)
 	answer(agent, ask, ret, diag.text);
 }
 
-static void serve(struct agent *agent, const struct link_message *question)
+static void serve(
+	struct agent *agent, const struct link_message *question, struct link_files *files)
 {
 	switch (question->ask) {
-	case LINK_UPDATE: update_device(agent, question); break;
+	case LINK_UPDATE: update_device(agent, question, files); break;
 	case LINK_COMMAND: command_device(agent, question); break;
 	case LINK_STATS: describe_device(agent, question); break;
 	case LINK_COUNT:
 	case LINK_FLUSH: count(agent, question->ask); break;
 	case LINK_TIMELINE: tell_timeline(agent); break;
-	case LINK_SNAPSHOT: save_machine(agent, question); break;
+	case LINK_SNAPSHOT: save_machine(agent, question, files); break;
 	case LINK_FORK: fork_this(agent, question); break;
 	default: do_asked(agent, question->ask); break;
 	}
@@ -234,10 +245,12 @@ static void link_ready(void *ctx, uint32_t)
 {
 	struct agent *agent = ctx;
 	struct link_message message;
-	int ret = link_receive(agent->link.fd, &message);
+	struct link_files files;
+	int ret = link_receive_ask(agent->link.fd, &message, &files);
 
 	if (ret == 1) {
-		serve(agent, &message);
+		serve(agent, &message, &files);
+		link_close_files(&files);
 	} else if (ret != -EAGAIN) {
 		loop_remove(&agent->launch.vm.loop, &agent->link);
 		control_demand_end(&agent->launch.vm.control);

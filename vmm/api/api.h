@@ -26,6 +26,7 @@
 #include "loop/loop.h"
 #include "util/diag.h"
 #include "util/log.h"
+#include "vm/snapshot_place.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,6 +49,7 @@ struct api_spec {
 	const char *metrics_path;     /* as of metrics_open(); NULL: nowhere */
 	bool as_firecracker;          /* its exit status, its ways with signals */
 	bool has_pci;                 /* devices on PCI */
+	enum confine confine;         /* of machines whose settings do not say */
 	uint64_t since_ns;            /* when the program began, CLOCK_MONOTONIC */
 	uint64_t cpu_before_us;       /* processor time that was spent for it before */
 };
@@ -96,8 +98,8 @@ struct api {
 	STAILQ_HEAD(, api_pending) pending;
 	bool is_restored, begins_paused; /* of the machine that is there, or is to be */
 	uint64_t restore_since_ns;       /* when it was asked for */
-	bool is_saving;                  /* a snapshot is being made */
-	struct http_answer *saving;      /* who waits for it; NULL: he has left */
+	struct snapshot_place place;     /* of a snapshot that is being made */
+	struct http_answer *saving;      /* who waits for it; NULL: nobody does, or he has left */
 	uint64_t saving_since_ns;
 	bool saves_changes; /* alone */
 	LIST_HEAD(, api_stream) streams;
@@ -137,11 +139,12 @@ int vmm_restore(struct api *api, struct restore *restore, uint64_t since_ns,
 /* Under Firecracker's name the process is over when no machine came of a snapshot. */
 void api_restore_failed(struct api *api);
 
-/* Ask it something; it answers `answer`.  If it is done, `change` has become true of `object`, both
- * borrowed, or NULL (objects_note_change()).  -errno and diag.
+/* Ask it something; it answers `answer`.  `files` go with it, and stay the caller's; NULL: none. If
+ * it is done, `change` has become true of `object`, both borrowed, or NULL (objects_note_change()).
+ * -errno and diag.
  */
-int vmm_ask(struct api *api, const struct link_message *question, struct http_answer *answer,
-	json_t *object, json_t *change, struct diag *diag);
+int vmm_ask(struct api *api, const struct link_message *question, const struct link_files *files,
+	struct http_answer *answer, json_t *object, json_t *change, struct diag *diag);
 
 /* A line for all who hear of events; `fields` (taken over) are added to it. */
 void api_tell(struct api *api, const char *event, json_t *fields);

@@ -11,10 +11,12 @@
 
 #include "vm/counts.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define LINK_TEXT   16384 /* bytes, with the NUL: a timeline with all of a guest's marks */
 #define LINK_COUNTS 320
+#define LINK_FILES  2
 
 enum link_ask {
 	LINK_START, /* only answered */
@@ -23,15 +25,18 @@ enum link_ask {
 	LINK_POWER_BUTTON,
 	LINK_POWER_OFF, /* the button, and the end after settings' grace period */
 	LINK_RESET,
-	LINK_UPDATE,   /* a device's options: `kind`, `item`, `anew`; text as on the command line */
+	/* A device's options: `kind`, `item`, `anew`; text as on the command line.  With a disk's
+	 * new file, if it gets one.
+	 */
+	LINK_UPDATE,
 	LINK_COMMAND,  /* what a device's class knows by the text; the answer is JSON, or empty */
 	LINK_STATS,    /* a device's figures: JSON */
 	LINK_COUNT,    /* what the machine counts, to be shown */
 	LINK_FLUSH,    /* the same, to be written */
 	LINK_TIMELINE, /* JSON */
-	/* Begin a snapshot; the text is JSON: "path", and maybe "memory"; and "note", which
-	 * is kept with it; `anew`: only of what has changed.  That it has begun is answered, and an
-	 * event says how it ended.
+	/* Begin a snapshot, with the files that are to become its state and its memory; the text is
+	 * JSON: "beside", as in struct snapshot_target; and "note", which is kept with it; `anew`:
+	 * only of what has changed.  That it has begun is answered, and an event says how it ended.
 	 */
 	LINK_SNAPSHOT,
 	/* Fork; the text is JSON: "path", and maybe "once".  The answer is JSON. */
@@ -61,11 +66,24 @@ struct link_message {
 	};
 };
 
+/* Descriptors that go with a question: the VMM opens no files. */
+struct link_files {
+	int fd[LINK_FILES];
+	size_t n;
+};
+
 /* A question, or an event, which nobody waits for: -EAGAIN: there is no room for it; -errno. */
 int link_send(int fd, const struct link_message *message);
+/* The same, with files, which stay the caller's; NULL: none. */
+int link_ask(int fd, const struct link_message *message, const struct link_files *files);
 /* An answer, which waits for room: who asks always reads.  -errno. */
 int link_answer(int fd, const struct link_message *message);
 /* 1; 0: the other side is gone; -EAGAIN; -errno. */
 int link_receive(int fd, struct link_message *message);
+/* The same of a question, with files, which are the caller's then. */
+int link_receive_ask(int fd, struct link_message *message, struct link_files *files);
+
+/* Close what of them has not been taken, by -1 in its place. */
+void link_close_files(struct link_files *files);
 
 #endif

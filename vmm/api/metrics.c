@@ -65,7 +65,7 @@ static void timer_ready(void *ctx, uint32_t)
 	struct diag diag;
 
 	loop_counter_read(api->metrics.timer.fd);
-	if (vmm_ask(api, &question, NULL, NULL, NULL, &diag))
+	if (vmm_ask(api, &question, NULL, NULL, NULL, NULL, &diag))
 		log_warn("metrics: %s", diag.text);
 }
 

@@ -38,13 +38,21 @@ void call_fault(struct call *call, const char *text)
 	api_send_fault(call->answer, BAD, text);
 }
 
-void call_ask_vmm(
-	struct call *call, const struct link_message *question, json_t *object, json_t *change)
+bool call_ask_vmm_with(struct call *call, const struct link_message *question,
+	const struct link_files *files, json_t *object, json_t *change)
 {
 	struct diag diag;
 
-	if (vmm_ask(call->api, question, call->answer, object, change, &diag))
-		call_fault(call, diag.text);
+	if (!vmm_ask(call->api, question, files, call->answer, object, change, &diag))
+		return true;
+	call_fault(call, diag.text);
+	return false;
+}
+
+void call_ask_vmm(
+	struct call *call, const struct link_message *question, json_t *object, json_t *change)
+{
+	call_ask_vmm_with(call, question, NULL, object, change);
 }
 
 /* ---- what it is ---- */

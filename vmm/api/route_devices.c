@@ -4,9 +4,11 @@
 #include "api/object_parts.h"
 #include "api/route_parts.h"
 #include "dev/table.h"
+#include "host/disk.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* The item that the path names, and that the body may name again; NULL, said: there is none. */
 static json_t *find_item(struct call *call, int *index)
@@ -40,14 +42,14 @@ static json_t *read_change(struct call *call, json_t **item, int *index)
 }
 
 /* The VMM is asked to, if there is something that it has to do. */
-static void update(struct call *call, struct link_message *question, enum device_kind kind,
-	int index, json_t *object, json_t *change)
+static void update(struct call *call, struct link_message *question, const struct link_files *files,
+	enum device_kind kind, int index, json_t *object, json_t *change)
 {
 	question->ask = LINK_UPDATE;
 	question->kind = kind;
 	question->item = (uint32_t)index;
 	if (question->text[0] || question->anew)
-		call_ask_vmm(call, question, object, change);
+		call_ask_vmm_with(call, question, files, object, change);
 	else
 		call_done(call);
 }
@@ -62,10 +64,43 @@ static void add_rates(char text[LINK_TEXT], const json_t *limiter, const char *p
 		snprintf(text + n, LINK_TEXT - n, "%s%s", n ? "," : "", rates);
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat one, other;
+
+	if (!a || stat(a, &one) || stat(b, &other))
+		return false;
+	if (S_ISBLK(one.st_mode) && S_ISBLK(other.st_mode))
+		return one.st_rdev == other.st_rdev;
+	return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* The VMM opens no files.  False, said: it cannot be opened. */
+static bool open_file(
+	struct call *call, const json_t *drive, const char *path, struct link_files *files)
+{
+	const struct disk_spec spec = {
+		.path = path,
+		.read_only = flag_of(drive, "is_read_only"),
+	};
+	bool is_held = is_same_file(text_of(drive, "path_on_host"), path);
+	struct diag diag;
+	char text[sizeof(diag.text) + 32];
+
+	files->n = 1;
+	files->fd[0] = disk_open_path(&spec, is_held, &diag);
+	if (files->fd[0] >= 0)
+		return true;
+	snprintf(text, sizeof(text), "Device update error: %s", diag.text);
+	call_fault(call, text);
+	return false;
+}
+
 /* Of a disk that another process serves nothing can be said; it is asked what disk it has now. */
 void patch_drive(struct call *call)
 {
 	struct link_message question = { .text = "" };
+	struct link_files files = { .n = 0 };
 	const char *path;
 	json_t *drive, *change;
 	int index;
@@ -77,7 +112,9 @@ void patch_drive(struct call *call)
 	objects_add_piece(question.text, sizeof(question.text), "path", path);
 	add_rates(question.text, json_object_get(change, "rate_limiter"), "");
 	question.anew = path || is_set(drive, "socket");
-	update(call, &question, DEVICE_disk, index, drive, change);
+	if (!path || !*path || open_file(call, drive, path, &files))
+		update(call, &question, &files, DEVICE_disk, index, drive, change);
+	link_close_files(&files);
 	json_decref(change);
 }
 
@@ -92,7 +129,7 @@ void patch_net(struct call *call)
 		return;
 	add_rates(question.text, json_object_get(change, "rx_rate_limiter"), "rx-");
 	add_rates(question.text, json_object_get(change, "tx_rate_limiter"), "tx-");
-	update(call, &question, DEVICE_net, index, net, change);
+	update(call, &question, NULL, DEVICE_net, index, net, change);
 	json_decref(change);
 }
 
@@ -118,7 +155,7 @@ void patch_balloon(struct call *call)
 		return;
 	}
 	snprintf(question.text, sizeof(question.text), "size=%lluM", (unsigned long long)mib);
-	update(call, &question, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
+	update(call, &question, NULL, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
 		call->body);
 }
 
@@ -131,7 +168,7 @@ void patch_statistics(struct call *call)
 	if (!has_balloon(call))
 		return;
 	snprintf(question.text, sizeof(question.text), "stats=%llu", (unsigned long long)s);
-	update(call, &question, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
+	update(call, &question, NULL, DEVICE_balloon, 0, call->api->objects.of[OBJECT_BALLOON],
 		call->body);
 }
 

@@ -49,6 +49,9 @@ void call_fault(struct call *call, const char *text);
 /* Of an object the fields `change` are then as they say; both may be NULL. */
 void call_ask_vmm(
 	struct call *call, const struct link_message *question, json_t *object, json_t *change);
+/* The same, with files, which stay the caller's.  False: it could not be asked, which is said. */
+bool call_ask_vmm_with(struct call *call, const struct link_message *question,
+	const struct link_files *files, json_t *object, json_t *change);
 
 /* In metrics.c. */
 void put_metrics(struct call *call);

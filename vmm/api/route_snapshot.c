@@ -6,6 +6,7 @@
 
 #include "util/timeline.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +33,10 @@ static void leave_out_nulls(json_t *json)
 }
 
 /* What is kept with it is how the machine is shown, by which a client of the copy knows it. */
-static char *describe(const struct call *call)
+static char *describe(const struct call *call, bool is_beside)
 {
 	json_t *shown = objects_show(&call->api->objects), *note = json_deep_copy(shown);
-	json_t *json = json_pack("{s:s, s:s*, s:o}", "path", text_of(call->body, "snapshot_path"),
-		"memory", text_of(call->body, "mem_file_path"), "note", note);
+	json_t *json = json_pack("{s:b, s:o}", "beside", is_beside, "note", note);
 	char *text;
 
 	leave_out_nulls(note);
@@ -46,27 +46,55 @@ static char *describe(const struct call *call)
 	return text;
 }
 
-/* The text is used up; `fault`: what is said of one for which there is no room. */
-static void ask_with(
-	struct call *call, struct link_message *question, char *text, const char *fault)
+/* The text is used up.  False: it is none, or there is no room for it. */
+static bool take_text(struct link_message *question, char *text)
 {
-	if (!text || strlen(text) >= sizeof(question->text)) {
-		call_fault(call, fault);
-	} else {
+	bool has_room = text && strlen(text) < sizeof(question->text);
+
+	if (has_room)
 		memcpy(question->text, text, strlen(text) + 1);
-		call_ask_vmm(call, question, NULL, NULL);
-	}
 	free(text);
+	return has_room;
+}
+
+static int open_place(struct call *call, struct diag *diag)
+{
+	struct snapshot_place *place = &call->api->place;
+
+	if (place->path)
+		return diag_fail(diag, EBUSY, "a snapshot is being made: wait for it");
+	return snapshot_place_open(place, text_of(call->body, "snapshot_path"),
+		text_of(call->body, "mem_file_path"), diag);
+}
+
+static void snapshot_failed(struct call *call, const char *why)
+{
+	char text[sizeof(((struct diag *)NULL)->text) + 32];
+
+	snprintf(text, sizeof(text), "Create snapshot error: %s", why);
+	call_fault(call, text);
 }
 
 void create_snapshot(struct call *call)
 {
 	struct link_message question = { .ask = LINK_SNAPSHOT };
 	const char *type = text_of(call->body, "snapshot_type");
+	struct snapshot_place *place = &call->api->place;
+	struct link_files files = { .n = LINK_FILES };
+	struct diag diag;
 
 	question.anew = type && !strcmp(type, "Diff");
-	ask_with(call, &question, describe(call),
-		"Create snapshot error: what is to be kept with it is too long.");
+	if (open_place(call, &diag)) {
+		snapshot_failed(call, diag.text);
+		return;
+	}
+	files.fd[0] = place->state.fd;
+	files.fd[1] = place->memory.fd;
+	if (!take_text(&question, describe(call, place->is_beside)))
+		snapshot_failed(call, "what is to be kept with it is too long.");
+	else if (call_ask_vmm_with(call, &question, &files, NULL, NULL))
+		return;
+	snapshot_place_close(place);
 }
 
 /* ---- a copy without files ---- */
@@ -76,10 +104,13 @@ void put_fork(struct call *call)
 	struct link_message question = { .ask = LINK_FORK };
 	json_t *json = json_pack("{s:s, s:b}", "path", text_of(call->body, "socket_path"), "once",
 		flag_of(call->body, "once"));
-	char *text = json_dumps(json, JSON_COMPACT);
+	bool has_room = take_text(&question, json_dumps(json, JSON_COMPACT));
 
 	json_decref(json);
-	ask_with(call, &question, text, "Fork error: the socket's path is too long.");
+	if (has_room)
+		call_ask_vmm(call, &question, NULL, NULL);
+	else
+		call_fault(call, "Fork error: the socket's path is too long.");
 }
 
 /* ---- and the start from one ---- */

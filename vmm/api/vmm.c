@@ -90,7 +90,6 @@ static void take_counts(
 /* It has begun: who has asked waits for its end. */
 static void await_snapshot(struct api *api, const struct api_pending *pending)
 {
-	api->is_saving = true;
 	api->saving = pending->answer;
 	api->saving_since_ns = pending->since_ns;
 	api->saves_changes = pending->anew;
@@ -101,11 +100,25 @@ static uint64_t us_since(uint64_t ns)
 	return (timeline_now() - ns) / 1000;
 }
 
-static void snapshot_done(struct api *api, const struct link_message *message)
+/* The files are written: they get their names. */
+static void settle_snapshot(struct api *api, struct link_message *message)
+{
+	struct diag diag;
+
+	message->result = snapshot_place_settle(&api->place, &diag);
+	if (message->result)
+		snprintf(message->text, sizeof(message->text), "%s", diag.text);
+}
+
+static void snapshot_done(struct api *api, struct link_message *message)
 {
 	struct http_answer *answer = api->saving;
 
-	api->is_saving = false;
+	if (!api->place.path)
+		return;
+	if (!message->result)
+		settle_snapshot(api, message);
+	snapshot_place_close(&api->place);
 	api->saving = NULL;
 	if (!message->result) {
 		*(api->saves_changes ? &api->metrics.save_changes_us : &api->metrics.save_us) =
@@ -175,6 +188,8 @@ static void take_answer(struct api *api, const struct link_message *message)
 		memcpy(api->failure, message->text, sizeof(api->failure));
 		return;
 	}
+	if (message->ask == LINK_SNAPSHOT && message->result)
+		snapshot_place_close(&api->place);
 	note_answer(api, message, pending);
 	if (!message->result && pending->change)
 		objects_note_change(pending->object, pending->change);
@@ -210,7 +225,7 @@ static void tell_device_failed(struct api *api, const struct link_message *messa
 	api_tell(api, "device-failed", fields);
 }
 
-static void take_event(struct api *api, const struct link_message *message)
+static void take_event(struct api *api, struct link_message *message)
 {
 	switch (message->event) {
 	case LINK_EVENT_DEVICE: tell_device_failed(api, message); break;
@@ -245,6 +260,7 @@ static void fail_pending(struct api *api, const char *why)
 {
 	struct api_pending *pending;
 
+	snapshot_place_close(&api->place);
 	if (api->saving)
 		api_send_fault(api->saving, BAD, why);
 	api->saving = NULL;
@@ -454,6 +470,7 @@ int vmm_start(struct api *api, struct http_answer *answer, struct diag *diag)
 	config_init(&config);
 	if (api->spec->has_pci)
 		config.transport = TRANSPORT_PCI;
+	config.confine = api->spec->confine;
 	config.log_level = api->log_level;
 	ret = objects_to_config(&api->objects, &config, diag);
 	if (!ret)
@@ -468,6 +485,7 @@ int vmm_restore(struct api *api, struct restore *restore, uint64_t since_ns,
 	int ret;
 
 	restore->config.log_level = api->log_level;
+	restore->config.confine = api->spec->confine;
 	objects_take_machine(&api->objects, &restore->objects);
 	api->is_restored = true;
 	api->begins_paused = restore->begins_paused;
@@ -478,10 +496,10 @@ int vmm_restore(struct api *api, struct restore *restore, uint64_t since_ns,
 	return ret;
 }
 
-int vmm_ask(struct api *api, const struct link_message *question, struct http_answer *answer,
-	json_t *object, json_t *change, struct diag *diag)
+int vmm_ask(struct api *api, const struct link_message *question, const struct link_files *files,
+	struct http_answer *answer, json_t *object, json_t *change, struct diag *diag)
 {
-	int ret = link_send(api->link.fd, question);
+	int ret = link_ask(api->link.fd, question, files);
 
 	if (ret)
 		return diag_fail(diag, -ret, "the VMM cannot be asked: %s", strerror(-ret));

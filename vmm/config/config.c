@@ -237,7 +237,7 @@ static const struct setting settings[] = {
 	{ "clock", 0, SETTING_WORD, ON_RESTORE, .at = AT(clock), .words = clocks,
 		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },
 	{ "confine", 0, SETTING_WORD, EVERYWHERE, .at = AT(confine), .words = confines,
-		.help = "what the process gives up before its guest runs (default: basic)" },
+		.help = "what the process gives up before its guest runs (default: on)" },
 	{ "timeline", 0, SETTING_WORD, EVERYWHERE, .at = AT(timeline), .words = timelines,
 		.path_at = AT(timeline_path), .takes = "[=FILE]",
 		.help = "tell at the end when the moments of the boot came; FILE.svg, FILE.json or text" },
@@ -254,6 +254,13 @@ static const struct setting settings[] = {
 
 const struct schema config_schema = { .settings = settings, .n = ARRAY_SIZE(settings) };
 
+int config_read_confine(const char *text, enum confine *confine, struct diag *diag)
+{
+	static const struct setting how = { "confine", 0, SETTING_WORD, .words = confines };
+
+	return setting_set(&how, confine, text, diag);
+}
+
 void config_init(struct config *config)
 {
 	*config = (struct config){
@@ -265,6 +272,7 @@ void config_init(struct config *config)
 		.ioapic_inputs = PLATFORM_N_GSIS,
 		.grace_s = 10,
 		.instant = { .days = 7, .uses = 1000 },
+		.confine = CONFINE_DEFAULT,
 		.log_level = LOG_LEVEL_WARN,
 	};
 }
@@ -338,11 +346,6 @@ int config_complete(struct config *config, struct diag *diag)
 		return diag_fail(diag, EINVAL,
 			"--instant and --root exclude each other: what serves that directory cannot be "
 			"saved");
-	if (config->instant.use != INSTANT_OFF && config->confine != CONFINE_OFF &&
-		config->confine != CONFINE_BASIC)
-		return diag_fail(diag, EINVAL,
-			"--instant and --confine exclude each other: a machine that is confined saves "
-			"nothing");
 	ret = config_check(config, diag);
 	return ret ? ret : add_rng(config, diag);
 }

@@ -63,6 +63,13 @@ enum memory_from { MEMORY_BESIDE_STATE, MEMORY_FROM_FILE, MEMORY_FROM_HANDLER };
 /* How much of its rights a process gives up before its guest runs. */
 enum confine { CONFINE_BASIC, CONFINE_OFF, CONFINE_ON, CONFINE_STRICT, CONFINE_TELL };
 
+/* A sanitizer makes system calls of its own. */
+#ifdef WITH_SANITIZER
+#define CONFINE_DEFAULT CONFINE_BASIC
+#elif !defined(CONFINE_DEFAULT) /* as -Dc_args=-DCONFINE_DEFAULT=CONFINE_TELL does */
+#define CONFINE_DEFAULT CONFINE_ON
+#endif
+
 enum timeline_to { TIMELINE_TO_NOWHERE, TIMELINE_TO_STDERR, TIMELINE_TO_FILE };
 
 /* What vCPUs offer beyond the usual. */
@@ -124,6 +131,9 @@ struct config {
  * warnings.
  */
 void config_init(struct config *config);
+
+/* The word of --confine.  -EINVAL and diag. */
+int config_read_confine(const char *text, enum confine *confine, struct diag *diag);
 void config_fini(struct config *config);
 
 /* Parse `pronto run`'s arguments (argv[0] is "run"), --config files included; the command line

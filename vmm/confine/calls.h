@@ -11,12 +11,13 @@
  *   OPEN_ONLY(name, who, why)    newfstatat(2) of an open file, as some C libraries have fstat()
  *   FAILS(name, who, why)        the call fails with EPERM, and the process goes on
  *
- * and `who` is VCPU, IO or CONTROL, or several of them.  AGAIN is what the control thread may do
- * besides if the guest can come back to its entry (--on-reboot restart); OUTSIDE is another
- * process, which the guest does not reach (outside.h).  All that stands in no row of a thread's
- * ends the process.  None that serves the guest opens a file, makes a socket, a process or a
- * thread, or runs a program.  What a thread does often comes first: the rows of a call with
- * arguments are compared in this order.
+ * and `who` is VCPU, IO, CONTROL or WRITER, or several of them.  AGAIN is what the control thread
+ * may do besides if the guest can come back to its entry (--on-reboot restart), SAVED if the
+ * machine can be saved.  OUTSIDE is another process, which the guest does not reach (outside.h),
+ * and JOB what it may do besides if it has one.  All that stands in no row of a thread's ends the
+ * process. None that serves the guest opens a file, makes a socket, a process or a thread, or runs
+ * a program. What a thread does often comes first: the rows of a call with arguments are compared
+ * in this order.
  */
 
 /* ---- the guest ---- */
@@ -60,6 +61,9 @@ CALL(shutdown, IO, "a stream's end")
 CALL(getrandom, IO | CONTROL, "random bytes for the guest")
 IOCTL(BLKDISCARD, IO, "a disk that is a block device")
 IOCTL(BLKZEROOUT, IO, "the same")
+IOCTL(BLKGETSIZE64, CONTROL, "another one that a client gives it")
+IOCTL(BLKSSZGET, CONTROL, "the same")
+IOCTL(BLKPBSZGET, CONTROL, "the same")
 IOCTL(TUNSETOFFLOAD, VCPU | CONTROL, "what a network's driver can do")
 IOCTL(TUNSETQUEUE, VCPU | IO | CONTROL, "how many queues it uses")
 IOCTL(VHOST_SET_MEM_TABLE, VCPU | CONTROL, "a device that the host's kernel serves")
@@ -139,6 +143,49 @@ FAILS(unlink, CONTROL, "the same")
 CALL(waitid, IO | CONTROL, "how passt or virtiofsd ended")
 CALL(pidfd_send_signal, CONTROL, "that it is to end")
 
+/* ---- a snapshot ---- */
+IOCTL(KVM_GET_REGS, SAVED, "the state of each vCPU")
+IOCTL(KVM_GET_SREGS, SAVED, "the same")
+IOCTL(KVM_GET_MSRS, SAVED, "the same")
+IOCTL(KVM_GET_MP_STATE, SAVED, "the same")
+IOCTL(KVM_GET_LAPIC, SAVED, "the same")
+IOCTL(KVM_GET_XSAVE, SAVED, "the same")
+IOCTL(KVM_GET_XCRS, SAVED, "the same")
+IOCTL(KVM_GET_DEBUGREGS, SAVED, "the same")
+IOCTL(KVM_GET_VCPU_EVENTS, SAVED, "the same")
+IOCTL(KVM_GET_NESTED_STATE, SAVED, "the same")
+IOCTL(KVM_GET_TSC_KHZ, SAVED, "the same")
+IOCTL(KVM_GET_DEVICE_ATTR, SAVED, "the same: the time stamp counter's offset")
+IOCTL(KVM_GET_MSR_INDEX_LIST, SAVED, "the same")
+IOCTL(KVM_GET_CLOCK, SAVED, "the guest's clock")
+IOCTL(KVM_KVMCLOCK_CTRL, SAVED, "the guest's watchdogs look away after a pause")
+CALL(lseek, SAVED, "holes of the file that memory is a map of")
+CALL(futex, WRITER, "it waits for its work")
+CALL(write, WRITER, "that it is done; messages")
+CALL(pwrite64, WRITER, "memory into its file")
+CALL(pread64, WRITER, "which pages there are (/proc/self/pagemap)")
+CALL(lseek, WRITER, "holes of the file that memory is a map of")
+CALL(ftruncate, WRITER, "its size")
+CALL(fdatasync, WRITER, "all is on the disk")
+IOCTL(PAGEMAP_SCAN, WRITER | SAVED, "which pages were written")
+IOCTL(UFFDIO_REGISTER, IO | SAVED, "that they are told")
+IOCTL(UFFDIO_UNREGISTER, WRITER, "no more")
+CALL(madvise, WRITER, "a thread's stack")
+DATA_ONLY(mmap, WRITER, "memory of our own")
+CALL(munmap, WRITER, "the same")
+DATA_ONLY(mprotect, WRITER, "the same")
+CALL(clock_gettime, WRITER, "where it is not answered without a call")
+CALL(restart_syscall, WRITER, "a wait goes on after the process was stopped")
+CALL(rt_sigprocmask, WRITER, "while a thread ends")
+CALL(rt_sigreturn, WRITER, "the end of a handler")
+CALL(rt_sigaction, WRITER, "a crash tells of itself")
+CALL(getpid, WRITER, "who crashes")
+CALL(gettid, WRITER, "the same")
+OWN(tgkill, WRITER, "the same")
+CALL(close, WRITER, "what tells of pages")
+CALL(exit, WRITER, "a thread's end")
+CALL(exit_group, WRITER, "the process's")
+
 /* ---- outside ---- */
 CALL(recvfrom, OUTSIDE, "what it is asked")
 CALL(sendmsg, OUTSIDE, "its answer, with a socket")
@@ -148,3 +195,20 @@ CALL(close, OUTSIDE, "the same")
 CALL(newfstatat, OUTSIDE, "whether a socket is still the machine's")
 CALL(unlink, OUTSIDE, "its removal")
 CALL(exit_group, OUTSIDE, "the end")
+CALL(openat, JOB, "the directory of a template, and of all of them")
+CALL(linkat, JOB, "a template's files get their names")
+CALL(renameat, JOB, "the same")
+CALL(unlinkat, JOB, "those of templates that go")
+CALL(rmdir, JOB, "the same")
+CALL(getdents64, JOB, "which there are, and how large they are")
+CALL(newfstatat, JOB, "the same")
+CALL(fstat, JOB, "the same")
+CALL(faccessat, JOB, "the same")
+CALL(fsync, JOB, "names are on the disk")
+CALL(pread64, JOB, "whether a template is whole")
+CALL(lseek, JOB, "the same")
+CALL(fcntl, JOB, "directories")
+CALL(brk, JOB, "memory of its own")
+DATA_ONLY(mmap, JOB, "the same")
+CALL(munmap, JOB, "the same")
+CALL(getpid, JOB, "names while they are made")

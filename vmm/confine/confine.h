@@ -37,6 +37,9 @@ void confine_keep(struct confine_kept *kept, int fd);
 /* Keep those that are named as files by a command's arguments: /dev/fd/N, /proc/self/fd/N. */
 void confine_keep_words(struct confine_kept *kept, int argc, char *const *argv);
 
+/* All but these and standard files. */
+void confine_close_others(struct confine_kept *kept);
+
 /* Stage 1.  What cannot be is a warning, and the process goes on: only an old kernel, or a filter
  * that it is in already, is in its way.
  */
@@ -63,7 +66,11 @@ enum confine_role {
 	CONFINE_IO,
 	CONFINE_CONTROL,
 	CONFINE_CONTROL_AGAIN, /* of a machine that may come back to its entry */
-	CONFINE_OUTSIDE,       /* a process (outside.h) */
+	CONFINE_CONTROL_SAVED, /* of one that may be saved */
+	CONFINE_CONTROL_SAVED_AGAIN,
+	CONFINE_WRITER,      /* of RAM into a snapshot's file */
+	CONFINE_OUTSIDE,     /* a process (outside.h) */
+	CONFINE_OUTSIDE_JOB, /* the same, with something to do */
 };
 
 /* Whether this kernel has filters that end the process. */

@@ -48,7 +48,7 @@ static int compare(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-static void close_others(struct confine_kept *kept)
+void confine_close_others(struct confine_kept *kept)
 {
 	unsigned int from = STDERR_FILENO + 1;
 	int ret = 0;
@@ -73,7 +73,7 @@ void confine_enter(struct confine_kept *kept)
 	const struct rlimit none = { 0, 0 };
 
 	log_open();
-	close_others(kept);
+	confine_close_others(kept);
 	if (setrlimit(RLIMIT_CORE, &none) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		log_warn("a crash may leave a core file: %s", strerror(errno));
 }

@@ -35,7 +35,11 @@ static const struct role {
 	[CONFINE_IO] = ROLE(io),
 	[CONFINE_CONTROL] = ROLE(control),
 	[CONFINE_CONTROL_AGAIN] = ROLE(control_again),
+	[CONFINE_CONTROL_SAVED] = ROLE(control_saved),
+	[CONFINE_CONTROL_SAVED_AGAIN] = ROLE(control_saved_again),
+	[CONFINE_WRITER] = ROLE(writer),
 	[CONFINE_OUTSIDE] = ROLE(outside),
+	[CONFINE_OUTSIDE_JOB] = ROLE(outside_job),
 };
 
 /* ---- what is told of a call that is refused; for --confine tell alone ---- */
@@ -106,7 +110,7 @@ void confine_thread(enum confine_role role, bool tells)
 	int ret;
 
 	role_here = roles[role].name;
-	if (role == CONFINE_VCPU || role == CONFINE_IO) {
+	if (role == CONFINE_VCPU || role == CONFINE_IO || role == CONFINE_WRITER) {
 		snprintf(name, sizeof(name), "pronto-%s", role_here);
 		prctl(PR_SET_NAME, name);
 	}

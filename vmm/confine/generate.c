@@ -25,7 +25,18 @@
 #include <sys/syscall.h>
 #include <termios.h>
 
-enum who { VCPU = 1, IO = 2, CONTROL = 4, AGAIN = 8, OUTSIDE = 16 };
+#include "mem/pagemap.h"
+
+enum who {
+	VCPU = 1,
+	IO = 2,
+	CONTROL = 4,
+	AGAIN = 8,
+	SAVED = 16,
+	WRITER = 32,
+	OUTSIDE = 64,
+	JOB = 128
+};
 
 #define ALL     UINT32_MAX
 #define OWN_PID UINT32_MAX /* where filter.c puts it; no call or request has this number */
@@ -60,7 +71,11 @@ static const struct filter {
 	{ "io", IO },
 	{ "control", CONTROL },
 	{ "control_again", CONTROL | AGAIN },
+	{ "control_saved", CONTROL | SAVED },
+	{ "control_saved_again", CONTROL | SAVED | AGAIN },
+	{ "writer", WRITER },
 	{ "outside", OUTSIDE },
+	{ "outside_job", OUTSIDE | JOB },
 };
 
 /* ---- a filter in the making ---- */

@@ -7,8 +7,10 @@
 #include "confine/confine.h"
 #include "dev/vconsole.h"
 #include "dev/vsock.h"
+#include "util/rights.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,16 +23,20 @@
 
 #define MAX_PATHS (PLATFORM_VIRTIO_SLOTS + 1)
 
-/* A question is a path, or empty: what lies at your paths now is the machine's.  The answer is 0 or
- * an errno, and with it a socket.
- */
+enum ask {
+	ASK_SETTLE,  /* what lies at your paths now is the machine's */
+	ASK_CONNECT, /* to `path`; with the answer comes a socket */
+	ASK_JOB,
+};
+
 struct question {
+	uint32_t ask;
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
 
-union control {
-	struct cmsghdr head;
-	char space[CMSG_SPACE(sizeof(int))];
+struct reply {
+	int32_t ret;      /* 0, or -errno */
+	struct diag diag; /* and why, of the job alone */
 };
 
 struct place {
@@ -44,6 +50,7 @@ struct place {
 struct places {
 	struct place place[MAX_PATHS];
 	size_t n;
+	bool are_known;
 };
 
 /* ---- which paths ---- */
@@ -135,60 +142,73 @@ static int connect_to(const char *path)
 }
 
 /* `fd` may be none. */
-static void answer(int to, int32_t ret, int fd)
+static void send_reply(int to, const struct reply *reply, int fd)
 {
-	struct iovec iov = { &ret, sizeof(ret) };
-	union control control = { 0 };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg;
-
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		cmsg = CMSG_FIRSTHDR(&message);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	}
-	(void)sendmsg(to, &message, MSG_NOSIGNAL);
+	(void)rights_send(to, reply, sizeof(*reply), &fd, fd >= 0, 0);
 }
 
 static void serve_connect(const struct places *places, int to, const char *path)
 {
 	int fd = may_connect(places, path) ? connect_to(path) : -EPERM;
+	const struct reply reply = { .ret = fd < 0 ? fd : 0 };
 
-	answer(to, fd < 0 ? -fd : 0, fd);
+	send_reply(to, &reply, fd);
 	if (fd >= 0)
 		close(fd);
 }
 
+static void serve_job(const struct outside_job *job, int to)
+{
+	struct reply reply = { .ret = -ENOSYS };
+
+	if (job)
+		reply.ret = job->run(job->ctx, &reply.diag);
+	send_reply(to, &reply, -1);
+}
+
+static void serve_settle(struct places *places, int to)
+{
+	const struct reply reply = { 0 };
+
+	if (!places->are_known)
+		note(places);
+	places->are_known = true;
+	send_reply(to, &reply, -1);
+}
+
 /* Until the machine's end, however that comes. */
-static _Noreturn void be_outside(int fd, struct places *places)
+static _Noreturn void be_outside(int fd, struct places *places, const struct outside_job *job)
 {
 	struct question question;
-	ssize_t n;
-	bool is_settled = false;
 
-	while ((n = recv(fd, &question, sizeof(question), 0)) > 0) {
+	while (recv(fd, &question, sizeof(question), 0) == (ssize_t)sizeof(question)) {
 		question.path[sizeof(question.path) - 1] = '\0';
-		if (n != (ssize_t)sizeof(question))
-			break;
-		if (*question.path) {
-			serve_connect(places, fd, question.path);
-			continue;
+		switch (question.ask) {
+		case ASK_SETTLE: serve_settle(places, fd); break;
+		case ASK_CONNECT: serve_connect(places, fd, question.path); break;
+		case ASK_JOB: serve_job(job, fd); break;
+		default: break;
 		}
-		if (!is_settled)
-			note(places);
-		is_settled = true;
-		answer(fd, 0, -1);
 	}
 	clean_up(places);
+	if (job)
+		job->end(job->ctx);
 	_exit(0);
 }
 
+static void close_others(int fd, const struct outside_job *job)
+{
+	struct confine_kept kept = { 0 };
+
+	confine_keep(&kept, fd);
+	for (size_t i = 0; job && i < OUTSIDE_JOB_FDS; i++)
+		confine_keep(&kept, job->fds[i]);
+	close_range(STDIN_FILENO, STDERR_FILENO, 0);
+	confine_close_others(&kept);
+}
+
 /* Signals of the terminal are not for it, and it has nothing to say. */
-static _Noreturn void begin(int fd, struct places *places)
+static _Noreturn void begin(int fd, struct places *places, const struct outside_job *job)
 {
 	sigset_t all;
 
@@ -197,30 +217,30 @@ static _Noreturn void begin(int fd, struct places *places)
 	setsid();
 	prctl(PR_SET_NAME, "pronto-outside");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (fd)
-		close_range(0, (unsigned int)fd - 1, 0);
-	close_range((unsigned int)fd + 1, ~0u, 0);
-	confine_thread(CONFINE_OUTSIDE, false);
-	be_outside(fd, places);
+	close_others(fd, job);
+	confine_thread(job ? CONFINE_OUTSIDE_JOB : CONFINE_OUTSIDE, false);
+	be_outside(fd, places, job);
 }
 
 /* ---- in the machine's process ---- */
 
-int outside_start(struct outside *outside, const struct config *config, struct diag *diag)
+int outside_start(struct outside *outside, const struct config *config,
+	const struct outside_job *job, struct diag *diag)
 {
-	struct places places;
+	struct places places = { 0 };
 	int pair[2];
 
 	gather(&places, config);
-	if (!places.n)
+	if (!places.n && !job)
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return diag_fail(diag, errno, "socketpair: %s", strerror(errno));
 	outside->pid = fork();
 	if (!outside->pid)
-		begin(pair[1], &places);
+		begin(pair[1], &places, job);
 	close(pair[1]);
 	if (outside->pid > 0) {
+		pthread_mutex_init(&outside->lock, NULL);
 		outside->fd = pair[0];
 		return 0;
 	}
@@ -228,50 +248,60 @@ int outside_start(struct outside *outside, const struct config *config, struct d
 	return diag_fail(diag, errno, "fork: %s", strerror(errno));
 }
 
-/* 0 or -errno; and a socket, or -1. */
-static int ask(const struct outside *outside, const struct question *question, int *fd)
+/* What it answers, or that it does not; and a socket, or -1. */
+static struct reply ask(struct outside *outside, const struct question *question, int *fd)
 {
-	int32_t ret;
-	struct iovec iov = { &ret, sizeof(ret) };
-	union control control = { 0 };
-	struct msghdr message = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control) };
-	const struct cmsghdr *cmsg;
+	struct reply reply;
+	size_t n_fds = 1;
 	ssize_t n;
 
 	*fd = -1;
+	pthread_mutex_lock(&outside->lock);
 	if (send(outside->fd, question, sizeof(*question), MSG_NOSIGNAL) < 0)
-		return -errno;
-	do
-		n = recvmsg(outside->fd, &message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(ret))
-		return n < 0 ? -errno : -ECONNRESET;
-	cmsg = CMSG_FIRSTHDR(&message);
-	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS && cmsg->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
-	return -ret;
+		n = -errno;
+	else
+		n = rights_receive(outside->fd, &reply, sizeof(reply), fd, &n_fds, 0);
+	pthread_mutex_unlock(&outside->lock);
+	if (n == (ssize_t)sizeof(reply))
+		return reply;
+	reply.ret = n < 0 ? (int)n : -ECONNRESET;
+	diag_fail(
+		&reply.diag, -reply.ret, "the process outside has ended: %s", strerror(-reply.ret));
+	return reply;
 }
 
-int outside_settle(const struct outside *outside, struct diag *diag)
+int outside_settle(struct outside *outside, struct diag *diag)
 {
-	const struct question question = { "" };
-	int fd, ret = outside->fd < 0 ? 0 : ask(outside, &question, &fd);
+	const struct question question = { .ask = ASK_SETTLE };
+	struct reply reply;
+	int fd;
 
-	return ret ? diag_fail(diag, -ret, "the process outside has ended: %s", strerror(-ret)) : 0;
+	if (outside->fd < 0)
+		return 0;
+	reply = ask(outside, &question, &fd);
+	*diag = reply.diag;
+	return reply.ret;
 }
 
-int outside_connect(const struct outside *outside, const char *path)
+int outside_run_job(struct outside *outside, struct diag *diag)
 {
-	struct question question = { "" };
+	const struct question question = { .ask = ASK_JOB };
+	int fd;
+	struct reply reply = ask(outside, &question, &fd);
+
+	*diag = reply.diag;
+	return reply.ret;
+}
+
+int outside_connect(struct outside *outside, const char *path)
+{
+	struct question question = { .ask = ASK_CONNECT };
 	int fd, ret;
 
 	if (strlen(path) >= sizeof(question.path))
 		return -ENAMETOOLONG;
 	memcpy(question.path, path, strlen(path) + 1);
-	ret = ask(outside, &question, &fd);
+	ret = ask(outside, &question, &fd).ret;
 	return ret ? ret : fd < 0 ? -EBADMSG : fd;
 }
 
@@ -283,6 +313,7 @@ void outside_end(struct outside *outside)
 		return;
 	close(outside->fd);
 	outside->fd = -1;
+	pthread_mutex_destroy(&outside->lock);
 	while (waitid(P_PID, (id_t)outside->pid, &info, WEXITED) && errno == EINTR)
 		continue;
 }

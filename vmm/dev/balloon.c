@@ -353,7 +353,8 @@ static void balloon_write_config(
 }
 
 /* The guest may be asked for more or less, and its statistics looked at more or less often. */
-static int balloon_update(struct virtio_dev *dev, const void *opts, bool, struct diag *diag)
+static int balloon_update(
+	struct virtio_dev *dev, const void *opts, const struct virtio_anew *, struct diag *diag)
 {
 	struct balloon *balloon = (struct balloon *)dev;
 	const struct balloon_options *options = opts;

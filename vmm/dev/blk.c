@@ -234,13 +234,14 @@ err_blk:
 /* ---- its changes ---- */
 
 /* The guest hears of it even if the size is the same, as what is on the disk need not be. */
-static int exchange_file(struct blk *blk, const struct blk_options *options, struct diag *diag)
+static int exchange_file(
+	struct blk *blk, const struct blk_options *options, int fd, struct diag *diag)
 {
 	const struct disk_spec spec = spec_of(options);
 	int ret;
 
 	blk_quiesce(&blk->dev);
-	ret = disk_exchange(blk->disk, &spec, diag);
+	ret = disk_exchange(blk->disk, &spec, fd, diag);
 	if (ret)
 		return ret;
 	tell_file(blk);
@@ -249,7 +250,8 @@ static int exchange_file(struct blk *blk, const struct blk_options *options, str
 }
 
 /* What waits by the old rate is looked at anew. */
-static int blk_update(struct virtio_dev *dev, const void *opts, bool anew, struct diag *diag)
+static int blk_update(
+	struct virtio_dev *dev, const void *opts, const struct virtio_anew *anew, struct diag *diag)
 {
 	struct blk *blk = (struct blk *)dev;
 	const struct blk_options *options = opts;
@@ -258,7 +260,7 @@ static int blk_update(struct virtio_dev *dev, const void *opts, bool anew, struc
 
 	if (ret)
 		return diag_fail(diag, -ret, "timerfd: %s", strerror(-ret));
-	ret = anew ? exchange_file(blk, options, diag) : 0;
+	ret = anew ? exchange_file(blk, options, anew->fd, diag) : 0;
 	if (ret)
 		return ret;
 	counter_add(&blk->n_updates, 1);

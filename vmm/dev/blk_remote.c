@@ -95,7 +95,8 @@ static int look_anew(struct blk_remote *blk, struct diag *diag)
 }
 
 /* Of its options nothing can change, as the check of them says. */
-static int blk_remote_update(struct virtio_dev *dev, const void *, bool anew, struct diag *diag)
+static int blk_remote_update(
+	struct virtio_dev *dev, const void *, const struct virtio_anew *anew, struct diag *diag)
 {
 	return anew ? look_anew((struct blk_remote *)dev, diag) : 0;
 }

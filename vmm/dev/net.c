@@ -405,7 +405,8 @@ static int open_timer(struct net *net, const struct net_options *options)
 }
 
 /* What waits by the old rates is looked at anew. */
-static int net_update(struct virtio_dev *dev, const void *options, bool, struct diag *diag)
+static int net_update(
+	struct virtio_dev *dev, const void *options, const struct virtio_anew *, struct diag *diag)
 {
 	struct net *net = (struct net *)dev;
 	int ret = open_timer(net, options);

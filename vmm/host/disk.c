@@ -370,7 +370,7 @@ struct disk *disk_open(const struct disk_spec *spec, struct diag *diag)
 		return NULL;
 	}
 	disk->fd = -1;
-	ret = disk_open_file(disk, spec, NULL, diag);
+	ret = disk_open_file(disk, spec, NULL, -1, diag);
 	if (!ret)
 		ret = open_overlay(disk, spec, diag);
 	if (!ret && spec->direct)
@@ -410,7 +410,7 @@ void disk_close(struct disk *disk)
 	free(disk);
 }
 
-int disk_exchange(struct disk *disk, const struct disk_spec *spec, struct diag *diag)
+int disk_exchange(struct disk *disk, const struct disk_spec *spec, int fd, struct diag *diag)
 {
 	struct disk next = { .fd = -1 };
 	int ret;
@@ -421,7 +421,7 @@ int disk_exchange(struct disk *disk, const struct disk_spec *spec, struct diag *
 			"%.300s: has an overlay, and what is in that fits no other file; a disk with "
 			"one keeps its file",
 			disk->path);
-	ret = disk_open_file(&next, spec, disk, diag);
+	ret = disk_open_file(&next, spec, disk, fd, diag);
 	if (ret) {
 		give_file(&next);
 		return ret;

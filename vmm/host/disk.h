@@ -88,11 +88,17 @@ void disk_close(struct disk *disk);
 
 /* Have `spec`'s file behind it in place of the one that it has, or look at that one anew if it is
  * the same.  The rest of `spec` is as it was; the blocks stay as large as they were, as the guest
- * knows them.  Nothing is in flight (disk_wait()).  -errno and diag, which begins with a path: all
- * is as it was.  The main thread; it opens a path, so a process that may not has to be handed the
- * file.
+ * knows them.  `fd` is that file, by disk_open_path(), and the caller's; -1: it is opened.  Nothing
+ * is in flight (disk_wait()).  -errno and diag, which begins with a path: all is as it was.  The
+ * main thread.
  */
-int disk_exchange(struct disk *disk, const struct disk_spec *spec, struct diag *diag);
+int disk_exchange(struct disk *disk, const struct disk_spec *spec, int fd, struct diag *diag);
+
+/* Open `spec`'s file for a disk of another process, which may open none: a descriptor, the
+ * caller's, or -errno and diag, which begins with the path.  `is_held`: the disk has that file
+ * already, so that nobody else can hold it.  Any thread.
+ */
+int disk_open_path(const struct disk_spec *spec, bool is_held, struct diag *diag);
 
 uint64_t disk_size(const struct disk *disk);       /* bytes, a multiple of the block size */
 uint32_t disk_block_size(const struct disk *disk); /* what offset and size are multiples of */

@@ -55,46 +55,57 @@ static int refuse_open(const struct disk_spec *spec, int err, struct diag *diag)
 	return diag_fail(diag, err, "%.300s: cannot open: %s", path, strerror(err));
 }
 
-/* Whether the disk has what `path` leads to open already. */
-static bool has_open(const struct disk *disk, const char *path)
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode))
+		return S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether the disk has what `path` leads to, or `fd` unless that is -1, open already. */
+static bool has_open(const struct disk *disk, const char *path, int fd)
 {
 	struct stat has, st;
 
-	if (fstat(disk->fd, &has) || stat(path, &st))
+	if (fstat(disk->fd, &has) || (fd >= 0 ? fstat(fd, &st) : stat(path, &st)))
 		return false;
-	if (S_ISBLK(st.st_mode))
-		return S_ISBLK(has.st_mode) && st.st_rdev == has.st_rdev;
-	return st.st_dev == has.st_dev && st.st_ino == has.st_ino;
+	return is_same(&st, &has);
 }
 
 /* O_NONBLOCK, so that a FIFO does not keep us; then without, for io_uring takes it at its word. A
  * block device is ours alone, by O_EXCL, unless we only read it.
  */
-static int open_flags(const struct disk_spec *spec)
+static int open_flags(const struct disk_spec *spec, bool is_held)
 {
 	int flags = is_written(spec) ? O_RDWR : O_RDONLY;
 	struct stat st;
 
-	if (!stat(spec->path, &st) && S_ISBLK(st.st_mode) && is_written(spec))
+	if (!is_held && !stat(spec->path, &st) && S_ISBLK(st.st_mode) && is_written(spec))
 		flags |= O_EXCL;
 	return flags | (spec->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+}
+
+int disk_open_path(const struct disk_spec *spec, bool is_held, struct diag *diag)
+{
+	int fd = open(spec->path, open_flags(spec, is_held));
+
+	return fd < 0 ? refuse_open(spec, errno, diag) : fd;
 }
 
 /* What is open already keeps its lock, and its hold on a device, which would keep us out as well as
  * others.
  */
-static int open_path(struct disk *disk, const struct disk_spec *spec, const struct disk *before,
-	struct diag *diag)
+static int open_file(struct disk *disk, const struct disk_spec *spec, const struct disk *before,
+	int fd, struct diag *diag)
 {
 	disk->path = strdup(spec->path);
 	if (!disk->path)
 		return diag_fail(diag, ENOMEM, "out of memory");
-	if (before && has_open(before, spec->path))
-		disk->fd = fcntl(before->fd, F_DUPFD_CLOEXEC, 0);
-	else
-		disk->fd = open(spec->path, open_flags(spec));
+	if (before && has_open(before, spec->path, fd))
+		fd = before->fd;
+	disk->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : disk_open_path(spec, false, diag);
 	if (disk->fd < 0)
-		return refuse_open(spec, errno, diag);
+		return fd >= 0 ? refuse_open(spec, errno, diag) : disk->fd;
 	if (fcntl(disk->fd, F_SETFL, spec->direct ? O_DIRECT : 0))
 		return diag_fail(diag, errno, "%.300s: fcntl: %s", spec->path, strerror(errno));
 	return 0;
@@ -196,9 +207,9 @@ static int cut_to_blocks(struct disk *disk, const struct disk_spec *spec, struct
 }
 
 int disk_open_file(struct disk *disk, const struct disk_spec *spec, const struct disk *before,
-	struct diag *diag)
+	int fd, struct diag *diag)
 {
-	int ret = open_path(disk, spec, before, diag);
+	int ret = open_file(disk, spec, before, fd, diag);
 
 	if (!ret)
 		ret = see_file(disk, spec, diag);

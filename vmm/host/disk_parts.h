@@ -36,10 +36,11 @@ struct disk {
 /* ---- disk_open.c: the file ---- */
 
 /* Fill in path, fd and what is known by them, of a disk that takes the place of `before` or of none
- * (NULL).  -errno, diag; what was filled in is the caller's to give back.
+ * (NULL).  `fd`: its file, the caller's; -1: it is opened.  -errno, diag; what was filled in is the
+ * caller's to give back.
  */
 int disk_open_file(struct disk *disk, const struct disk_spec *spec, const struct disk *before,
-	struct diag *diag);
+	int fd, struct diag *diag);
 
 /* ---- disk_call.c: one piece, by a call that waits.  What the call returned, or -errno. ---- */
 

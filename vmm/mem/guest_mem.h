@@ -76,7 +76,8 @@ int guest_mem_init_shared_saved(struct guest_mem *mem, uint64_t size, int fd);
 int guest_mem_init_served(struct guest_mem *mem, uint64_t size, int fault_fd);
 
 /* Of such RAM, have each page brought that is not there, but those that were given back, which are
- * zero.  As long as the other process takes.  Any thread, also while the guest runs.  -ECANCELED:
+ * zero.  As long as the other process takes; all of them are read, there or not, unless
+ * guest_mem_prepare_watch() came before.  Any thread, also while the guest runs.  -ECANCELED:
  * `stop` was set meanwhile; -errno.
  */
 int guest_mem_fetch(const struct guest_mem *mem, const atomic_bool *stop);

@@ -3,6 +3,7 @@
 
 #include "mem/fault_fd.h"
 #include "mem/guest_mem_parts.h"
+#include "mem/guest_mem_watch.h"
 #include "mem/pagemap.h"
 
 #include <errno.h>
@@ -50,11 +51,9 @@ static int fetch_region(const struct guest_mem *mem, int pagemap, const struct m
 
 int guest_mem_fetch(const struct guest_mem *mem, const atomic_bool *stop)
 {
-	int pagemap = pagemap_open(), ret = 0;
+	int ret = 0;
 
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
-		ret = fetch_region(mem, pagemap, &mem->region[i], stop);
-	if (pagemap >= 0)
-		close(pagemap);
+		ret = fetch_region(mem, guest_mem_pagemap(mem), &mem->region[i], stop);
 	return ret;
 }

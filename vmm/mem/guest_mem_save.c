@@ -124,33 +124,37 @@ static int save_region(struct saver *saver, const struct mem_region *region)
 	return ret;
 }
 
-static int save(const struct guest_mem *mem, int fd, bool only_changed, const atomic_bool *stop)
+static int save(const struct guest_mem *mem, int fd, int pagemap, bool only_changed,
+	const atomic_bool *stop)
 {
 	struct saver saver = {
 		.mem = mem,
 		.fd = fd,
 		.stop = stop,
 		.only_changed = only_changed && mem->saved_fd >= 0,
-		.pagemap = pagemap_open(),
+		.pagemap = pagemap,
 	};
 	int ret = ftruncate(fd, (off_t)guest_mem_size(mem)) ? -errno : 0;
 
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
 		ret = save_region(&saver, &mem->region[i]);
-	if (saver.pagemap >= 0)
-		close(saver.pagemap);
 	return ret;
 }
 
+/* A forked process has another pagemap than its parent. */
 int guest_mem_save(const struct guest_mem *mem, int fd, bool only_changed)
 {
-	return save(mem, fd, only_changed, NULL);
+	int pagemap = pagemap_open(), ret = save(mem, fd, pagemap, only_changed, NULL);
+
+	if (pagemap >= 0)
+		close(pagemap);
+	return ret;
 }
 
-int guest_mem_save_watched(
+int guest_mem_save_prepared(
 	const struct guest_mem *mem, int fd, bool only_changed, const atomic_bool *stop)
 {
-	return save(mem, fd, only_changed, stop);
+	return save(mem, fd, guest_mem_pagemap(mem), only_changed, stop);
 }
 
 int mem_runs_save(const struct mem_runs *runs, const uint8_t *copy, int fd)

@@ -19,11 +19,13 @@
 
 #define PIECE MIB(2) /* that is let go at a time */
 
-/* Made by the first watch, and there until RAM is gone: who gives memory back looks at it. */
+/* There until RAM is gone: who gives memory back looks at it. */
 struct mem_watch {
+	int uffd;    /* -1: the kernel has no such */
+	int pagemap; /* -1: the same */
+
 	pthread_mutex_t lock; /* guards: */
-	int uffd;             /* -1: nothing is watched now */
-	int pagemap;
+	bool is_on;
 	bool has_given_back;
 	uint8_t *given_back; /* a bit for each page of the file of all RAM, since it was taken */
 };
@@ -40,12 +42,10 @@ static int open_uffd(void)
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 
-	if (fd < 0)
-		return -EOPNOTSUPP;
-	if (!ioctl(fd, UFFDIO_API, &api))
+	if (fd < 0 || !ioctl(fd, UFFDIO_API, &api))
 		return fd;
 	close(fd);
-	return -EOPNOTSUPP;
+	return -1;
 }
 
 static int protect(int uffd, uintptr_t start, uint64_t size)
@@ -64,53 +64,65 @@ static struct mem_watch *create_watch(const struct guest_mem *mem)
 
 	if (!watch)
 		return NULL;
-	watch->uffd = watch->pagemap = -1;
 	watch->given_back = guest_mem_create_bitmap(mem);
 	if (!watch->given_back) {
 		free(watch);
 		return NULL;
 	}
+	watch->uffd = open_uffd();
+	watch->pagemap = pagemap_open();
 	pthread_mutex_init(&watch->lock, NULL);
 	return watch;
 }
 
+int guest_mem_prepare_watch(struct guest_mem *mem)
+{
+	struct mem_watch *watch = watch_of(mem);
+
+	if (watch)
+		return 0;
+	watch = create_watch(mem);
+	if (!watch)
+		return -ENOMEM;
+	atomic_store_explicit(&mem->watch, watch, memory_order_release);
+	return 0;
+}
+
+int guest_mem_pagemap(const struct guest_mem *mem)
+{
+	const struct mem_watch *watch = watch_of(mem);
+
+	return watch ? watch->pagemap : -1;
+}
+
+static void set_watched(struct mem_watch *watch, bool is_on)
+{
+	pthread_mutex_lock(&watch->lock);
+	watch->is_on = is_on;
+	watch->has_given_back = false;
+	pthread_mutex_unlock(&watch->lock);
+}
+
 static int start_watch(const struct guest_mem *mem, struct mem_watch *watch)
 {
-	int ret = open_uffd(), uffd = ret;
+	int ret = watch->uffd < 0 || watch->pagemap < 0 ? -EOPNOTSUPP : 0;
 
-	if (uffd < 0)
-		return ret;
-	watch->pagemap = pagemap_open();
-	ret = watch->pagemap < 0 ? watch->pagemap : 0;
 	for (size_t i = 0; i < mem->n_regions && !ret; i++)
-		ret = protect(uffd, (uintptr_t)mem->region[i].hva, mem->region[i].size);
-	if (ret) {
-		close(uffd);
-		if (watch->pagemap >= 0)
-			close(watch->pagemap);
+		ret = protect(watch->uffd, (uintptr_t)mem->region[i].hva, mem->region[i].size);
+	if (ret)
 		return ret;
-	}
-	pthread_mutex_lock(&watch->lock);
 	guest_mem_clear_bitmap(mem, watch->given_back);
-	watch->has_given_back = false;
-	watch->uffd = uffd;
-	pthread_mutex_unlock(&watch->lock);
+	set_watched(watch, true);
 	return 0;
 }
 
 int guest_mem_watch(struct guest_mem *mem)
 {
-	struct mem_watch *watch = watch_of(mem);
+	int ret = mem->is_shared || mem->is_served ? -EOPNOTSUPP : guest_mem_prepare_watch(mem);
 
-	if (mem->is_shared || mem->is_served)
-		return -EOPNOTSUPP;
-	if (!watch) {
-		watch = create_watch(mem);
-		if (!watch)
-			return -ENOMEM;
-		atomic_store_explicit(&mem->watch, watch, memory_order_release);
-	}
-	return guest_mem_is_watched(mem) ? 0 : start_watch(mem, watch);
+	if (ret || guest_mem_is_watched(mem))
+		return ret;
+	return start_watch(mem, watch_of(mem));
 }
 
 bool guest_mem_is_watched(const struct guest_mem *mem)
@@ -121,7 +133,7 @@ bool guest_mem_is_watched(const struct guest_mem *mem)
 	if (!watch)
 		return false;
 	pthread_mutex_lock(&watch->lock);
-	is_watched = watch->uffd >= 0;
+	is_watched = watch->is_on;
 	pthread_mutex_unlock(&watch->lock);
 	return is_watched;
 }
@@ -140,21 +152,12 @@ static void unprotect(int uffd, const struct mem_region *region)
 void guest_mem_unwatch(struct guest_mem *mem)
 {
 	struct mem_watch *watch = watch_of(mem);
-	int uffd, pagemap;
 
-	if (!watch)
+	if (!guest_mem_is_watched(mem))
 		return;
-	pthread_mutex_lock(&watch->lock);
-	uffd = watch->uffd;
-	pagemap = watch->pagemap;
-	watch->uffd = watch->pagemap = -1;
-	pthread_mutex_unlock(&watch->lock);
-	if (uffd < 0)
-		return;
+	set_watched(watch, false);
 	for (size_t i = 0; i < mem->n_regions; i++)
-		unprotect(uffd, &mem->region[i]);
-	close(uffd);
-	close(pagemap);
+		unprotect(watch->uffd, &mem->region[i]);
 }
 
 void guest_mem_watch_fini(struct guest_mem *mem)
@@ -163,10 +166,10 @@ void guest_mem_watch_fini(struct guest_mem *mem)
 
 	if (!watch)
 		return;
-	if (watch->uffd >= 0) {
+	if (watch->uffd >= 0)
 		close(watch->uffd);
+	if (watch->pagemap >= 0)
 		close(watch->pagemap);
-	}
 	guest_mem_free_bitmap(mem, watch->given_back);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch);
@@ -182,7 +185,7 @@ void guest_mem_watch_given_back(const struct guest_mem *mem, uintptr_t start, ui
 	if (!watch)
 		return;
 	pthread_mutex_lock(&watch->lock);
-	if (watch->uffd >= 0) {
+	if (watch->is_on) {
 		/* If it is not, whoever takes next is told. */
 		(void)protect(watch->uffd, start, end - start);
 		guest_mem_mark_pages(mem, watch->given_back, start, end);

@@ -26,6 +26,14 @@ struct mem_runs {
 	uint64_t size; /* bytes of all of them */
 };
 
+/* Open what is needed of the kernel, so that no file has to be opened later.  -ENOMEM; what the
+ * kernel lacks is no failure.
+ */
+int guest_mem_prepare_watch(struct guest_mem *mem);
+
+/* The descriptor of this process's /proc/self/pagemap that is open since; not the caller's; -1. */
+int guest_mem_pagemap(const struct guest_mem *mem);
+
 /* From now on; nothing counts as taken before.  RAM that is watched already goes on to be.  One
  * thread at a time, as all below.  -EOPNOTSUPP: the host's kernel cannot, or others write to this
  * RAM, too; or -errno.
@@ -46,10 +54,11 @@ int guest_mem_take_written(struct guest_mem *mem, struct mem_runs *runs, bool is
 
 void mem_runs_free(struct mem_runs *runs);
 
-/* guest_mem_save() of RAM that is watched, while the guest runs: what is written meanwhile is to be
- * taken and saved afterwards.  -ECANCELED as soon as *stop.
+/* guest_mem_save() after guest_mem_prepare_watch(), which opens nothing.  RAM is watched and the
+ * guest runs: what is written meanwhile is to be taken and saved afterwards; -ECANCELED as soon as
+ * *stop. Or `stop` is NULL, and nobody may write to RAM meanwhile.
  */
-int guest_mem_save_watched(
+int guest_mem_save_prepared(
 	const struct guest_mem *mem, int fd, bool only_changed, const atomic_bool *stop);
 
 /* Write these to the file of all RAM; from `copy`, which has one behind the other; NULL: from RAM.

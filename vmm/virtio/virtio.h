@@ -36,6 +36,11 @@ struct virtio_env;
 /* Chains that are served for one kick; then others have their turn. */
 #define VIRTIO_BUDGET 256u
 
+/* What a device that looks at the host once more is handed for that. */
+struct virtio_anew {
+	int fd; /* the file that its options name, open, the caller's; -1: it opens that itself */
+};
+
 struct virtio_class {
 	const char *name; /* "rng": for messages */
 	uint16_t id;      /* VIRTIO_ID_*, what the guest knows it by */
@@ -98,12 +103,13 @@ struct virtio_class {
 	void (*write_config)(
 		struct virtio_dev *dev, uint32_t offset, unsigned int size, uint64_t value);
 
-	/* Some of its options are not what they were: do as they say now.  `anew`: and what it has
-	 * of the host by them is taken, or looked at, once more, such as a file and its size.  None
-	 * of them is kept a pointer to.  NULL: they cannot change.  -errno and diag: all is as it
-	 * was.  The control thread, with the lock held; no loop serves it meanwhile.
+	/* Some of its options are not what they were: do as they say now.  `anew`, unless NULL: and
+	 * what it has of the host by them is taken, or looked at, once more, such as a file and its
+	 * size.  None of them is kept a pointer to.  NULL: they cannot change.  -errno and diag:
+	 * all is as it was.  The control thread, with the lock held; no loop serves it meanwhile.
 	 */
-	int (*update)(struct virtio_dev *dev, const void *options, bool anew, struct diag *diag);
+	int (*update)(struct virtio_dev *dev, const void *options, const struct virtio_anew *anew,
+		struct diag *diag);
 
 	/* Do what is asked of this kind of device alone, by its name; `json` is empty, and has room
 	 * for a JSON object of `size` bytes to answer with.  NULL: nothing is known.  -errno and

@@ -4,7 +4,9 @@
 #include "vm/confined.h"
 
 #include "confine/confine.h"
+#include "mem/guest_mem_watch.h"
 #include "util/log.h"
+#include "vm/instant.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,6 +29,31 @@ static int lack(struct vm *vm, int ret, const struct diag *why, struct diag *dia
 	return diag_fail(diag, -ret, "--confine strict: %s", why->text);
 }
 
+static int keep_template(void *ctx, struct diag *diag)
+{
+	return instant_keep(ctx, diag);
+}
+
+static void close_template(void *ctx)
+{
+	instant_close(ctx);
+}
+
+/* What is done with paths once the guest runs is done there. */
+static int start_outside(struct vm *vm, struct diag *diag)
+{
+	struct outside_job job = { keep_template, close_template, vm->template, { 0 } };
+	int ret;
+
+	if (!vm->template)
+		return outside_start(&vm->outside, vm->config, NULL, diag);
+	snapshot_place_descriptors(&vm->template->place, job.fds);
+	ret = outside_start(&vm->outside, vm->config, &job, diag);
+	if (!ret)
+		instant_leave(vm->template);
+	return ret;
+}
+
 int confined_prepare(struct vm *vm, struct diag *diag)
 {
 	struct diag why;
@@ -40,7 +67,7 @@ int confined_prepare(struct vm *vm, struct diag *diag)
 			diag_fail(&why, ENOSYS,
 				"this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)"),
 			&why, diag);
-	return outside_start(&vm->outside, vm->config, diag);
+	return start_outside(vm, diag);
 }
 
 int confined_settle(struct vm *vm, struct diag *)
@@ -48,6 +75,12 @@ int confined_settle(struct vm *vm, struct diag *)
 	if (vm->config->confine != CONFINE_OFF)
 		confine_settle();
 	return 0;
+}
+
+/* By a client of the API, or by the guest, for a template. */
+static bool may_be_saved(const struct vm *vm)
+{
+	return vm->watch || vm->template;
 }
 
 int confined_close_in(struct vm *vm, struct diag *diag)
@@ -63,6 +96,11 @@ int confined_close_in(struct vm *vm, struct diag *diag)
 	ret = vm->has_filters ? power_open_random(&vm->power) : 0;
 	if (ret)
 		return diag_fail(diag, -ret, "/dev/urandom: %s", strerror(-ret));
+	if (vm->has_filters && may_be_saved(vm)) {
+		ret = guest_mem_prepare_watch(&vm->mem);
+		if (ret)
+			return diag_fail(diag, -ret, "%s", strerror(-ret));
+	}
 	log_prepare();
 	if (vm->tells_refused)
 		confine_tell();
@@ -70,12 +108,37 @@ int confined_close_in(struct vm *vm, struct diag *diag)
 	return ret ? lack(vm, ret, &why, diag) : 0;
 }
 
+static void worker_begun(void *ctx)
+{
+	const struct vm *vm = ctx;
+
+	confine_thread(CONFINE_WRITER, vm->tells_refused);
+}
+
+int confined_start_worker(struct vm *vm, struct diag *diag)
+{
+	if (!vm->has_filters || !may_be_saved(vm))
+		return 0;
+	return worker_start(&vm->worker, worker_begun, vm, diag);
+}
+
 void confined_control(const struct vm *vm)
 {
+	static const enum confine_role role[2][2] = {
+		{ CONFINE_CONTROL, CONFINE_CONTROL_AGAIN },
+		{ CONFINE_CONTROL_SAVED, CONFINE_CONTROL_SAVED_AGAIN },
+	};
 	bool again = vm->config->on_reboot == ON_REBOOT_RESTART;
 
 	if (vm->has_filters)
-		confine_thread(again ? CONFINE_CONTROL_AGAIN : CONFINE_CONTROL, vm->tells_refused);
+		confine_thread(role[may_be_saved(vm)][again], vm->tells_refused);
+}
+
+int confined_keep_template(struct vm *vm, struct diag *diag)
+{
+	if (vm->has_filters)
+		return outside_run_job(&vm->outside, diag);
+	return instant_keep(vm->template, diag);
 }
 
 void confined_end(struct vm *vm)
@@ -83,11 +146,11 @@ void confined_end(struct vm *vm)
 	outside_end(&vm->outside);
 }
 
-int confined_may_open(const struct vm *vm, struct diag *diag)
+int confined_may_fork(const struct vm *vm, struct diag *diag)
 {
 	if (!is_wanted(vm))
 		return 0;
 	return diag_fail(diag, EOPNOTSUPP,
-		"a machine that runs with --confine on opens no files; have it run with --confine "
-		"basic for this");
+		"a machine that is confined makes no processes; have it run with --confine basic "
+		"for this");
 }

@@ -15,12 +15,17 @@ int confined_prepare(struct vm *vm, struct diag *diag);
 int confined_settle(struct vm *vm, struct diag *diag);
 /* All is open, and no thread has begun; stage 3. */
 int confined_close_in(struct vm *vm, struct diag *diag);
+/* Threads may be made no more: have the one that a machine needs to be saved. */
+int confined_start_worker(struct vm *vm, struct diag *diag);
 /* The main thread is about to serve the guest; its own stage 4.  For good. */
 void confined_control(const struct vm *vm);
 /* All that is the machine's has been closed. */
 void confined_end(struct vm *vm);
 
-/* Whether a file could still be opened for it: 0, or -EOPNOTSUPP and diag. */
-int confined_may_open(const struct vm *vm, struct diag *diag);
+/* The machine has been saved as the template that it was to become: have it kept. */
+int confined_keep_template(struct vm *vm, struct diag *diag);
+
+/* Whether it could fork: 0, or -EOPNOTSUPP and diag. */
+int confined_may_fork(const struct vm *vm, struct diag *diag);
 
 #endif

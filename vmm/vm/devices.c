@@ -4,7 +4,6 @@
 #include "vm/devices.h"
 
 #include "dev/table.h"
-#include "vm/confined.h"
 #include "vm/pager.h"
 #include "vm/vm.h"
 
@@ -33,7 +32,7 @@ static int bind_irqfd(void *ctx, unsigned int number, int fd, bool on)
 
 static int connect_outside(void *ctx, const char *path)
 {
-	return outside_connect(&((const struct vm *)ctx)->outside, path);
+	return outside_connect(&((struct vm *)ctx)->outside, path);
 }
 
 static const struct irqfd_ops irqfd_ops = { .set_routes = set_routes, .bind = bind_irqfd };
@@ -200,7 +199,7 @@ static struct virtio_dev *find(
 
 /* On a copy, so that the settings say what the device does. */
 static int change(struct virtio_dev *dev, const struct schema *schema, void *options,
-	const char *text, bool anew, struct diag *diag)
+	const char *text, const struct virtio_anew *anew, struct diag *diag)
 {
 	const struct setting whole = { .kind = SETTING_OBJECT, .members = schema };
 	void *next = malloc(schema->size);
@@ -223,13 +222,8 @@ out:
 	return ret;
 }
 
-static bool names_file(const char *text)
-{
-	return !strncmp(text, "path=", strlen("path=")) || strstr(text, ",path=");
-}
-
 int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
-	bool anew, struct diag *diag)
+	const struct virtio_anew *anew, struct diag *diag)
 {
 	struct virtio_dev *dev = find(vm, kind, item, diag);
 	bool waits = vm->devices.has_io && !vm_is_paused(vm);
@@ -240,8 +234,6 @@ int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, cons
 		return -ENODEV;
 	if (!dev->class->update)
 		return diag_fail(diag, EOPNOTSUPP, "this device stays as it was made");
-	if (kind == DEVICE_disk && (anew || names_file(text)) && confined_may_open(vm, diag))
-		return -EOPNOTSUPP;
 	schema = device_class[kind]->options;
 	if (waits)
 		io_pause(&vm->devices.io);

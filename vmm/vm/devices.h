@@ -44,11 +44,11 @@ int devices_start(struct vm *vm, struct diag *diag);
 void devices_quiesce(struct vm *vm);
 void devices_resume(struct vm *vm);
 /* Change options of a device while it is there: `text` is as on the command line, "KEY=VALUE,...",
- * or "".  `anew`: it is to look once more at what it has of the host.  `item` counts from 0 among
- * its kind.  On failure all is as it was.
+ * or "".  `anew`: it is to look once more at what it has of the host; NULL: it is not.  `item`
+ * counts from 0 among its kind.  On failure all is as it was.
  */
 int devices_update(struct vm *vm, enum device_kind kind, unsigned int item, const char *text,
-	bool anew, struct diag *diag);
+	const struct virtio_anew *anew, struct diag *diag);
 /* Do what its class knows by this name; an answer is a JSON object. */
 int devices_command(struct vm *vm, enum device_kind kind, unsigned int item, const char *what,
 	char *json, size_t size, struct diag *diag);

@@ -256,10 +256,6 @@ static pid_t pause_and_copy(struct origin *origin, struct diag *diag)
 
 static int check(const struct vm *vm, struct diag *diag)
 {
-	int ret = confined_may_open(vm, diag);
-
-	if (ret)
-		return ret;
 	if (vm->snapshot_writer)
 		return diag_fail(diag, EBUSY, "a snapshot is being made: wait for it");
 	if (vm->mem.is_shared)
@@ -270,7 +266,7 @@ static int check(const struct vm *vm, struct diag *diag)
 		return diag_fail(diag, EOPNOTSUPP,
 			"a handler brings its memory, and would not bring a fork's: save it, and have "
 			"others go on from there");
-	return 0;
+	return confined_may_fork(vm, diag);
 }
 
 /* The name is the server's, in the end as well. */

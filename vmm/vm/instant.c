@@ -290,7 +290,7 @@ static char *with_program(const char *cmdline)
 	return all;
 }
 
-int instant_prepare(struct instant *instant, struct boot_spec *spec, struct diag *diag)
+static int have_it_ask(struct instant *instant, struct boot_spec *spec, struct diag *diag)
 {
 	int ret;
 
@@ -308,6 +308,13 @@ int instant_prepare(struct instant *instant, struct boot_spec *spec, struct diag
 	if (!ret)
 		spec->cmdline = instant->cmdline;
 	return ret;
+}
+
+int instant_prepare(struct instant *instant, struct boot_spec *spec, struct diag *diag)
+{
+	int ret = have_it_ask(instant, spec, diag);
+
+	return ret ? ret : snapshot_place_open(&instant->place, instant->dir, NULL, diag);
 }
 
 /* ---- the others ---- */
@@ -390,7 +397,8 @@ static bool find_oldest(const char *own, struct template *oldest, uint64_t *all)
 	return found;
 }
 
-void instant_tidy(const struct instant *instant)
+/* Out with those unused for longest. */
+static void tidy(const struct instant *instant)
 {
 	struct template oldest;
 	uint64_t most, all;
@@ -406,8 +414,23 @@ void instant_tidy(const struct instant *instant)
 		remove_dir(instant->dir);
 }
 
+int instant_keep(struct instant *instant, struct diag *diag)
+{
+	int ret = snapshot_place_settle(&instant->place, diag);
+
+	if (!ret)
+		tidy(instant);
+	return ret;
+}
+
+void instant_leave(struct instant *instant)
+{
+	snapshot_place_leave(&instant->place);
+}
+
 void instant_close(struct instant *instant)
 {
+	snapshot_place_close(&instant->place);
 	if (instant->is_found)
 		snapshot_close(&instant->snapshot);
 	free(instant->key);

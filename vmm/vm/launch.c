@@ -289,10 +289,8 @@ static int open_all(struct launch *launch, struct diag *diag)
 	vm->clock_stands = launch->config->clock == CLOCK_STOOD;
 	if (vm->snapshot)
 		vm->is_linux = vm->snapshot->machine.is_linux;
-	else if (launch->instant.dir[0]) {
-		vm->template_dir = launch->instant.dir;
-		vm->template_key = launch->instant.key;
-	}
+	else if (instant_is_made(&launch->instant))
+		vm->template = &launch->instant;
 	return 0;
 }
 
@@ -374,8 +372,6 @@ enum exit_code launch_run(struct launch *launch)
 		}
 		outcome = run_once(launch);
 	}
-	if (launch->vm.template_dir)
-		instant_tidy(&launch->instant);
 	return outcome;
 }
 

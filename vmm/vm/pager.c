@@ -7,6 +7,7 @@
 #include "mem/fault_fd.h"
 #include "util/listener.h"
 #include "util/log.h"
+#include "util/rights.h"
 #include "util/thread.h"
 #include "vm/vm.h"
 
@@ -28,11 +29,10 @@
 #define NO_END  "ended, while it waited for memory that did not come"
 
 struct fetch {
-	pthread_t thread;
 	bool is_there;
 	atomic_bool stop;
 	int ret;
-	struct loop_source end; /* eventfd */
+	struct loop_source end; /* the worker's */
 	void (*done)(void *ctx, int ret);
 	void *ctx;
 };
@@ -192,13 +192,11 @@ void pager_forget(struct pager *pager)
 
 /* ---- to have all of it ---- */
 
-static void *fetch_all(void *arg)
+static void fetch_all(void *arg)
 {
 	struct pager *pager = arg;
 
 	pager->fetch.ret = guest_mem_fetch(&pager->vm->mem, &pager->fetch.stop);
-	loop_counter_add(pager->fetch.end.fd);
-	return NULL;
 }
 
 static void join_fetch(struct pager *pager)
@@ -207,8 +205,7 @@ static void join_fetch(struct pager *pager)
 
 	if (!fetch->is_there)
 		return;
-	pthread_join(fetch->thread, NULL);
-	close(fetch->end.fd);
+	worker_wait(&pager->vm->worker);
 	fetch->is_there = false;
 }
 
@@ -231,25 +228,19 @@ int pager_fetch(struct pager *pager, void (*done)(void *ctx, int ret), void *ctx
 	if (fetch->is_there)
 		return -EBUSY;
 	*fetch = (struct fetch){
-		.end = { eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), fetch_ended, pager, NULL },
+		.end = { pager->vm->worker.done, fetch_ended, pager, NULL },
 		.done = done,
 		.ctx = ctx,
 	};
-	if (fetch->end.fd < 0)
-		return -errno;
 	ret = loop_add(&pager->vm->loop, &fetch->end, EPOLLIN);
-	if (!ret) {
-		ret = -thread_create(&fetch->thread, fetch_all, pager);
-		if (ret)
-			loop_remove(&pager->vm->loop, &fetch->end);
-	}
-	fetch->is_there = !ret;
 	if (ret)
-		close(fetch->end.fd);
-	return ret;
+		return ret;
+	fetch->is_there = true;
+	worker_do(&pager->vm->worker, fetch_all, pager);
+	return 0;
 }
 
-/* Its thread waits for a page, maybe, and ends when there is one, or in pager_close(). */
+/* The worker waits for a page, maybe, and is done when there is one, or in pager_close(). */
 void pager_leave(struct pager *pager)
 {
 	if (!pager->fetch.is_there)
@@ -278,25 +269,13 @@ static size_t describe_memory(const struct guest_mem *mem, char message[MESSAGE]
 static int send_memory(const struct pager *pager)
 {
 	char message[MESSAGE];
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec text = { message, describe_memory(&pager->vm->mem, message) };
-	struct msghdr whole = {
-		.msg_iov = &text,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *part = CMSG_FIRSTHDR(&whole);
-	ssize_t n;
+	size_t size = describe_memory(&pager->vm->mem, message);
+	ssize_t n = rights_send(
+		pager->connection, message, size, &pager->vm->mem.fault_fd, 1, MSG_DONTWAIT);
 
-	part->cmsg_level = SOL_SOCKET;
-	part->cmsg_type = SCM_RIGHTS;
-	part->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(part), &pager->vm->mem.fault_fd, sizeof(int));
-	n = sendmsg(pager->connection, &whole, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n < 0)
-		return -errno;
-	return (size_t)n == text.iov_len ? 0 : -EMSGSIZE;
+		return (int)n;
+	return (size_t)n == size ? 0 : -EMSGSIZE;
 }
 
 /* Of the process that listens there: 0 is one that cannot be seen from here. */

@@ -43,9 +43,9 @@ void pager_forget(struct pager *pager);
 void pager_begin(struct pager *pager);
 void pager_end(struct pager *pager);
 
-/* Have all of RAM brought, on a thread of its own, while the machine does what it likes.  `done` is
+/* Have the machine's worker bring all of RAM, while the machine does what it likes.  `done` is
  * called on the control thread, with 0 or -errno, unless pager_leave() comes before.  One at a
- * time. The control thread.  -errno: nothing was begun.
+ * time.  The control thread.  -errno: nothing was begun.
  */
 int pager_fetch(struct pager *pager, void (*done)(void *ctx, int ret), void *ctx);
 void pager_leave(struct pager *pager);

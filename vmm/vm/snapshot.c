@@ -129,7 +129,7 @@ int snapshot_load_config(
 	if (ret)
 		return ret;
 	/* That is not for a stranger's file to say. */
-	config->confine = CONFINE_BASIC;
+	config->confine = CONFINE_DEFAULT;
 	if (config->kernel && config->memory == snapshot->machine.memory &&
 		config->cpus == snapshot->machine.n_cpus &&
 		config_n_devices(config) == snapshot->machine.n_devices &&
@@ -180,7 +180,7 @@ static int read_trailer(
 		return diag_fail(diag, ENODATA, "is shorter than the machine's memory: it was cut");
 	if (ret)
 		return diag_fail(diag, -ret, "cannot read: %s", strerror(-ret));
-	if (memcmp(trailer->magic, SNAPSHOT_TRAILER_MAGIC, sizeof(trailer->magic)) != 0 ||
+	if (!snapshot_trailer_is_one(trailer) ||
 		memcmp(trailer->id, snapshot->reader.id, STATE_ID_SIZE) != 0)
 		return diag_fail(diag, EINVAL, "is the memory of another snapshot");
 	return 0;

@@ -102,8 +102,9 @@ int snapshot_merge(const char *base_path, const char *changes_path, struct diag 
 struct snapshot_writer;
 
 struct snapshot_target {
-	const char *path; /* of the state's file, or of a directory, which is made if need be */
-	const char *memory_path; /* NULL: beside the state, by a name of its own */
+	/* Empty files, for reading and writing; the snapshot's, whatever becomes of it. */
+	int state_fd, memory_fd;
+	bool is_beside; /* the state names its memory, which is to be beside it */
 	/* Of memory, what has changed: since the last snapshot, if its pages are tracked; since the
 	 * one that the machine began with, if it did; else all of it.
 	 */
@@ -112,11 +113,17 @@ struct snapshot_target {
 	const char *note; /* that is kept with it, for who has asked for it; NULL: none */
 };
 
-/* Begin.  When all is on the disk, or nothing is, `done` is called: 0, or -errno and why.  One at a
- * time.  The control thread, from within the loop.  -errno and diag: nothing was begun.
+/* Begin.  When all of both files is on the disk, or it cannot be, `done` is called: 0, or -errno
+ * and why.  Their names are the business of who has opened them (snapshot_place.h).  One at a time.
+ * The control thread, from within the loop.  -errno and diag: nothing was begun.
  */
 int snapshot_begin(struct vm *vm, const struct snapshot_target *target,
 	void (*done)(void *ctx, int ret, const char *why), void *ctx, struct diag *diag);
+
+/* While one is being made that needs the machine to stand still: it does, and goes on afterwards or
+ * not.  False: there is none such.
+ */
+bool snapshot_takes_over(struct vm *vm, bool goes_on);
 
 /* One that is being made, if the machine has not been paused for it yet, comes to nothing. */
 void snapshot_abandon(struct vm *vm, const char *why);

@@ -5,12 +5,10 @@
 
 #include "util/file.h"
 #include "util/log.h"
-#include "util/thread.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -36,7 +34,7 @@ static int write_first(struct memory_writer *writer)
 {
 	if (writer->extent == MEMORY_SINCE_TAKEN)
 		return ftruncate(writer->fd, (off_t)guest_mem_size(writer->mem)) ? -errno : 0;
-	return guest_mem_save_watched(
+	return guest_mem_save_prepared(
 		writer->mem, writer->fd, writer->extent == MEMORY_NOT_IN_FILE, &writer->stop);
 }
 
@@ -60,7 +58,7 @@ static int write_ahead(struct memory_writer *writer)
 	return ret;
 }
 
-static void *run_ahead(void *arg)
+static void run_ahead(void *arg)
 {
 	struct memory_writer *writer = arg;
 	void *room = mmap(NULL, COPY_MAX, PROT_READ | PROT_WRITE,
@@ -69,28 +67,46 @@ static void *run_ahead(void *arg)
 	writer->copy = room == MAP_FAILED ? NULL : room;
 	writer->ret = write_ahead(writer);
 	writer->is_ahead = !writer->ret;
-	loop_counter_add(writer->end.fd);
-	return NULL;
 }
 
-static void *run_rest(void *arg)
+static void end_thread(struct memory_writer *writer)
 {
-	struct memory_writer *writer = arg;
-
-	writer->ret = mem_runs_save(&writer->runs, writer->copy, writer->fd);
 	if (!writer->stays_watched)
 		guest_mem_unwatch(writer->mem);
 	if (!writer->ret)
 		writer->ret = end_file(writer);
-	loop_counter_add(writer->end.fd);
-	return NULL;
+}
+
+static void run_rest(void *arg)
+{
+	struct memory_writer *writer = arg;
+
+	writer->ret = mem_runs_save(&writer->runs, writer->copy, writer->fd);
+	end_thread(writer);
+}
+
+static bool is_by_runs(const struct memory_writer *writer)
+{
+	return writer->is_ahead || writer->extent == MEMORY_SINCE_TAKEN;
+}
+
+static void run_still(void *arg)
+{
+	struct memory_writer *writer = arg;
+
+	if (is_by_runs(writer))
+		writer->ret = mem_runs_save(&writer->runs, NULL, writer->fd);
+	else
+		writer->ret = guest_mem_save_prepared(
+			writer->mem, writer->fd, writer->extent == MEMORY_NOT_IN_FILE, NULL);
+	end_thread(writer);
 }
 
 static int write_as_child(const struct memory_writer *writer)
 {
 	int ret;
 
-	if (writer->is_ahead || writer->extent == MEMORY_SINCE_TAKEN)
+	if (is_by_runs(writer))
 		ret = mem_runs_save(&writer->runs, NULL, writer->fd);
 	else
 		ret = guest_mem_save(writer->mem, writer->fd, writer->extent == MEMORY_NOT_IN_FILE);
@@ -112,20 +128,16 @@ _Noreturn static void be_child(struct memory_writer *writer, pid_t parent)
 
 /* ---- who is at it ---- */
 
-static int start_thread(struct memory_writer *writer, void *(*run)(void *arg), struct diag *diag)
+static int start_thread(struct memory_writer *writer, void (*run)(void *arg), struct diag *diag)
 {
-	int err;
+	int ret = worker_start(writer->worker, NULL, NULL, diag);
 
+	if (ret)
+		return ret;
 	writer->child = -1;
-	writer->end.fd = eventfd(0, EFD_CLOEXEC);
-	if (writer->end.fd < 0)
-		return diag_fail(diag, errno, "eventfd: %s", strerror(errno));
-	err = thread_create(&writer->thread, run, writer);
-	if (!err)
-		return 0;
-	close(writer->end.fd);
-	writer->end.fd = -1;
-	return diag_fail(diag, err, "cannot start a thread: %s", strerror(err));
+	writer->end.fd = writer->worker->done;
+	worker_do(writer->worker, run, writer);
+	return 0;
 }
 
 static int await_child(pid_t child)
@@ -165,11 +177,11 @@ int memory_writer_wait(struct memory_writer *writer, bool stop)
 	atomic_store(&writer->stop, stop);
 	if (writer->child >= 0) {
 		ret = await_child(writer->child);
+		close(writer->end.fd);
 	} else {
-		pthread_join(writer->thread, NULL);
+		worker_wait(writer->worker);
 		ret = writer->ret;
 	}
-	close(writer->end.fd);
 	writer->end.fd = -1;
 	return ret;
 }
@@ -198,10 +210,14 @@ int memory_writer_take(struct memory_writer *writer, struct diag *diag)
 		ret = guest_mem_take_written(writer->mem, &writer->runs, true);
 	if (ret)
 		return diag_fail(diag, -ret, "what was written cannot be told: %s", strerror(-ret));
-	if (!writer->is_ahead || !writer->copy || writer->runs.size > COPY_MAX)
+	if (writer->is_ahead && writer->copy && writer->runs.size <= COPY_MAX) {
+		mem_runs_copy(&writer->runs, writer->copy);
+		return start_thread(writer, run_rest, diag);
+	}
+	if (writer->may_fork)
 		return start_child(writer, diag);
-	mem_runs_copy(&writer->runs, writer->copy);
-	return start_thread(writer, run_rest, diag);
+	writer->needs_stillness = true;
+	return start_thread(writer, run_still, diag);
 }
 
 void memory_writer_free(struct memory_writer *writer)

@@ -5,7 +5,8 @@
  * runs, and again what was written meanwhile, until little is left.  For that the machine is
  * paused; it is copied, and written by the thread while the machine goes on.
  *
- * Else, or if too much is left, a forked child has RAM as it was when the machine was paused.
+ * Else, or if too much is left, a forked child has RAM as it was when the machine was paused.  A
+ * machine that may not fork stands still until all is written.
  */
 #ifndef VM_SNAPSHOT_MEMORY_H
 #define VM_SNAPSHOT_MEMORY_H
@@ -14,8 +15,8 @@
 #include "mem/guest_mem_watch.h"
 #include "util/diag.h"
 #include "vm/snapshot_parts.h"
+#include "vm/worker.h"
 
-#include <pthread.h>
 #include <sys/types.h>
 
 enum memory_extent {
@@ -36,11 +37,13 @@ struct memory_writer {
 	bool is_ahead;        /* all is in the file but what is written from then on */
 
 	/* Who is at it: */
+	struct worker *worker;  /* not owned */
+	bool may_fork;          /* a confined machine may not */
 	struct loop_source end; /* readable when it is done; fd -1: nobody is */
-	pthread_t thread;
-	pid_t child; /* -1: it is the thread */
+	pid_t child;            /* -1: it is the worker */
+	bool needs_stillness;   /* of the machine, until it is done */
 	atomic_bool stop;
-	int ret; /* the thread's */
+	int ret; /* the worker's */
 };
 
 /* All of these on the control thread.  -errno and diag: nobody is at it. */
@@ -48,7 +51,9 @@ struct memory_writer {
 /* Begin while the machine runs.  -EOPNOTSUPP: it has to be paused first. */
 int memory_writer_go_ahead(struct memory_writer *writer, struct diag *diag);
 
-/* The machine is paused: whatever else is to be written is so afterwards, as it is now. */
+/* The machine is paused: whatever else is to be written is so afterwards, as it is now, and the
+ * machine may go on unless `needs_stillness`.
+ */
 int memory_writer_take(struct memory_writer *writer, struct diag *diag);
 
 /* Wait until it is done; 0 or -errno.  `stop`: as soon as it can be, with whatever is done. */

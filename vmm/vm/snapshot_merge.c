@@ -85,7 +85,7 @@ static int merge_files(struct merging *merging, const char *path, uint64_t size,
 	struct snapshot_trailer *trailer, struct diag *diag)
 {
 	char name[SNAPSHOT_MAX_NAME];
-	int dir = -1, ret = snapshot_open_place(path, &dir, name, diag);
+	int dir = -1, ret = snapshot_open_dir(path, &dir, name, diag);
 
 	if (ret)
 		return ret;

@@ -24,11 +24,18 @@ static inline bool snapshot_is_whole(const struct snapshot_trailer *trailer)
 	return !memcmp(trailer->base, none, sizeof(none));
 }
 
+static inline bool snapshot_trailer_is_one(const struct snapshot_trailer *trailer)
+{
+	return !memcmp(trailer->magic, SNAPSHOT_TRAILER_MAGIC, sizeof(trailer->magic));
+}
+
 #define SNAPSHOT_MAX_NAME 256
 
+/* How the memory of the snapshot with this id is called, beside its state. */
+void snapshot_name_memory(char name[SNAPSHOT_MAX_NAME], const uint8_t id[STATE_ID_SIZE]);
+
 /* The directory that a file is to be in, the caller's, and its name there.  -errno and diag. */
-int snapshot_open_place(
-	const char *path, int *dir, char name[SNAPSHOT_MAX_NAME], struct diag *diag);
+int snapshot_open_dir(const char *path, int *dir, char name[SNAPSHOT_MAX_NAME], struct diag *diag);
 
 /* Open its memory, whole or not: where it is, the caller's, and what stands at its end.  NULL and
  * diag.

@@ -247,7 +247,7 @@ static int start_threads(struct vm *vm, struct diag *diag)
 
 	for (unsigned int i = 0; i < vm->config->cpus && !ret; i++)
 		ret = vcpu_start(&vm->vcpu[i], &vm->crew, diag);
-	return ret;
+	return ret ? ret : confined_start_worker(vm, diag);
 }
 
 /* ---- all of them ---- */
@@ -259,6 +259,7 @@ int start_create(struct vm *vm, struct diag *diag)
 	vm->blame = EXIT_HOST_ERROR;
 	vm->kvm.fd = vm->kvm_vm.fd = -1;
 	crew_init(&vm->crew);
+	worker_init(&vm->worker);
 	wire_init(vm);
 	wire_console(vm);
 	vcpu_install_kick_handler();
@@ -327,6 +328,7 @@ void start_undo(struct vm *vm)
 		kvm_fini(&vm->kvm);
 	lost_memory_unwatch(vm);
 	pager_close(vm->pager);
+	worker_stop(&vm->worker);
 	guest_mem_fini(&vm->mem);
 }
 

@@ -5,12 +5,14 @@
 
 #include "util/log.h"
 #include "vm/confined.h"
+#include "vm/instant.h"
 #include "vm/pager.h"
 #include "vm/snapshot.h"
 #include "vm/start.h"
 #include "vm/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -123,6 +125,8 @@ bool vm_pause(struct vm *vm)
 {
 	if (vm->life.state == LIFE_CONFIGURED || vm->life.state == LIFE_ENDED)
 		return false;
+	if (snapshot_takes_over(vm, false))
+		return true;
 	if (!vm->life.is_held)
 		log_info("paused");
 	life_hold(&vm->life);
@@ -131,6 +135,8 @@ bool vm_pause(struct vm *vm)
 
 void vm_resume(struct vm *vm)
 {
+	if (snapshot_takes_over(vm, true))
+		return;
 	if (vm->life.is_held)
 		log_info("resumed");
 	life_release(&vm->life);
@@ -163,28 +169,40 @@ static void watch_tsc(void *ctx)
 static void template_done(void *ctx, int ret, const char *why)
 {
 	struct vm *vm = ctx;
+	struct diag diag;
 
-	if (ret)
+	if (!ret && confined_keep_template(vm, &diag))
+		why = diag.text;
+	if (*why)
 		log_warn("instant: %s", why);
 	else
-		log_info("instant: saved in %s", vm->template_dir);
+		log_info("instant: saved in %s", vm->template->dir);
+}
+
+static int save_template(struct vm *vm, struct diag *diag)
+{
+	const struct snapshot_place *place = &vm->template->place;
+	const struct snapshot_target target = {
+		.state_fd = fcntl(place->state.fd, F_DUPFD_CLOEXEC, 0),
+		.memory_fd = fcntl(place->memory.fd, F_DUPFD_CLOEXEC, 0),
+		.is_beside = true,
+		.note = vm->template->key,
+		.is_at_rest = true,
+	};
+
+	return snapshot_begin(vm, &target, template_done, vm, diag);
 }
 
 /* Its vCPUs have been told to park.  One that has been asked to end meanwhile is left at that. */
 static void save_ready(void *ctx, uint32_t)
 {
 	struct vm *vm = ctx;
-	const struct snapshot_target target = {
-		.path = vm->template_dir,
-		.note = vm->template_key,
-		.is_at_rest = true,
-	};
 	struct diag diag;
 
 	loop_counter_read(vm->save.fd);
 	if (vm->life.state != LIFE_RUNNING || atomic_load(&vm->life.outcome) != LIFE_UNDECIDED)
 		return;
-	if (!snapshot_begin(vm, &target, template_done, vm, &diag))
+	if (!save_template(vm, &diag))
 		return;
 	log_warn("instant: it is not kept: %s", diag.text);
 	crew_order(&vm->crew, CREW_WORK);
@@ -271,7 +289,7 @@ int vm_open(struct vm *vm, struct diag *diag)
 	ret = wire_control(vm, diag);
 	if (ret)
 		goto err_life;
-	ret = vm->template_dir ? open_save(vm) : 0;
+	ret = vm->template ? open_save(vm) : 0;
 	if (!ret)
 		ret = open_leash(vm);
 	if (!ret)

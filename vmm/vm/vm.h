@@ -38,7 +38,9 @@
 #include "vm/fork.h"
 #include "vm/life.h"
 #include "vm/vmgenid.h"
+#include "vm/worker.h"
 
+struct instant;
 struct pager;
 struct snapshot;
 struct snapshot_writer;
@@ -68,11 +70,9 @@ struct vm {
 	const struct vm_watch *watch; /* NULL: nobody */
 	void *watch_ctx;
 	struct snapshot
-		*snapshot;       /* that it begins with, not owned; NULL: it begins at its entry */
-	const struct warm *warm; /* and that has its parts ready; not owned; NULL: nobody */
-	const char
-		*template_dir; /* where it is to be saved when it asks for that, with a note of */
-	const char *template_key; /* this; not owned; NULL: nowhere */
+		*snapshot;        /* that it begins with, not owned; NULL: it begins at its entry */
+	const struct warm *warm;  /* and that has its parts ready; not owned; NULL: nobody */
+	struct instant *template; /* that it becomes when it asks for that; not owned; NULL: none */
 	bool is_template;         /* the snapshot is one; if it is refused, that is no end */
 	bool is_refused;          /* and it is */
 	bool begins_paused;       /* and stays so until it is resumed */
@@ -115,10 +115,11 @@ struct vm {
 	bool debug_hinted;
 
 	struct outside outside;
+	struct worker worker; /* if it is confined and may be saved, from the start */
 
 	struct snapshot_writer *snapshot_writer; /* while one is being made */
 	struct fork_list forks;
-	struct loop_source save;  /* eventfd, if there is a template_dir */
+	struct loop_source save;  /* eventfd, if there is a template */
 	struct loop_source leash; /* the machine ends with its other end; fd -1: there is none */
 	atomic_bool has_asked_to_be_saved;
 	bool has_saved_id; /* what was written since the last snapshot is known, while RAM is

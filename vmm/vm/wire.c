@@ -53,7 +53,7 @@ static void guest_save(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	if (!vm->template_dir || atomic_exchange(&vm->has_asked_to_be_saved, true))
+	if (!vm->template || atomic_exchange(&vm->has_asked_to_be_saved, true))
 		return;
 	crew_order(&vm->crew, CREW_PARK);
 	loop_counter_add(vm->save.fd);
