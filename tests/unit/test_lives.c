@@ -129,6 +129,7 @@ static void init(
 		.n_cpus = n_cpus,
 	};
 	config_init(&rig->config);
+	rig->config.confine = CONFINE_OFF; /* the process is the test's */
 	rig->config.kernel = kernel;
 	rig->config.cpus = n_cpus;
 	rig->config.memory = MIB(32);

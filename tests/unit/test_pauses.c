@@ -148,6 +148,7 @@ static void init(struct rig *rig, char *kernel)
 	rig->disk = (struct blk_options){ .path = rig->path, .n_queues = 1 };
 	rig->as_it_was = malloc(GUEST_SIZE);
 	config_init(&rig->config);
+	rig->config.confine = CONFINE_OFF; /* the process is the test's */
 	rig->config.kernel = kernel;
 	rig->config.cpus = 2;
 	rig->config.memory = MIB(32);
