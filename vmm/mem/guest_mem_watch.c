@@ -196,25 +196,37 @@ void guest_mem_watch_given_back(const struct guest_mem *mem, uintptr_t start, ui
 
 /* ---- taking ---- */
 
+static int make_room(struct mem_runs *runs)
+{
+	size_t room = runs->room ? runs->room * 2 : N_REGIONS;
+	struct mem_run *more = reallocarray(runs->run, room, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	runs->run = more;
+	runs->room = room;
+	return 0;
+}
+
+static bool is_continued(
+	const struct mem_run *run, const struct mem_region *region, const uint8_t *hva)
+{
+	return run->hva + run->size == hva && hva != region->hva;
+}
+
 static int add_run(
 	struct mem_runs *runs, const struct mem_region *region, const uint8_t *hva, uint64_t size)
 {
-	struct mem_run *last = runs->n ? &runs->run[runs->n - 1] : NULL;
+	int ret;
 
 	runs->size += size;
-	if (last && last->hva + last->size == hva && hva != region->hva) {
-		last->size += size;
+	if (runs->n && is_continued(&runs->run[runs->n - 1], region, hva)) {
+		runs->run[runs->n - 1].size += size;
 		return 0;
 	}
-	if (runs->n == runs->room) {
-		size_t room = runs->room ? runs->room * 2 : N_REGIONS;
-		struct mem_run *more = reallocarray(runs->run, room, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		runs->run = more;
-		runs->room = room;
-	}
+	ret = runs->n < runs->room ? 0 : make_room(runs);
+	if (ret)
+		return ret;
 	runs->run[runs->n++] = (struct mem_run){
 		.hva = hva,
 		.size = size,
