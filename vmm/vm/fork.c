@@ -130,12 +130,10 @@ _Noreturn static void be_server(struct origin *origin)
 
 /* ---- the parent: who has ended ---- */
 
-static void forget(struct fork_child *child)
+static void forget(struct fork_child **at)
 {
-	struct fork_child **at = &child->vm->forks.first;
+	struct fork_child *child = *at;
 
-	while (*at != child)
-		at = &(*at)->next;
 	*at = child->next;
 	close(child->end.fd);
 	free(child);
@@ -143,17 +141,19 @@ static void forget(struct fork_child *child)
 
 static void child_ended(void *ctx, uint32_t)
 {
-	struct fork_child *child = ctx;
+	struct fork_child *child = ctx, **at = &child->vm->forks.first;
 
 	loop_remove(&child->vm->loop, &child->end);
 	waitpid(child->pid, NULL, 0);
-	forget(child);
+	while (*at != child)
+		at = &(*at)->next;
+	forget(at);
 }
 
 void fork_forget(struct vm *vm)
 {
 	while (vm->forks.first)
-		forget(vm->forks.first);
+		forget(&vm->forks.first);
 }
 
 /* One that cannot be watched is left over when it has ended, until we end. */
