@@ -246,6 +246,43 @@ static void test_hostile_size(void **state)
 	state_free(&file);
 }
 
+/* Those that the guest knows, on a file that could have smaller ones; and never smaller than those
+ * of the file.
+ */
+static void test_blocks(void **state)
+{
+	static const struct {
+		uint32_t saved;
+		const char *why;
+	} refused[] = {
+		{ 256, "disk in slot 0: what is behind it has blocks of 512 bytes, and had such of 256: it is another disk" },
+		{ 1000, "disk in slot 0: what is behind it has blocks of 512 bytes, and had such of 1000: it is another disk" },
+		{ 0, "disk in slot 0: what is behind it has blocks of 512 bytes, and had such of 0: it is another disk" },
+		{ 1u << 31,
+			"disk in slot 0: what is behind it has 0 sectors, and had 2048: it is another disk" },
+	};
+	struct rig *rig = *state;
+	struct state_writer file;
+	struct request r = reading(0);
+	struct diag diag;
+
+	rig_open(rig, RIG_USUAL);
+	file = rig_save(rig->dev);
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		rig_change(&file, blk_class.state, 0, "config.blk_size", refused[i].saved);
+		expect_refusal(rig, &file, -EINVAL, refused[i].why);
+	}
+	rig_change(&file, blk_class.state, 0, "config.blk_size", 4096);
+	open_other(rig);
+	assert_int_equal(rig_load(&file, rig->dev, &diag), 0);
+	virtio_resume(rig->dev);
+	state_free(&file);
+	assert_int_equal(virtio_read_config(rig->dev, 20, 4), 4096);
+	assert_int_equal(rig_ask(rig, &r), VIRTIO_BLK_S_IOERR);
+	r.in_size = 4096;
+	assert_int_equal(rig_ask(rig, &r), VIRTIO_BLK_S_OK);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -257,6 +294,7 @@ int main(void)
 		WITH_SYNC(test_read_only_disk),
 		WITH_SYNC(test_overlay_that_vanishes),
 		WITH_SYNC(test_hostile_size),
+		WITH_SYNC(test_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,26 +282,34 @@ static const struct state_field fields[] = {
 	STATE_FIELD(struct blk, config.wce, 1),
 	STATE_BOOL(struct blk, write_back, 1),
 	STATE_BOOL(struct blk, read_only, 1),
+	STATE_FIELD(struct blk, config.blk_size, 2),
 	STATE_END,
 };
 
-static const struct state_table state = { "disk", 1, fields };
+static const struct state_table state = { "disk", 2, fields };
 
-/* A driver knows its size, and may have in its memory what was on it. */
+/* A driver knows its blocks and its size, and may have in its memory what was on it. */
 static int blk_loaded(struct virtio_dev *dev, struct diag *diag)
 {
 	struct blk *blk = (struct blk *)dev;
-	uint64_t sectors = disk_size(blk->disk) / DISK_SECTOR;
+	const struct virtio_blk_config saved = blk->config;
 
 	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER)) {
-		blk->config.capacity = sectors;
+		tell_file(blk);
 		blk->read_only = dev->offered & VIRTIO_BIT(VIRTIO_BLK_F_RO);
 		return 0;
 	}
-	if (blk->config.capacity != sectors)
+	if (disk_keep_blocks(blk->disk, saved.blk_size))
+		return diag_fail(diag, EINVAL,
+			"what is behind it has blocks of %u bytes, and had such of %u: it is "
+			"another disk",
+			disk_block_size(blk->disk), saved.blk_size);
+	tell_file(blk);
+	if (saved.capacity != blk->config.capacity)
 		return diag_fail(diag, EINVAL,
 			"what is behind it has %llu sectors, and had %llu: it is another disk",
-			(unsigned long long)sectors, (unsigned long long)blk->config.capacity);
+			(unsigned long long)blk->config.capacity,
+			(unsigned long long)saved.capacity);
 	if (blk->read_only != !!(dev->offered & VIRTIO_BIT(VIRTIO_BLK_F_RO)))
 		return diag_fail(diag, EINVAL, "it was %s, and is not any more",
 			blk->read_only ? "read-only" : "to be written to");

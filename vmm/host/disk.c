@@ -437,6 +437,15 @@ int disk_exchange(struct disk *disk, const struct disk_spec *spec, int fd, struc
 	return 0;
 }
 
+int disk_keep_blocks(struct disk *disk, uint32_t block_size)
+{
+	if (!block_size || block_size % disk->block_size)
+		return -EINVAL;
+	disk->block_size = block_size;
+	disk->size -= disk->size % block_size;
+	return 0;
+}
+
 int disk_copy_overlay(const struct disk *disk, struct diag *diag)
 {
 	struct diag why;

@@ -104,6 +104,11 @@ uint64_t disk_size(const struct disk *disk);       /* bytes, a multiple of the b
 uint32_t disk_block_size(const struct disk *disk); /* what offset and size are multiples of */
 uint32_t disk_good_size(const struct disk *disk);  /* and had better be */
 
+/* Have its blocks be as large as the guest has known them, of a disk that was just opened; the size
+ * is cut to whole ones.  -EINVAL: the file's are larger, or there are no such blocks.
+ */
+int disk_keep_blocks(struct disk *disk, uint32_t block_size);
+
 /* For a fork: what is written to a file that goes with the process, in a file that is the caller's;
  * and have a disk that was just opened begin with that.  As overlay_copy(), overlay_take(), of
  * disks that have such a file (DISK_OVERLAY_GONE).  Nothing is in flight.
