@@ -328,6 +328,9 @@ def test_devices_change(with_devices, paused):
 @pytest.mark.parametrize("path, body, words", [
     ("/drives/none", {"rate_limiter": LIMITER}, "Device not found"),
     ("/drives/data", {"drive_id": "root"}, "does not match"),
+    ("/drives/data", {"drive_id": "data"}, "Unable to patch the block device: Running method expected different backend. Give "
+                                           "`path_on_host` or `rate_limiter`."),
+    ("/drives/data", {"path_on_host": None, "rate_limiter": None}, "Running method expected different backend"),
     ("/drives/data", {"is_read_only": True}, "unknown field `is_read_only`"),
     ("/drives/data", [], "not a JSON object"),
     ("/drives/data", {"rate_limiter": 1}, "not a JSON object"),

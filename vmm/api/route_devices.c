@@ -96,25 +96,38 @@ static bool open_file(
 	return false;
 }
 
-/* Of a disk that another process serves nothing can be said; it is asked what disk it has now. */
-void patch_drive(struct call *call)
+static void change_drive(struct call *call, int index, json_t *drive, json_t *change)
 {
 	struct link_message question = { .text = "" };
 	struct link_files files = { .n = 0 };
-	const char *path;
-	json_t *drive, *change;
-	int index;
+	const char *path = text_of(change, "path_on_host");
 
-	change = read_change(call, &drive, &index);
-	if (!change)
-		return;
-	path = text_of(change, "path_on_host");
 	objects_add_piece(question.text, sizeof(question.text), "path", path);
 	add_rates(question.text, json_object_get(change, "rate_limiter"), "");
 	question.anew = path || is_set(drive, "socket");
 	if (!path || !*path || open_file(call, drive, path, &files))
 		update(call, &question, &files, DEVICE_disk, index, drive, change);
 	link_close_files(&files);
+}
+
+/* Of a disk that another process serves nothing can be said; it is asked what disk it has now.  To
+ * ask that of another is a mistake, and told as Firecracker tells it.
+ */
+void patch_drive(struct call *call)
+{
+	json_t *drive, *change;
+	int index;
+
+	change = read_change(call, &drive, &index);
+	if (!change)
+		return;
+	if (is_set(drive, "socket") || is_set(change, "path_on_host") ||
+		is_set(change, "rate_limiter"))
+		change_drive(call, index, drive, change);
+	else
+		call_fault(call,
+			"Unable to patch the block device: Running method expected different "
+			"backend. Give `path_on_host` or `rate_limiter`.");
 	json_decref(change);
 }
 
