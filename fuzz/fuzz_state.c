@@ -54,6 +54,8 @@ static void start_driver(struct virtio_dev *dev, unsigned int *n_rings)
 
 static void write_file(struct state_writer *file)
 {
+	struct diag diag;
+
 	*file = rig_file();
 	power_saving(&machine.power);
 	state_save(file, &ioapic_state, 0, &machine.ioapic);
@@ -70,7 +72,7 @@ static void write_file(struct state_writer *file)
 			virtio_pci_save(&machine.function[i], file, i);
 		else
 			state_save(file, &virtio_mmio_state, i, &machine.mmio[i]);
-		virtio_save(machine.dev[i], file, i);
+		BUG_ON(virtio_save(machine.dev[i], file, i, &diag));
 	}
 	BUG_ON(state_finish(file));
 }

@@ -143,6 +143,20 @@ def test_busy_disk(machine, place, restore, box, engine, transport):
     assert first.vm.wait().status == vm.POWEROFF
 
 
+def test_busy_overlay(machine, place, box):
+    """What it has written and never flushed is in its overlay's file when it is saved, for who goes on once it was killed."""
+    disk = {"path": str(make_disk(box.path / "tmp" / "disk")), "overlay": str(box.path / "tmp" / "layer")}
+    current = machine("busy", disk=[disk])
+    for i in range(6):
+        current.vm.expect("." * 10)
+        current.pause()
+        current.save(place)
+        current.kill()
+        current = Copy(box, place, f"copy{i}")
+    assert current.ctl("button").returncode == 0
+    assert current.vm.wait().status == vm.POWEROFF
+
+
 def test_while_it_runs(machine, place, restore):
     """Not paused by anybody: it stands still for a moment and goes on.  Where it was then nobody knows, but the copy does."""
     first = machine("naps", "10 " * 80 + "1")

@@ -96,9 +96,10 @@ static inline void rig_change(struct state_writer *file, const struct state_tabl
 static inline struct state_writer rig_save(struct virtio_dev *dev)
 {
 	struct state_writer file = rig_file();
+	struct diag diag;
 
 	virtio_quiesce(dev);
-	virtio_save(dev, &file, 0);
+	BUG_ON(virtio_save(dev, &file, 0, &diag));
 	BUG_ON(state_finish(&file));
 	return file;
 }

@@ -5,6 +5,8 @@
 #include "state_rig.h"
 
 #include <linux/virtio_blk.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #define N_ASKED 24
 
@@ -283,6 +285,53 @@ static void test_blocks(void **state)
 	assert_int_equal(rig_ask(rig, &r), VIRTIO_BLK_S_OK);
 }
 
+/* ---- an overlay that is kept ---- */
+
+static uint8_t first_bits(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint8_t bits = 0xee;
+
+	assert_int_equal(file_read_at(fd, &bits, 1, 4096), 0);
+	close(fd);
+	return bits;
+}
+
+/* Not flushed, and there all the same for who goes on; or the machine is not saved. */
+static void test_overlay_that_is_kept(void **state)
+{
+	static const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY },
+				   small = { 4096, RLIM_INFINITY };
+	struct rig *rig = *state;
+	struct state_writer file = rig_file();
+	struct request r = { .type = VIRTIO_BLK_T_OUT, .out_size = SECTOR };
+	uint8_t data[SECTOR] = { 0 };
+	char path[sizeof(rig->path) + 8];
+	struct diag diag;
+
+	snprintf(path, sizeof(path), "%s.kept", rig->path);
+	rig->options.overlay = DISK_OVERLAY_KEPT;
+	rig->options.overlay_path = path;
+	r.out = data;
+	rig_open(rig, RIG_USUAL);
+	for (r.sector = 0; r.sector < 2; r.sector++) {
+		assert_int_equal(rig_ask(rig, &r), VIRTIO_BLK_S_OK);
+		assert_int_equal(first_bits(path), r.sector);
+		move(rig);
+		assert_int_equal(first_bits(path), r.sector * 2 + 1);
+	}
+	assert_int_equal(rig_ask(rig, &r), VIRTIO_BLK_S_OK);
+	virtio_quiesce(rig->dev);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(virtio_save(rig->dev, &file, 0, &diag), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_string_equal(diag.text, "its overlay cannot be written: File too large");
+	assert_int_equal(first_bits(path), 3);
+	state_free(&file);
+	unlink(path);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -295,6 +344,7 @@ int main(void)
 		WITH_SYNC(test_overlay_that_vanishes),
 		WITH_SYNC(test_hostile_size),
 		WITH_SYNC(test_blocks),
+		WITH_BOTH(test_overlay_that_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

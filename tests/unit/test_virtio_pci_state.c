@@ -16,11 +16,12 @@
 static struct state_writer save(struct rig *rig)
 {
 	struct state_writer file = rig_file();
+	struct diag diag;
 
 	virtio_quiesce(rig->dev);
 	state_save(&file, &pci_state, 0, &rig->pci);
 	virtio_pci_save(&rig->function, &file, 0);
-	virtio_save(rig->dev, &file, 0);
+	assert_int_equal(virtio_save(rig->dev, &file, 0, &diag), 0);
 	assert_int_equal(state_finish(&file), 0);
 	return file;
 }

@@ -493,11 +493,12 @@ static const struct state_field fields[] = {
 
 static const struct state_table state = { "balloon", 1, fields };
 
-static void balloon_saving(struct virtio_dev *dev)
+static int balloon_saving(struct virtio_dev *dev, struct diag *)
 {
 	struct balloon *balloon = (struct balloon *)dev;
 
 	balloon->has_stats_buffer = balloon->stats_vq;
+	return 0;
 }
 
 static int balloon_loaded(struct virtio_dev *dev, struct diag *diag)

@@ -316,6 +316,13 @@ static int blk_loaded(struct virtio_dev *dev, struct diag *diag)
 	return 0;
 }
 
+static int blk_saving(struct virtio_dev *dev, struct diag *diag)
+{
+	int ret = disk_save_overlay(((struct blk *)dev)->disk);
+
+	return ret ? diag_fail(diag, -ret, "its overlay cannot be written: %s", strerror(-ret)) : 0;
+}
+
 static const char *blk_why_stays(const struct virtio_dev *dev)
 {
 	const struct blk *blk = (const struct blk *)dev;
@@ -370,6 +377,7 @@ const struct virtio_class blk_class = {
 	.write_config = blk_write_config,
 	.update = blk_update,
 	.state = &state,
+	.saving = blk_saving,
 	.why_stays = blk_why_stays,
 	.loaded = blk_loaded,
 	.copy = blk_copy,

@@ -517,11 +517,12 @@ uint64_t net_dropped_rx(const struct virtio_dev *dev)
 	return ((const struct net *)dev)->n_dropped[RX];
 }
 
-static void net_saving(struct virtio_dev *dev)
+static int net_saving(struct virtio_dev *dev, struct diag *)
 {
 	struct net *net = (struct net *)dev;
 
 	net->saved = net_state_of(&net->pairs, &net->config);
+	return 0;
 }
 
 static int net_loaded(struct virtio_dev *dev, struct diag *diag)

@@ -101,12 +101,12 @@ static void close_net(struct virtio_dev *dev)
 	free(net);
 }
 
-static void saving(struct virtio_dev *dev)
+static int saving(struct virtio_dev *dev, struct diag *diag)
 {
 	struct net_vhost *net = (struct net_vhost *)dev;
 
-	remote_saving(dev);
 	net->saved = net_state_of(&net->pairs, &net->config);
+	return remote_saving(dev, diag);
 }
 
 static int loaded(struct virtio_dev *dev, struct diag *diag)

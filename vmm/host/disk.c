@@ -462,6 +462,11 @@ int disk_take_overlay(struct disk *disk, struct disk *from, int fd, struct diag 
 	return ret ? diag_fail(diag, -ret, "%s: overlay: %s", disk->path, why.text) : 0;
 }
 
+int disk_save_overlay(struct disk *disk)
+{
+	return disk->overlay ? overlay_save(disk->overlay) : 0;
+}
+
 uint64_t disk_size(const struct disk *disk)
 {
 	return disk->size;

@@ -100,6 +100,12 @@ int disk_exchange(struct disk *disk, const struct disk_spec *spec, int fd, struc
  */
 int disk_open_path(const struct disk_spec *spec, bool is_held, struct diag *diag);
 
+/* For a copy that is made of the machine's state: whoever opens the disk's files finds all that was
+ * written.  Of a file that is so by itself; an overlay that is kept is saved.  Nothing is in
+ * flight.  Waits.  -errno.
+ */
+int disk_save_overlay(struct disk *disk);
+
 uint64_t disk_size(const struct disk *disk);       /* bytes, a multiple of the block size */
 uint32_t disk_block_size(const struct disk *disk); /* what offset and size are multiples of */
 uint32_t disk_good_size(const struct disk *disk);  /* and had better be */

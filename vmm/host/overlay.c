@@ -338,10 +338,15 @@ int overlay_sync(struct overlay *overlay)
 	return 0;
 }
 
+int overlay_save(struct overlay *overlay)
+{
+	return overlay->unsaved ? overlay_sync(overlay) : 0;
+}
+
 /* What the guest has not flushed it may lose, but need not. */
 int overlay_close(struct overlay *overlay)
 {
-	int ret = overlay->unsaved ? overlay_sync(overlay) : 0;
+	int ret = overlay_save(overlay);
 
 	if (overlay->bits != MAP_FAILED)
 		munmap(overlay->bits, overlay->bits_size);

@@ -28,8 +28,7 @@ struct overlay *overlay_create(uint64_t size, struct diag *diag);
 struct overlay *overlay_open(
 	const char *path, uint64_t size, const struct timespec *changed, struct diag *diag);
 
-/* Save what has been marked, if the file is kept.  -errno: what was since overlay_sync() is lost.
- */
+/* Save what has been marked, if the file is kept.  -errno: what was since it was saved is lost. */
 int overlay_close(struct overlay *overlay);
 
 /* Of one that goes with the process, nobody writes to it meanwhile: its file once more, without a
@@ -58,5 +57,8 @@ void overlay_mark(struct overlay *overlay, uint64_t offset, uint64_t size);
 
 /* What has been marked is on stable storage afterwards, if the file is kept.  Waits.  -errno. */
 int overlay_sync(struct overlay *overlay);
+
+/* The same, where anything has been marked since: whoever opens the file finds all that is. */
+int overlay_save(struct overlay *overlay);
 
 #endif

@@ -159,7 +159,7 @@ void remote_resume(struct virtio_dev *dev)
 /* ---- a copy of it ---- */
 
 /* How far the back end has come is in guest RAM, too, where the guest may write what it likes. */
-void remote_saving(struct virtio_dev *dev)
+int remote_saving(struct virtio_dev *dev, struct diag *)
 {
 	struct remote *remote = (struct remote *)dev;
 
@@ -173,6 +173,7 @@ void remote_saving(struct virtio_dev *dev)
 		if ((uint16_t)(vq->next_avail - vq->next_used) > vq->size)
 			vq->next_used = vq->next_avail;
 	}
+	return 0;
 }
 
 /* The rings are given at resume. */

@@ -51,7 +51,7 @@ void remote_stop_queue(struct virtio_dev *dev, struct virtq *vq);
 void remote_quiesce(struct virtio_dev *dev);
 void remote_resume(struct virtio_dev *dev);
 /* While it is without, where the rings go on is what a copy begins with. */
-void remote_saving(struct virtio_dev *dev);
+int remote_saving(struct virtio_dev *dev, struct diag *diag);
 int remote_loaded(struct virtio_dev *dev, struct diag *diag);
 
 /* The back end has failed by `ret`: say so, and have the device lost. */

@@ -129,9 +129,10 @@ struct virtio_class {
 	const char *(*why_stays)(const struct virtio_dev *dev);
 
 	/* The machine is quiet, and is about to be saved: see that queues and fields say what there
-	 * is.  NULL: they always do.
+	 * is, and that what a copy is to find on the host is there.  NULL: so it always is.
+	 * -errno, diag.
 	 */
-	void (*saving)(struct virtio_dev *dev);
+	int (*saving)(struct virtio_dev *dev, struct diag *diag);
 
 	/* Queues and fields were loaded, and start() called if the driver was ready: judge what a
 	 * file says, and have the host's side go by it.  The device is quiet until resume().  NULL:
@@ -366,10 +367,11 @@ void virtio_quiesce(struct virtio_dev *dev);
  */
 void virtio_resume(struct virtio_dev *dev);
 
-/* While it is quiet: add to a file all that a copy of it goes by, as that of slot `slot`; or why
- * that cannot be, NULL if it can.
+/* While it is quiet: add to a file all that a copy of it goes by, as that of slot `slot`, -errno
+ * and diag; or why that can never be, NULL if it can.
  */
-void virtio_save(struct virtio_dev *dev, struct state_writer *writer, uint32_t slot);
+int virtio_save(
+	struct virtio_dev *dev, struct state_writer *writer, uint32_t slot, struct diag *diag);
 const char *virtio_why_not_saved(const struct virtio_dev *dev);
 
 /* Have a device that was just made be as that one was; it is quiet, for virtio_resume().  After its

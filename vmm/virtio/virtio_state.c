@@ -43,17 +43,20 @@ const char *virtio_why_not_saved(const struct virtio_dev *dev)
 	return dev->class->why_stays ? dev->class->why_stays(dev) : NULL;
 }
 
-void virtio_save(struct virtio_dev *dev, struct state_writer *writer, uint32_t slot)
+int virtio_save(
+	struct virtio_dev *dev, struct state_writer *writer, uint32_t slot, struct diag *diag)
 {
+	int ret;
+
 	pthread_mutex_lock(&dev->dev.lock);
-	if (dev->class->saving)
-		dev->class->saving(dev);
+	ret = dev->class->saving ? dev->class->saving(dev, diag) : 0;
 	state_save(writer, &virtio_state, slot, dev);
 	for (unsigned int i = 0; i < dev->n_queues; i++)
 		state_save(writer, &virtq_state, queue_instance(slot, i), &dev->queue[i].vq);
 	if (dev->class->state)
 		state_save(writer, dev->class->state, slot, dev);
 	pthread_mutex_unlock(&dev->dev.lock);
+	return ret;
 }
 
 /* ---- loading ---- */

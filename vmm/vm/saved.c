@@ -109,15 +109,23 @@ static void write_platform(struct vm *vm, struct state_writer *writer)
 	state_save(writer, &pci_function_state, 0, &vm->pci.bridge);
 }
 
-static void write_devices(struct vm *vm, struct state_writer *writer)
+static int write_devices(struct vm *vm, struct state_writer *writer, struct diag *diag)
 {
-	for (unsigned int i = 0; i < vm->devices.n; i++) {
+	struct diag why;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < vm->devices.n && !ret; i++) {
+		struct virtio_dev *dev = vm->devices.dev[i];
+
 		if (config_has_pci(vm->config))
 			virtio_pci_save(&vm->devices.slot[i].pci, writer, i);
 		else
 			state_save(writer, &virtio_mmio_state, i, &vm->devices.slot[i].mmio);
-		virtio_save(vm->devices.dev[i], writer, i);
+		ret = virtio_save(dev, writer, i, &why);
+		if (ret)
+			diag_fail(diag, -ret, "%s cannot be saved: %s", dev->dev.name, why.text);
 	}
+	return ret;
 }
 
 int saved_write(struct vm *vm, struct state_writer *writer, struct diag *diag)
@@ -131,8 +139,7 @@ int saved_write(struct vm *vm, struct state_writer *writer, struct diag *diag)
 	if (ret)
 		return ret;
 	write_platform(vm, writer);
-	write_devices(vm, writer);
-	return 0;
+	return write_devices(vm, writer, diag);
 }
 
 /* ---- out of it ---- */
