@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* fuzz_bzimage.c - any kernel file, from its container to the unpacked ELF */
 
+#include "image/apart.h"
 #include "image/image.h"
 #include "util/bits.h"
 
@@ -9,6 +10,15 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int __wrap_apart_unpack(apart_work work, enum image_compression compression, struct unpack_job *job,
+	struct diag *diag);
+
+/* In this process, which is watched. */
+int __wrap_apart_unpack(apart_work work, enum image_compression compression, struct unpack_job *job,
+	struct diag *diag)
+{
+	return work(compression, job, diag);
+}
 
 static void check_image(const struct image *image)
 {

@@ -13,14 +13,14 @@ MAX_FILE = 600
 MAX_FUNCTION = 80
 
 # A module may include itself and what stands left of it.
-ORDER = ('pvh', 'util', 'image', 'initramfs', 'mem', 'loop', 'state', 'kvm', 'bus', 'boot', 'virtio', 'host', 'dev', 'config',
+ORDER = ('pvh', 'util', 'filter', 'image', 'initramfs', 'mem', 'loop', 'state', 'kvm', 'bus', 'boot', 'virtio', 'host', 'dev', 'config',
          'confine', 'vm', 'api', 'main')
 # Pure functions on guest RAM: of the bus, only the address map.
 BOOT_MAY = ('pvh/', 'util/', 'image/', 'mem/', 'bus/platform.h', 'boot/')
 # In dev/, but no device: it lists them, and none of them sees it.
 DEV_LIST = 'table'
 # Runs at the build: the one program beside the VMM that wants the numbers of KVM's requests.
-FILTERS = 'vmm/confine/generate.c'
+FILTERS = 'vmm/filter/generate.c'
 # No module: constants that all may use.
 EVERYWHERE = ('exit_codes.h',)
 

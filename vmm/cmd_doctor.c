@@ -4,6 +4,7 @@
 #include "cmd.h"
 #include "confine/confine.h"
 #include "exit_codes.h"
+#include "filter/filter.h"
 #include "kvm/kvm.h"
 #include "kvm/probe.h"
 #include "util/bits.h"
@@ -122,7 +123,7 @@ static void report_huge_pages(struct report *report)
 static void report_confinement(struct report *report)
 {
 	int version = confine_landlock_version();
-	bool filters = confine_can_filter();
+	bool filters = filter_is_there();
 	json_t *confinement = json_object();
 	char text[80];
 

@@ -2,6 +2,7 @@
 """What a process gives up before its guest runs, as others see it."""
 
 import contextlib
+import gzip
 import json
 import os
 import pathlib
@@ -202,11 +203,11 @@ def test_virtiofsd(start, secret, tmp_path, option):
 
 # ---- filters ----
 
-SOURCE = vm.ROOT / "vmm" / "confine" / "calls.h"
+SOURCE = vm.ROOT / "vmm" / "filter" / "calls.h"
 DOCUMENT = vm.ROOT / "docs" / "confinement.md"
 DOCUMENTED = {"VCPU": "a vCPU", "IO": "I/O", "CONTROL": "control", "AGAIN": "control, besides, with `--on-reboot restart`",
               "SAVED": "control, besides, if it may be saved", "WRITER": "who writes memory", "OUTSIDE": "the process outside",
-              "JOB": "the same, besides, with a template to keep"}
+              "JOB": "the same, besides, with a template to keep", "UNPACK": "who unpacks a kernel"}
 
 
 def calls_of(who):
@@ -229,6 +230,23 @@ def test_document(who):
     assert set(re.findall(r"`(\w+)`", cells[2])) == calls
     assert set(re.findall(r"`(\w+)`", cells[3])) == requests
 
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace to see what is asked of the host")
+def test_a_kernel_is_unpacked_apart(box, tmp_path):
+    """By a child that keeps to its part, the first time; the next start finds it unpacked, and has no child."""
+    kernel, log = tmp_path / "kernel.gz", tmp_path / "calls"
+    kernel.write_bytes(gzip.compress(pathlib.Path(vm.guest("poweroff")).read_bytes()))
+    for is_new in True, False:
+        assert vm.Vm(box, ["strace", "-f", "-o", log, vm.PRONTO, "run", "--dry-run", kernel]).wait(60).status == 0
+        lines = [line.split(maxsplit=1) for line in log.read_text(encoding="latin-1").splitlines()]
+        children = {pid for pid, _ in lines} - {lines[0][0]}
+        assert len(children) == is_new
+        for child in children:
+            said = [text for pid, text in lines if pid == child]
+            begins = next(i for i, text in enumerate(said) if "SECCOMP_SET_MODE_FILTER" in text) + 1
+            calls = {re.match(r"\w+", text)[0] for text in said[begins:] if not text.startswith("+++")}
+            assert {"pread64", "pwrite64"} < calls <= calls_of("UNPACK")[0]
+            assert said[-1] == "+++ exited with 0 +++"
 
 
 def test_few():

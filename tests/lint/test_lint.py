@@ -97,7 +97,7 @@ GOOD = [
     ('includes', 'vmm/dev/a_part.c', '#include "dev/a.h"\n#include "bus/bus.h"\n#include <pvh/start_info.h>\n'),
     ('includes', 'vmm/boot/a.c', '#include "bus/platform.h"\n#include "image/elf.h"\n'),
     ('includes', 'vmm/kvm/a.c', '#include <linux/kvm.h>\n'),
-    ('includes', 'vmm/confine/generate.c', '#include <linux/kvm.h>\n'),
+    ('includes', 'vmm/filter/generate.c', '#include <linux/kvm.h>\n'),
     ('includes', 'guest/pvh/a.c', '#include "entry.h"\n#include <pvh/start_info.h>\n'),
     ('includes', 'include/pvh/a.h', '#include <stdint.h>\n'),
     ('sizes', 'vmm/a.c', 'int f(void)\n{\n' + '\n' * 78 + '}\n' + '\n' * 500),

@@ -11,6 +11,7 @@
 #include "config_rig.h"
 #include "confine/confine.h"
 #include "confine/outside.h"
+#include "filter/filter.h"
 #include "skip.h"
 #include "util/listener.h"
 #include "util/rights.h"
@@ -28,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef WITH_SANITIZER
+#ifdef PRONTO_INSTRUMENTED
 #define HAS_FILTERS 0 /* it makes calls of its own */
 #else
 #define HAS_FILTERS 1
@@ -173,7 +174,7 @@ static void skip_where_no_filters(void)
 {
 	if (!HAS_FILTERS)
 		skip_because("a sanitizer makes system calls of its own");
-	if (!confine_can_filter())
+	if (!filter_is_there())
 		skip_because("this kernel has no seccomp filters");
 }
 

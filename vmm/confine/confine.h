@@ -60,7 +60,7 @@ int confine_close_in(struct diag *diag);
 /* Landlock's version (ABI) here; 0: there is none. */
 int confine_landlock_version(void);
 
-/* What a thread does; calls.h has which system calls it needs for that. */
+/* What a thread does; filter/calls.h has which system calls it needs for that. */
 enum confine_role {
 	CONFINE_VCPU,
 	CONFINE_IO,
@@ -72,9 +72,6 @@ enum confine_role {
 	CONFINE_OUTSIDE,     /* a process (outside.h) */
 	CONFINE_OUTSIDE_JOB, /* the same, with something to do */
 };
-
-/* Whether this kernel has filters that end the process. */
-bool confine_can_filter(void);
 
 /* Stage 4, by each thread for itself, after confine_settle(): from here on it makes the calls of
  * its role, and any other ends the process.  `tells`: after confine_tell(), with a message that

@@ -3,7 +3,7 @@
 
 #include "image/plain.h"
 
-#include "image/unpack.h"
+#include "image/apart.h"
 #include "util/file.h"
 
 #include <errno.h>
@@ -67,7 +67,7 @@ static int unpack_in_memory(struct plain *plain, const struct image_source *sour
 	job.out_fd = plain->fd;
 	job.max_size = memory_limit();
 	lift_file_limit(&limit);
-	ret = unpack(kind->compression, &job, diag);
+	ret = apart_unpack(unpack, kind->compression, &job, diag);
 	(void)setrlimit(RLIMIT_FSIZE, &limit);
 	if (job.out_err == -EFBIG)
 		return diag_fail(diag, EFBIG,
@@ -114,7 +114,7 @@ static int unpack_for_cache(struct plain *plain, const struct image_source *sour
 	if (ret < 0)
 		return ret;
 	job.out_fd = plain->cache.file.fd;
-	ret = unpack(kind->compression, &job, diag);
+	ret = apart_unpack(unpack, kind->compression, &job, diag);
 	if (job.out_err)
 		return cache_explain(&plain->cache, job.out_err, &plain->cache_fault);
 	plain->is_new = true;

@@ -7,8 +7,8 @@
 #ifndef MEM_PAGEMAP_H
 #define MEM_PAGEMAP_H
 
-#include <linux/fs.h>
-#include <linux/userfaultfd.h>
+#include "util/pagemap_scan.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,26 +16,6 @@
 #define PAGE_PRESENT (UINT64_C(1) << 63)
 #define PAGE_SWAPPED (UINT64_C(1) << 62)
 #define PAGE_OF_FILE (UINT64_C(1) << 61)
-
-#ifndef PAGEMAP_SCAN
-struct page_region {
-	uint64_t start, end, categories;
-};
-
-struct pm_scan_arg {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted,
-		category_mask, category_anyof_mask, return_mask;
-};
-
-#define PAGEMAP_SCAN          _IOWR('f', 16, struct pm_scan_arg)
-#define PM_SCAN_WP_MATCHING   1
-#define PM_SCAN_CHECK_WPASYNC 2
-#define PAGE_IS_WRITTEN       2
-#endif
-
-#ifndef UFFD_FEATURE_WP_ASYNC
-#define UFFD_FEATURE_WP_ASYNC (1 << 15)
-#endif
 
 /* This process's, owned; or -errno.  What of a process cannot be dumped is root's alone, this file
  * among it: it can be for so long.

@@ -4,6 +4,7 @@
 #include "vm/confined.h"
 
 #include "confine/confine.h"
+#include "filter/filter.h"
 #include "mem/guest_mem_watch.h"
 #include "util/log.h"
 #include "vm/instant.h"
@@ -60,7 +61,7 @@ int confined_prepare(struct vm *vm, struct diag *diag)
 
 	if (!is_wanted(vm))
 		return 0;
-	vm->has_filters = confine_can_filter();
+	vm->has_filters = filter_is_there();
 	vm->tells_refused = vm->config->confine == CONFINE_TELL;
 	if (!vm->has_filters)
 		return lack(vm,

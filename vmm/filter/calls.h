@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* calls.h - which system calls each kind of thread may make once the guest runs
  *
- * The one table: vmm/confine/generate.c makes the filters of it when Pronto is built.  A row is
+ * The one table: vmm/filter/generate.c makes the filters of it when Pronto is built.  A row is
  *
  *   CALL(name, who, why)         the call, whatever its arguments
  *   IOCTL(request, who, why)     ioctl(2) with this request
@@ -13,11 +13,11 @@
  *
  * and `who` is VCPU, IO, CONTROL or WRITER, or several of them.  AGAIN is what the control thread
  * may do besides if the guest can come back to its entry (--on-reboot restart), SAVED if the
- * machine can be saved.  OUTSIDE is another process, which the guest does not reach (outside.h),
- * and JOB what it may do besides if it has one.  All that stands in no row of a thread's ends the
- * process. None that serves the guest opens a file, makes a socket, a process or a thread, or runs
- * a program. What a thread does often comes first: the rows of a call with arguments are compared
- * in this order.
+ * machine can be saved.  Two are other processes, which the guest does not reach: OUTSIDE
+ * (confine/outside.h), with JOB if it has something to do, and UNPACK, which is over before there
+ * is a guest (image/apart.h).  All that stands in no row of a thread's ends the process.  None that
+ * serves the guest opens a file, makes a socket, a process or a thread, or runs a program.  What a
+ * thread does often comes first: the rows of a call with arguments are compared in this order.
  */
 
 /* ---- the guest ---- */
@@ -212,3 +212,12 @@ CALL(brk, JOB, "memory of its own")
 DATA_ONLY(mmap, JOB, "the same")
 CALL(munmap, JOB, "the same")
 CALL(getpid, JOB, "names while they are made")
+
+/* ---- a kernel's file is unpacked ---- */
+CALL(pread64, UNPACK, "the file; and the headers of what is in it")
+CALL(pwrite64, UNPACK, "what is in it")
+CALL(ftruncate, UNPACK, "its size")
+DATA_ONLY(mmap, UNPACK, "the decompressor's memory")
+CALL(munmap, UNPACK, "the same")
+CALL(brk, UNPACK, "the same")
+CALL(exit_group, UNPACK, "the end")

@@ -25,7 +25,7 @@
 #include <sys/syscall.h>
 #include <termios.h>
 
-#include "mem/pagemap.h"
+#include "util/pagemap_scan.h"
 
 enum who {
 	VCPU = 1,
@@ -35,7 +35,8 @@ enum who {
 	SAVED = 16,
 	WRITER = 32,
 	OUTSIDE = 64,
-	JOB = 128
+	JOB = 128,
+	UNPACK = 256
 };
 
 #define ALL     UINT32_MAX
@@ -58,7 +59,7 @@ static const struct row {
 #define OPEN_ONLY(name, who, why)       { SYS_##name, who, 3, ALL, AT_EMPTY_PATH, TO_ALLOW },
 #define OWN(name, who, why)             { SYS_##name, who, 0, ALL, OWN_PID, TO_ALLOW },
 #define DATA_ONLY(name, who, why)       { SYS_##name, who, 2, PROT_EXEC, 0, TO_ALLOW },
-#include "confine/calls.h"
+#include "filter/calls.h"
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -76,6 +77,7 @@ static const struct filter {
 	{ "writer", WRITER },
 	{ "outside", OUTSIDE },
 	{ "outside_job", OUTSIDE | JOB },
+	{ "unpack", UNPACK },
 };
 
 /* ---- a filter in the making ---- */
