@@ -213,7 +213,7 @@ DOCUMENTED = {"VCPU": "a vCPU", "IO": "I/O", "CONTROL": "control", "AGAIN": "con
 def calls_of(who):
     """Those that a role may make, and its requests, as the table has them."""
     calls, requests = set(), set()
-    for kind, what, roles in re.findall(r'^([A-Z_]+)\((\w+), (?:AF_UNIX, )?([A-Z |]+), "', SOURCE.read_text(encoding="ascii"), re.M):
+    for kind, what, roles in re.findall(r'^([A-Z_]+)\((\w+), (?:\d, \w+, )?([A-Z |]+), "', SOURCE.read_text(encoding="ascii"), re.M):
         if who in roles.split(" | ") and kind != "FAILS":
             calls.add("ioctl" if kind == "IOCTL" else what)
             requests |= {what} if kind == "IOCTL" else set()

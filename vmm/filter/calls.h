@@ -5,10 +5,9 @@
  *
  *   CALL(name, who, why)         the call, whatever its arguments
  *   IOCTL(request, who, why)     ioctl(2) with this request
- *   FIRST_IS(name, value, who, why)  the call, if its first argument has this value
+ *   ARG_IS(name, n, value, who, why)  the call, if its argument n, from 1, has this value
  *   OWN(name, who, why)          the call, if its first argument is our process id
  *   DATA_ONLY(name, who, why)    mmap(2) or mprotect(2) without PROT_EXEC
- *   OPEN_ONLY(name, who, why)    newfstatat(2) of an open file, as some C libraries have fstat()
  *   FAILS(name, who, why)        the call fails with EPERM, and the process goes on
  *
  * and `who` is VCPU, IO, CONTROL or WRITER, or several of them.  AGAIN is what the control thread
@@ -86,12 +85,12 @@ IOCTL(TIOCGPTN, VCPU | IO | CONTROL, "whether it is one")
 IOCTL(TIOCGPGRP, VCPU | IO | CONTROL, "whose turn it is there")
 IOCTL(TIOCSPGRP, VCPU | IO | CONTROL, "the same")
 CALL(getpgrp, VCPU | IO | CONTROL, "the same")
-CALL(getpgid, CONTROL, "the same")
+CALL(getpgid, CONTROL, "the same: in whose group those above are")
 CALL(getppid, CONTROL, "the same")
 FAILS(openat, CONTROL, "the same: what others ignore, which is then not known")
 IOCTL(TIOCGWINSZ, CONTROL, "its size, for the guest")
 IOCTL(FIONREAD, CONTROL, "what a visitor has not been read of")
-CALL(fcntl, CONTROL, "one more descriptor of a visitor's socket")
+ARG_IS(fcntl, 2, F_DUPFD_CLOEXEC, CONTROL, "one more descriptor of a visitor's socket")
 
 /* ---- memory ---- */
 CALL(madvise, VCPU | IO | CONTROL, "pages that go back to the host; a thread's stack")
@@ -136,12 +135,11 @@ CALL(exit, VCPU | IO, "a thread's end")
 CALL(exit_group, VCPU | IO | CONTROL, "the process's")
 CALL(ftruncate, CONTROL, "the file of a timeline, which was opened before")
 CALL(lseek, VCPU, "whether the file that memory is of was cut")
-OPEN_ONLY(newfstatat, CONTROL, "whether two files are one terminal; the kernel's file")
-CALL(fstat, CONTROL, "the same")
-FAILS(newfstatat, CONTROL, "sockets that the process outside removes")
-FAILS(unlink, CONTROL, "the same")
+CALL(fstat, CONTROL, "text of the C library")
+FAILS(newfstatat, CONTROL, "the same; sockets that the process outside removes")
+FAILS(unlink, CONTROL, "such sockets")
 CALL(waitid, IO | CONTROL, "how passt or virtiofsd ended")
-CALL(pidfd_send_signal, CONTROL, "that it is to end")
+ARG_IS(pidfd_send_signal, 4, 0, CONTROL, "that it is to end, and no group with it")
 
 /* ---- a snapshot ---- */
 IOCTL(KVM_GET_REGS, SAVED, "the state of each vCPU")
@@ -189,7 +187,7 @@ CALL(exit_group, WRITER, "the process's")
 /* ---- outside ---- */
 CALL(recvfrom, OUTSIDE, "what it is asked")
 CALL(sendmsg, OUTSIDE, "its answer, with a socket")
-FIRST_IS(socket, AF_UNIX, OUTSIDE, "a stream of a guest's to a program of the host")
+ARG_IS(socket, 1, AF_UNIX, OUTSIDE, "a stream of a guest's to a program of the host")
 CALL(connect, OUTSIDE, "the same")
 CALL(close, OUTSIDE, "the same")
 CALL(newfstatat, OUTSIDE, "whether a socket is still the machine's")

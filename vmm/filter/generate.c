@@ -52,13 +52,13 @@ static const struct row {
 	uint32_t mask, value;
 	int answer;
 } rows[] = {
-#define CALL(name, who, why)            { SYS_##name, who, 0, 0, 0, TO_ALLOW },
-#define FAILS(name, who, why)           { SYS_##name, who, 0, 0, 0, TO_FAIL },
-#define IOCTL(request, who, why)        { SYS_ioctl, who, 1, ALL, (uint32_t)(request), TO_ALLOW },
-#define FIRST_IS(name, value, who, why) { SYS_##name, who, 0, ALL, (value), TO_ALLOW },
-#define OPEN_ONLY(name, who, why)       { SYS_##name, who, 3, ALL, AT_EMPTY_PATH, TO_ALLOW },
-#define OWN(name, who, why)             { SYS_##name, who, 0, ALL, OWN_PID, TO_ALLOW },
-#define DATA_ONLY(name, who, why)       { SYS_##name, who, 2, PROT_EXEC, 0, TO_ALLOW },
+#define CALL(name, who, why)  { SYS_##name, who, 0, 0, 0, TO_ALLOW },
+#define FAILS(name, who, why) { SYS_##name, who, 0, 0, 0, TO_FAIL },
+#define ARG_IS(name, n, value, who, why) \
+	{ SYS_##name, who, (n)-1, ALL, (uint32_t)(value), TO_ALLOW },
+#define IOCTL(request, who, why)  ARG_IS(ioctl, 2, request, who, why)
+#define OWN(name, who, why)       ARG_IS(name, 1, OWN_PID, who, why)
+#define DATA_ONLY(name, who, why) { SYS_##name, who, 2, PROT_EXEC, 0, TO_ALLOW },
 #include "filter/calls.h"
 };
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MS_NS  1000000ull
@@ -83,15 +82,6 @@ void console_resize(struct console *console)
 
 /* ---- a terminal at the end ---- */
 
-static bool is_one_terminal(const struct console *console)
-{
-	struct stat in, out;
-
-	return console->is_screen && input_is_raw(&console->in) &&
-	       !fstat(console->in.stream.fd, &in) && !fstat(console->out.stream.fd, &out) &&
-	       in.st_rdev == out.st_rdev;
-}
-
 static void send_text(struct console *console, const char *text)
 {
 	for (; *text; text++)
@@ -135,7 +125,8 @@ static void leave_terminal(struct console *console, int hurry_fd)
 		return;
 	screen_undo(&console->screen, undo);
 	send_text(console, undo);
-	if (screen_waits(&console->screen) && is_one_terminal(console))
+	if (screen_waits(&console->screen) && console->is_one_terminal &&
+		input_is_raw(&console->in))
 		discard_answers(console, hurry_fd);
 	console->screen = (struct screen){ 0 };
 }

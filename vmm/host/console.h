@@ -58,6 +58,7 @@ struct console {
 	void *ctx;
 	int extra_fd;   /* a pty's other end, kept open so that the line never hangs up; else -1 */
 	bool is_screen; /* output is a terminal */
+	bool is_one_terminal; /* and input is the same */
 	struct screen screen;
 	struct input in;
 	struct output out;

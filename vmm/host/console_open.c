@@ -11,8 +11,16 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
+
+static bool are_one_terminal(int in_fd, int out_fd)
+{
+	struct stat in, out;
+
+	return !fstat(in_fd, &in) && !fstat(out_fd, &out) && in.st_rdev == out.st_rdev;
+}
 
 /* Takes both streams over, also when it fails. */
 static struct console *create(
@@ -29,6 +37,7 @@ static struct console *create(
 	console->door.at.fd = -1;
 	console->extra_fd = -1;
 	console->is_screen = out.is_device && isatty(out.fd);
+	console->is_one_terminal = console->is_screen && are_one_terminal(in.fd, out.fd);
 	console->screen = (struct screen){ 0 };
 	if (output_init(&console->out, spec->name, out, diag)) {
 		stream_close(&in);
