@@ -54,6 +54,10 @@ conformance: all
 	scripts/setup check
 	guest/check/conformance.py --build $(BUILD)
 
+# Has threads of confined machines try what they may not, and writes the table of docs/security.md.  As root.
+escapes: all
+	tests/escapes.py --build $(BUILD)
+
 install: $(BUILD)/build.ninja
 	meson configure --prefix=$(prefix) $(BUILD)
 	meson install -C $(BUILD)
@@ -93,4 +97,4 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all bench conformance demo demo-debian demo-shell check check-long check-xen check-linux install lint format fuzz asan tsan coverage clean distclean
+.PHONY: all bench conformance escapes demo demo-debian demo-shell check check-long check-xen check-linux install lint format fuzz asan tsan coverage clean distclean

@@ -4,6 +4,7 @@
 import ctypes
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -17,6 +18,11 @@ NAMES = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 libc.ptrace.restype = ctypes.c_long
+
+HEADERS = [pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), pathlib.Path("/usr/include/asm/unistd_64.h")]
+# The calls' numbers, by their names.
+SYS = {name: int(number) for name, number in re.findall(
+    r"^#define __NR_(\w+) (\d+)$", next(path for path in HEADERS if path.exists()).read_text(encoding="ascii"), re.M)}
 
 
 class Regs(ctypes.Structure):
@@ -35,6 +41,12 @@ def threads(pid):
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         found.setdefault((task / "comm").read_text(encoding="ascii").strip(), []).append(int(task.name))
     return found
+
+
+def filtered(pid):
+    """Of those that have a filter of system calls."""
+    return {name for name, tids in threads(pid).items()
+            if all("\nSeccomp:\t2\n" in pathlib.Path(f"/proc/{tid}/status").read_text(encoding="ascii") for tid in tids)}
 
 
 def stop(tid):
@@ -63,7 +75,12 @@ def set_call(tid, before, number, *args):
 
 def make_call(tid, number, *args):
     """What the call has returned, or None: it was the end of the process.  Afterwards it waits as before."""
-    before, after = stop(tid), Regs()
+    return make_call_from(tid, stop(tid), number, *args)
+
+
+def make_call_from(tid, before, number, *args):
+    """The same of a thread that has been stopped."""
+    after = Regs()
     set_call(tid, before, number, *args)
     for _ in range(2):  # into it, and out
         try:

@@ -10,8 +10,10 @@
 #include <cmocka.h>
 
 #include "confine/confine.h"
+#include "filter/filter.h"
 #include "skip.h"
 #include "util/bits.h"
+#include "util/pagemap_scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,13 +32,23 @@
 #include <termios.h>
 #include <unistd.h>
 
-#if defined(WITH_ASAN) || defined(__SANITIZE_THREAD__)
-#define WITH_SANITIZER 1 /* which makes calls of its own */
+#ifdef PRONTO_INSTRUMENTED
+#define HAS_FILTERS 0 /* it makes calls of its own */
 #else
-#define WITH_SANITIZER 0
+#define HAS_FILTERS 1
 #endif
 
-enum who { VCPU = 1, IO = 2, CONTROL = 4, AGAIN = 8, OUTSIDE = 16 };
+enum who {
+	VCPU = 1,
+	IO = 2,
+	CONTROL = 4,
+	AGAIN = 8,
+	SAVED = 16,
+	WRITER = 32,
+	OUTSIDE = 64,
+	JOB = 128,
+	UNPACK = 256
+};
 
 #define OWN_PID UINT32_MAX
 
@@ -53,7 +65,7 @@ static const struct row {
 #define IOCTL(request, who, why)         ARG_IS(ioctl, 2, request, who, why)
 #define OWN(name, who, why)              ARG_IS(name, 1, OWN_PID, who, why)
 #define DATA_ONLY(name, who, why)        ARG_IS(name, 3, PROT_READ, who, why)
-#include "confine/calls.h"
+#include "filter/calls.h"
 };
 
 static const struct {
@@ -64,7 +76,11 @@ static const struct {
 	{ CONFINE_IO, IO },
 	{ CONFINE_CONTROL, CONTROL },
 	{ CONFINE_CONTROL_AGAIN, CONTROL | AGAIN },
+	{ CONFINE_CONTROL_SAVED, CONTROL | SAVED },
+	{ CONFINE_CONTROL_SAVED_AGAIN, CONTROL | SAVED | AGAIN },
+	{ CONFINE_WRITER, WRITER },
 	{ CONFINE_OUTSIDE, OUTSIDE },
+	{ CONFINE_OUTSIDE_JOB, OUTSIDE | JOB },
 };
 
 #define N_CALLS   1024          /* more than there are */
@@ -89,9 +105,9 @@ static int set_up(void **state)
 
 static void skip_where_no_filters(void)
 {
-	if (WITH_SANITIZER)
+	if (!HAS_FILTERS)
 		skip_because("a sanitizer makes system calls of its own");
-	if (!confine_can_filter())
+	if (!filter_is_there())
 		skip_because("this kernel has no seccomp filters");
 }
 
