@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import breach
 import pager
 import vm
 from saving import Copy, make_disk, memory_of, press
@@ -206,6 +207,21 @@ def test_handler_dies_later(machine, place, handler, served, socket):
     copy = served()
     copy.expect("ok 10")
     assert copy.process.poll() is None
+    of_it.kill()
+    ended(copy.wait(), f"{socket}: {GONE}")
+
+
+def test_confined(machine, place, handler, served, socket):
+    """The thread that looks has a role, too, in which it can tell of the end."""
+    first = machine("naps", "20 " * 200 + "1")
+    first.vm.expect("ok 3")
+    first.save(place)
+    first.kill()
+    of_it = handler()
+    copy = served("--confine", "on")
+    copy.expect("ok 10")
+    names = {name for name in breach.threads(copy.pid) if name.startswith("pronto")}
+    assert names >= {"pronto", "pronto-vcpu", "pronto-pager"} and names <= breach.filtered(copy.pid)
     of_it.kill()
     ended(copy.wait(), f"{socket}: {GONE}")
 

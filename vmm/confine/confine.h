@@ -69,6 +69,7 @@ enum confine_role {
 	CONFINE_CONTROL_SAVED, /* of one that may be saved */
 	CONFINE_CONTROL_SAVED_AGAIN,
 	CONFINE_WRITER,      /* of RAM into a snapshot's file */
+	CONFINE_PAGER,       /* looks whether memory still comes (vm/pager.h) */
 	CONFINE_OUTSIDE,     /* a process (outside.h) */
 	CONFINE_OUTSIDE_JOB, /* the same, with something to do */
 };

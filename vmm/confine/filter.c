@@ -25,6 +25,7 @@ static const struct role {
 	[CONFINE_CONTROL_SAVED] = { "control_saved", FILTER_CONTROL_SAVED },
 	[CONFINE_CONTROL_SAVED_AGAIN] = { "control_saved_again", FILTER_CONTROL_SAVED_AGAIN },
 	[CONFINE_WRITER] = { "writer", FILTER_WRITER },
+	[CONFINE_PAGER] = { "pager", FILTER_PAGER },
 	[CONFINE_OUTSIDE] = { "outside", FILTER_OUTSIDE },
 	[CONFINE_OUTSIDE_JOB] = { "outside_job", FILTER_OUTSIDE_JOB },
 };
@@ -69,7 +70,8 @@ void confine_thread(enum confine_role role, bool tells)
 	int ret;
 
 	role_here = roles[role].name;
-	if (role == CONFINE_VCPU || role == CONFINE_IO || role == CONFINE_WRITER) {
+	if (role == CONFINE_VCPU || role == CONFINE_IO || role == CONFINE_WRITER ||
+		role == CONFINE_PAGER) {
 		snprintf(name, sizeof(name), "pronto-%s", role_here);
 		prctl(PR_SET_NAME, name);
 	}

@@ -5,8 +5,8 @@
  * That is a stream to a program that waits beside a vsock's path, and at the end the removal of the
  * machine's own sockets, which it sees to if the machine is killed, too; and a job, if there is
  * one. It was forked before there was guest memory or KVM, has nothing open but its end of a socket
- * and what the job takes, makes few system calls (filter/calls.h), and believes nothing: which paths these
- * are it was told before the guest ran.
+ * and what the job takes, makes few system calls (filter/calls.h), and believes nothing: which
+ * paths these are it was told before the guest ran.
  */
 #ifndef CONFINE_OUTSIDE_H
 #define CONFINE_OUTSIDE_H

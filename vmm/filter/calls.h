@@ -12,7 +12,8 @@
  *
  * and `who` is VCPU, IO, CONTROL or WRITER, or several of them.  AGAIN is what the control thread
  * may do besides if the guest can come back to its entry (--on-reboot restart), SAVED if the
- * machine can be saved.  Two are other processes, which the guest does not reach: OUTSIDE
+ * machine can be saved; PAGER is the thread that looks whether memory still comes, where a handler
+ * brings it (vm/pager.h).  Two are other processes, which the guest does not reach: OUTSIDE
  * (confine/outside.h), with JOB if it has something to do, and UNPACK, which is over before there
  * is a guest (image/apart.h).  All that stands in no row of a thread's ends the process.  None that
  * serves the guest opens a file, makes a socket, a process or a thread, or runs a program.  What a
@@ -30,21 +31,22 @@ IOCTL(KVM_GET_REGS, VCPU, "what is told of a crash")
 IOCTL(KVM_GET_SREGS, VCPU, "the same")
 
 /* ---- waiting, and being woken ---- */
-CALL(futex, VCPU | IO | CONTROL, "locks, orders, the end of threads")
+CALL(futex, VCPU | IO | CONTROL | PAGER | WRITER, "locks, orders, the end of threads")
 CALL(epoll_wait, IO | CONTROL, "the loop")
 CALL(epoll_ctl, VCPU | IO | CONTROL, "what the loop watches")
-CALL(read, VCPU | IO | CONTROL, "eventfds, timers, signals, consoles, sockets")
-CALL(write, VCPU | IO | CONTROL, "the same, and messages")
-CALL(poll, VCPU | IO | CONTROL, "a file that others share, a daemon's answer")
+CALL(read, VCPU | IO | CONTROL | PAGER, "eventfds, timers, signals, consoles, sockets")
+CALL(write, VCPU | IO | CONTROL | PAGER | WRITER, "the same, and messages")
+CALL(poll, VCPU | IO | CONTROL | PAGER | WRITER, "a file that others share, a daemon's answer")
 CALL(timerfd_settime, VCPU | IO | CONTROL, "rates, and patience")
 CALL(timerfd_create, CONTROL, "a rate that a client sets")
-CALL(clock_gettime, VCPU | IO | CONTROL, "where it is not answered without a call")
-CALL(restart_syscall, VCPU | IO | CONTROL, "a wait goes on after the process was stopped")
+CALL(clock_gettime, VCPU | IO | CONTROL | PAGER | WRITER, "where it is not answered without a call")
+CALL(restart_syscall, VCPU | IO | CONTROL | PAGER | WRITER,
+	"a wait goes on after the process was stopped")
 
 /* ---- devices ---- */
 CALL(io_uring_enter, VCPU | IO | CONTROL, "disks; and a reset or pause waits for them")
 CALL(preadv2, IO | CONTROL, "disks without io_uring; a file that others share")
-CALL(pwritev2, VCPU | IO | CONTROL, "the same; messages and consoles")
+CALL(pwritev2, VCPU | IO | CONTROL | PAGER | WRITER, "the same; messages and consoles")
 CALL(pread64, IO | CONTROL, "an overlay's map")
 CALL(pwrite64, IO | CONTROL, "the same")
 CALL(fdatasync, IO | CONTROL, "a flush")
@@ -52,7 +54,7 @@ CALL(fallocate, IO | CONTROL, "what a guest discards")
 CALL(readv, IO, "frames")
 CALL(writev, IO | CONTROL, "the same; text of the C library")
 CALL(recvfrom, VCPU | IO | CONTROL, "sockets: consoles, daemons, the API's process")
-CALL(sendto, VCPU | IO | CONTROL, "the same")
+CALL(sendto, VCPU | IO | CONTROL | PAGER | WRITER, "the same")
 CALL(recvmsg, IO | CONTROL, "frames of passt, streams")
 CALL(sendmsg, VCPU | IO | CONTROL, "the same, and daemons that get descriptors")
 CALL(accept4, IO | CONTROL, "who comes to a vsock's or a console's socket")
@@ -79,12 +81,13 @@ IOCTL(UFFDIO_UNREGISTER, CONTROL, "a handler that brings memory is needed no mor
 IOCTL(VHOST_VSOCK_SET_RUNNING, VCPU | IO | CONTROL, "the same")
 
 /* ---- consoles ---- */
-IOCTL(TCGETS, VCPU | IO | CONTROL, "the operator's terminal, at the end of a crash, too")
-IOCTL(TCSETS, VCPU | IO | CONTROL, "the same")
-IOCTL(TIOCGPTN, VCPU | IO | CONTROL, "whether it is one")
-IOCTL(TIOCGPGRP, VCPU | IO | CONTROL, "whose turn it is there")
-IOCTL(TIOCSPGRP, VCPU | IO | CONTROL, "the same")
-CALL(getpgrp, VCPU | IO | CONTROL, "the same")
+IOCTL(TCGETS, VCPU | IO | CONTROL | PAGER | WRITER,
+	"the operator's terminal, at the end of a crash, too")
+IOCTL(TCSETS, VCPU | IO | CONTROL | PAGER | WRITER, "the same")
+IOCTL(TIOCGPTN, VCPU | IO | CONTROL | PAGER | WRITER, "whether it is one")
+IOCTL(TIOCGPGRP, VCPU | IO | CONTROL | PAGER | WRITER, "whose turn it is there")
+IOCTL(TIOCSPGRP, VCPU | IO | CONTROL | PAGER | WRITER, "the same")
+CALL(getpgrp, VCPU | IO | CONTROL | PAGER | WRITER, "the same")
 CALL(getpgid, CONTROL, "the same: in whose group those above are")
 CALL(getppid, CONTROL, "the same")
 FAILS(openat, CONTROL, "the same: what others ignore, which is then not known")
@@ -93,7 +96,8 @@ IOCTL(FIONREAD, CONTROL, "what a visitor has not been read of")
 ARG_IS(fcntl, 2, F_DUPFD_CLOEXEC, CONTROL, "one more descriptor of a visitor's socket")
 
 /* ---- memory ---- */
-CALL(madvise, VCPU | IO | CONTROL, "pages that go back to the host; a thread's stack")
+CALL(madvise, VCPU | IO | CONTROL | PAGER | WRITER,
+	"pages that go back to the host; a thread's stack")
 DATA_ONLY(mmap, VCPU | IO | CONTROL, "the same, and memory of our own")
 CALL(munmap, IO | CONTROL, "memory of our own")
 DATA_ONLY(mprotect, IO | CONTROL, "the same")
@@ -125,14 +129,15 @@ IOCTL(KVM_GET_DEVICE_ATTR, AGAIN, "the same")
 
 /* ---- a thread's and the process's end ---- */
 CALL(close, VCPU | IO | CONTROL, "what has ended, and at the end everything")
-CALL(rt_sigprocmask, VCPU | IO | CONTROL, "while a thread ends, while a terminal is set")
-CALL(rt_sigreturn, VCPU | IO | CONTROL, "the end of a handler: a kick's")
-CALL(rt_sigaction, IO | CONTROL, "a crash tells of itself")
-CALL(getpid, VCPU | IO | CONTROL, "who is kicked, and who crashes")
-CALL(gettid, VCPU | IO | CONTROL, "the same")
-OWN(tgkill, VCPU | IO | CONTROL, "the same")
-CALL(exit, VCPU | IO, "a thread's end")
-CALL(exit_group, VCPU | IO | CONTROL, "the process's")
+CALL(rt_sigprocmask, VCPU | IO | CONTROL | PAGER | WRITER,
+	"while a thread ends, while a terminal is set")
+CALL(rt_sigreturn, VCPU | IO | CONTROL | PAGER | WRITER, "the end of a handler: a kick's")
+CALL(rt_sigaction, IO | CONTROL | WRITER, "a crash tells of itself")
+CALL(getpid, VCPU | IO | CONTROL | PAGER | WRITER, "who is kicked, and who crashes")
+CALL(gettid, VCPU | IO | CONTROL | PAGER | WRITER, "the same")
+OWN(tgkill, VCPU | IO | CONTROL | PAGER | WRITER, "the same")
+CALL(exit, VCPU | IO | PAGER | WRITER, "a thread's end")
+CALL(exit_group, VCPU | IO | CONTROL | PAGER | WRITER, "the process's")
 CALL(ftruncate, CONTROL, "the file of a timeline, which was opened before")
 CALL(lseek, VCPU, "whether the file that memory is of was cut")
 CALL(fstat, CONTROL, "text of the C library")
@@ -158,8 +163,6 @@ IOCTL(KVM_GET_MSR_INDEX_LIST, SAVED, "the same")
 IOCTL(KVM_GET_CLOCK, SAVED, "the guest's clock")
 IOCTL(KVM_KVMCLOCK_CTRL, SAVED, "the guest's watchdogs look away after a pause")
 CALL(lseek, SAVED, "holes of the file that memory is a map of")
-CALL(futex, WRITER, "it waits for its work")
-CALL(write, WRITER, "that it is done; messages")
 CALL(pwrite64, WRITER, "memory into its file")
 CALL(pread64, WRITER, "which pages there are (/proc/self/pagemap)")
 CALL(lseek, WRITER, "holes of the file that memory is a map of")
@@ -168,21 +171,10 @@ CALL(fdatasync, WRITER, "all is on the disk")
 IOCTL(PAGEMAP_SCAN, WRITER | SAVED, "which pages were written")
 IOCTL(UFFDIO_REGISTER, IO | SAVED, "that they are told")
 IOCTL(UFFDIO_UNREGISTER, WRITER, "no more")
-CALL(madvise, WRITER, "a thread's stack")
 DATA_ONLY(mmap, WRITER, "memory of our own")
 CALL(munmap, WRITER, "the same")
 DATA_ONLY(mprotect, WRITER, "the same")
-CALL(clock_gettime, WRITER, "where it is not answered without a call")
-CALL(restart_syscall, WRITER, "a wait goes on after the process was stopped")
-CALL(rt_sigprocmask, WRITER, "while a thread ends")
-CALL(rt_sigreturn, WRITER, "the end of a handler")
-CALL(rt_sigaction, WRITER, "a crash tells of itself")
-CALL(getpid, WRITER, "who crashes")
-CALL(gettid, WRITER, "the same")
-OWN(tgkill, WRITER, "the same")
 CALL(close, WRITER, "what tells of pages")
-CALL(exit, WRITER, "a thread's end")
-CALL(exit_group, WRITER, "the process's")
 
 /* ---- outside ---- */
 CALL(recvfrom, OUTSIDE, "what it is asked")

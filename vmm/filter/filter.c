@@ -33,6 +33,7 @@ static const struct made {
 	[FILTER_CONTROL_SAVED] = FILTER(control_saved),
 	[FILTER_CONTROL_SAVED_AGAIN] = FILTER(control_saved_again),
 	[FILTER_WRITER] = FILTER(writer),
+	[FILTER_PAGER] = FILTER(pager),
 	[FILTER_OUTSIDE] = FILTER(outside),
 	[FILTER_OUTSIDE_JOB] = FILTER(outside_job),
 	[FILTER_UNPACK] = FILTER(unpack),

@@ -36,7 +36,8 @@ enum who {
 	WRITER = 32,
 	OUTSIDE = 64,
 	JOB = 128,
-	UNPACK = 256
+	UNPACK = 256,
+	PAGER = 512
 };
 
 #define ALL     UINT32_MAX
@@ -75,6 +76,7 @@ static const struct filter {
 	{ "control_saved", CONTROL | SAVED },
 	{ "control_saved_again", CONTROL | SAVED | AGAIN },
 	{ "writer", WRITER },
+	{ "pager", PAGER },
 	{ "outside", OUTSIDE },
 	{ "outside_job", OUTSIDE | JOB },
 	{ "unpack", UNPACK },

@@ -123,6 +123,14 @@ int confined_start_worker(struct vm *vm, struct diag *diag)
 	return worker_start(&vm->worker, worker_begun, vm, diag);
 }
 
+void confined_pager(const struct vm *vm)
+{
+	if (!vm->has_filters)
+		return;
+	log_prepare();
+	confine_thread(CONFINE_PAGER, vm->tells_refused);
+}
+
 void confined_control(const struct vm *vm)
 {
 	static const enum confine_role role[2][2] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* confined.h - when a machine's process gives up what (confine/confine.h)
  *
- * All of them are the main thread's, in this order.  What this host lacks for a stage is a warning
- * in one line, and with --confine strict a failure.  -errno and diag.
+ * All but confined_pager() are the main thread's, in this order.  What this host lacks for a stage
+ * is a warning in one line, and with --confine strict a failure.  -errno and diag.
  */
 #ifndef VM_CONFINED_H
 #define VM_CONFINED_H
@@ -13,7 +13,11 @@
 int confined_prepare(struct vm *vm, struct diag *diag);
 /* The programs that work for it have been started; stage 2. */
 int confined_settle(struct vm *vm, struct diag *diag);
-/* All is open, and no thread has begun; stage 3. */
+/* Where a handler brings memory, the thread that looks whether it does begins after that, with
+ * stage 4: it calls this itself.
+ */
+void confined_pager(const struct vm *vm);
+/* All is open, and no thread that serves the guest has begun; stage 3. */
 int confined_close_in(struct vm *vm, struct diag *diag);
 /* Threads may be made no more: have the one that a machine needs to be saved. */
 int confined_start_worker(struct vm *vm, struct diag *diag);

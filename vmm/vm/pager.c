@@ -9,6 +9,7 @@
 #include "util/log.h"
 #include "util/rights.h"
 #include "util/thread.h"
+#include "vm/confined.h"
 #include "vm/vm.h"
 
 #include <errno.h>
@@ -155,6 +156,7 @@ static void *look(void *arg)
 	struct pager *pager = arg;
 	struct watch watch;
 
+	confined_pager(pager->vm);
 	init_watch(&watch, pager);
 	while (!watch.fds[STOP].revents) {
 		if (poll(watch.fds, N_WATCHED, watch.asked_ns ? SIGNAL_TICK_MS : -1) < 0)
