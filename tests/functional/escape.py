@@ -295,7 +295,7 @@ SUBJECTS = {
     "Look into another process": [
         call("ptrace", PTRACE_SEIZE, parent, 0, 0), *calls("process_vm_readv", "process_vm_writev", args=[parent, 0, 0, 0, 0, 0]),
         call("pidfd_open", parent, 0), call("pidfd_getfd", file("/disk"), 0, 0), call("kcmp", parent, own, 0, 0, 0),
-        call("process_madvise", file("/disk"), 0, 0, 0, 0), call("getpgid", parent)],
+        call("process_madvise", file("/disk"), 0, 0, 0, 0)],
     "Send a signal to another": [
         *calls("kill", "tkill", args=[parent, 0]), call("tgkill", parent, parent, 0), call("rt_sigqueueinfo", parent, 0, bytes(128)),
         call("rt_tgsigqueueinfo", parent, parent, 0, bytes(128)), call("pidfd_send_signal", file("/disk"), 0, 0, 0),

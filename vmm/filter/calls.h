@@ -40,8 +40,7 @@ CALL(poll, VCPU | IO | CONTROL | PAGER | WRITER, "a file that others share, a da
 CALL(timerfd_settime, VCPU | IO | CONTROL, "rates, and patience")
 CALL(timerfd_create, CONTROL, "a rate that a client sets")
 CALL(clock_gettime, VCPU | IO | CONTROL | PAGER | WRITER, "where it is not answered without a call")
-CALL(restart_syscall, VCPU | IO | CONTROL | PAGER | WRITER,
-	"a wait goes on after the process was stopped")
+CALL(restart_syscall, VCPU | IO | CONTROL | PAGER | WRITER, "the process was stopped meanwhile")
 
 /* ---- devices ---- */
 CALL(io_uring_enter, VCPU | IO | CONTROL, "disks; and a reset or pause waits for them")
@@ -81,8 +80,7 @@ IOCTL(UFFDIO_UNREGISTER, CONTROL, "a handler that brings memory is needed no mor
 IOCTL(VHOST_VSOCK_SET_RUNNING, VCPU | IO | CONTROL, "the same")
 
 /* ---- consoles ---- */
-IOCTL(TCGETS, VCPU | IO | CONTROL | PAGER | WRITER,
-	"the operator's terminal, at the end of a crash, too")
+IOCTL(TCGETS, VCPU | IO | CONTROL | PAGER | WRITER, "the terminal, at a crash's end, too")
 IOCTL(TCSETS, VCPU | IO | CONTROL | PAGER | WRITER, "the same")
 IOCTL(TIOCGPTN, VCPU | IO | CONTROL | PAGER | WRITER, "whether it is one")
 IOCTL(TIOCGPGRP, VCPU | IO | CONTROL | PAGER | WRITER, "whose turn it is there")
@@ -94,10 +92,10 @@ FAILS(openat, CONTROL, "the same: what others ignore, which is then not known")
 IOCTL(TIOCGWINSZ, CONTROL, "its size, for the guest")
 IOCTL(FIONREAD, CONTROL, "what a visitor has not been read of")
 ARG_IS(fcntl, 2, F_DUPFD_CLOEXEC, CONTROL, "one more descriptor of a visitor's socket")
+ARG_IS(fcntl, 2, F_OFD_SETLK, CONTROL, "another file of a disk is locked")
 
 /* ---- memory ---- */
-CALL(madvise, VCPU | IO | CONTROL | PAGER | WRITER,
-	"pages that go back to the host; a thread's stack")
+CALL(madvise, VCPU | IO | CONTROL | PAGER | WRITER, "pages that go back; a thread's stack")
 DATA_ONLY(mmap, VCPU | IO | CONTROL, "the same, and memory of our own")
 CALL(munmap, IO | CONTROL, "memory of our own")
 DATA_ONLY(mprotect, IO | CONTROL, "the same")
@@ -129,8 +127,7 @@ IOCTL(KVM_GET_DEVICE_ATTR, AGAIN, "the same")
 
 /* ---- a thread's and the process's end ---- */
 CALL(close, VCPU | IO | CONTROL, "what has ended, and at the end everything")
-CALL(rt_sigprocmask, VCPU | IO | CONTROL | PAGER | WRITER,
-	"while a thread ends, while a terminal is set")
+CALL(rt_sigprocmask, VCPU | IO | CONTROL | PAGER | WRITER, "a thread's end; a terminal is set")
 CALL(rt_sigreturn, VCPU | IO | CONTROL | PAGER | WRITER, "the end of a handler: a kick's")
 CALL(rt_sigaction, IO | CONTROL | WRITER, "a crash tells of itself")
 CALL(getpid, VCPU | IO | CONTROL | PAGER | WRITER, "who is kicked, and who crashes")
@@ -140,7 +137,7 @@ CALL(exit, VCPU | IO | PAGER | WRITER, "a thread's end")
 CALL(exit_group, VCPU | IO | CONTROL | PAGER | WRITER, "the process's")
 CALL(ftruncate, CONTROL, "the file of a timeline, which was opened before")
 CALL(lseek, VCPU, "whether the file that memory is of was cut")
-CALL(fstat, CONTROL, "text of the C library")
+CALL(fstat, CONTROL, "the kernel's file, and another one of a disk")
 FAILS(newfstatat, CONTROL, "the same; sockets that the process outside removes")
 FAILS(unlink, CONTROL, "such sockets")
 CALL(waitid, IO | CONTROL, "how passt or virtiofsd ended")

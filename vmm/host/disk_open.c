@@ -4,6 +4,7 @@
 #include "host/disk_parts.h"
 
 #include "util/bits.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,12 +68,12 @@ static bool has_open(const struct disk *disk, const char *path, int fd)
 {
 	struct stat has, st;
 
-	if (fstat(disk->fd, &has) || (fd >= 0 ? fstat(fd, &st) : stat(path, &st)))
+	if (file_stat(disk->fd, &has) || (fd >= 0 ? file_stat(fd, &st) : stat(path, &st)))
 		return false;
 	return is_same(&st, &has);
 }
 
-/* O_NONBLOCK, so that a FIFO does not keep us; then without, for io_uring takes it at its word. A
+/* O_NONBLOCK, so that a FIFO does not keep us.  A
  * block device is ours alone, by O_EXCL, unless we only read it.
  */
 static int open_flags(const struct disk_spec *spec, bool is_held)
@@ -85,11 +86,18 @@ static int open_flags(const struct disk_spec *spec, bool is_held)
 	return flags | (spec->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 }
 
+/* Then without O_NONBLOCK, for io_uring takes it at its word. */
 int disk_open_path(const struct disk_spec *spec, bool is_held, struct diag *diag)
 {
 	int fd = open(spec->path, open_flags(spec, is_held));
 
-	return fd < 0 ? refuse_open(spec, errno, diag) : fd;
+	if (fd < 0)
+		return refuse_open(spec, errno, diag);
+	if (!fcntl(fd, F_SETFL, spec->direct ? O_DIRECT : 0))
+		return fd;
+	diag_fail(diag, errno, "%.300s: fcntl: %s", spec->path, strerror(errno));
+	close(fd);
+	return -EIO;
 }
 
 /* What is open already keeps its lock, and its hold on a device, which would keep us out as well as
@@ -103,12 +111,12 @@ static int open_file(struct disk *disk, const struct disk_spec *spec, const stru
 		return diag_fail(diag, ENOMEM, "out of memory");
 	if (before && has_open(before, spec->path, fd))
 		fd = before->fd;
-	disk->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : disk_open_path(spec, false, diag);
-	if (disk->fd < 0)
-		return fd >= 0 ? refuse_open(spec, errno, diag) : disk->fd;
-	if (fcntl(disk->fd, F_SETFL, spec->direct ? O_DIRECT : 0))
-		return diag_fail(diag, errno, "%.300s: fcntl: %s", spec->path, strerror(errno));
-	return 0;
+	if (fd < 0) {
+		disk->fd = disk_open_path(spec, false, diag);
+		return disk->fd < 0 ? disk->fd : 0;
+	}
+	disk->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return disk->fd < 0 ? refuse_open(spec, errno, diag) : 0;
 }
 
 /* Locks of open file descriptions, which other monitors heed, too.  Some file systems have none. */
@@ -161,7 +169,7 @@ static int see_file(struct disk *disk, const struct disk_spec *spec, struct diag
 {
 	struct stat st;
 
-	if (fstat(disk->fd, &st))
+	if (file_stat(disk->fd, &st))
 		return diag_fail(
 			diag, errno, "%.300s: cannot stat: %s", disk->path, strerror(errno));
 	if (S_ISBLK(st.st_mode))

@@ -40,7 +40,7 @@ bool source_changed(const struct image_source *source)
 {
 	struct stat now;
 
-	return fstat(source->fd, &now) || now.st_size != source->st.st_size ||
+	return file_stat(source->fd, &now) || now.st_size != source->st.st_size ||
 	       !same_time(now.st_mtim, source->st.st_mtim) ||
 	       !same_time(now.st_ctim, source->st.st_ctim);
 }

@@ -6,6 +6,7 @@
 #include "mem/fault_fd.h"
 #include "mem/guest_mem_parts.h"
 #include "mem/guest_mem_watch.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,7 +183,7 @@ static int check_saved(int fd, uint64_t size)
 {
 	struct stat st;
 
-	if (fstat(fd, &st))
+	if (file_stat(fd, &st))
 		return -errno;
 	return st.st_size < 0 || (uint64_t)st.st_size < size ? -ENODATA : 0;
 }

@@ -17,7 +17,7 @@ static int check_size(int fd, uint64_t offset, uint64_t size)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (file_stat(fd, &st) < 0)
 		return -errno;
 	return range_within(offset, size, 0, (uint64_t)st.st_size) ? 0 : -ENODATA;
 }

@@ -98,3 +98,9 @@ int file_write_at(int fd, const void *data, size_t size, uint64_t offset)
 	}
 	return 0;
 }
+
+/* Here the kernel's struct is the library's. */
+int file_stat(int fd, struct stat *st)
+{
+	return syscall(SYS_fstat, fd, st) ? -errno : 0;
+}

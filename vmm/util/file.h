@@ -21,6 +21,11 @@ int file_open_regular(const char *path, struct stat *st, struct diag *diag);
  */
 int file_open_in(int root_fd, const char *path, int flags);
 
+/* fstat(2), and nothing else: a C library may make newfstatat(2) of it, which takes paths as well,
+ * so that a confined process has none.  0 or -errno.
+ */
+int file_stat(int fd, struct stat *st);
+
 /* Of any size: more than one system call moves (2 GiB), and however it is interrupted.
  *
  * Read exactly `size` bytes at `offset`.  0; -ENODATA if the file ends before; read's error.

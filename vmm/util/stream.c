@@ -3,6 +3,8 @@
 
 #include "util/stream.h"
 
+#include "util/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/major.h>
@@ -37,7 +39,7 @@ struct stream stream_share(int fd, int access)
 	int own;
 
 	/* A regular file's position is shared, too: opened anew it would be lost. */
-	if (fstat(fd, &st) || S_ISREG(st.st_mode))
+	if (file_stat(fd, &st) || S_ISREG(st.st_mode))
 		return stream;
 	stream.is_device = S_ISCHR(st.st_mode);
 	if (S_ISSOCK(st.st_mode)) {
