@@ -103,6 +103,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.timeline, TIMELINE_TO_NOWHERE);
 	assert_null(config.timeline_path);
 	assert_int_equal(config.confine, CONFINE_DEFAULT);
+	assert_false(config_has_jail(&config));
 	assert_int_equal(config.log_level, LOG_LEVEL_WARN);
 	config_fini(&config);
 }

@@ -238,6 +238,9 @@ static const struct setting settings[] = {
 		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },
 	{ "confine", 0, SETTING_WORD, EVERYWHERE, .at = AT(confine), .words = confines,
 		.help = "what the process gives up before its guest runs (default: on)" },
+	{ "jail", 0, SETTING_OBJECT, EVERYWHERE, .at = AT(jail), .members = &config_jail_schema,
+		.takes = "uid=N,gid=N[,netns=PATH][,cgroup=PATH][,no-file=N][,fsize=SIZE]",
+		.help = "of root: once all is open, become this user in an empty root (default: stay)" },
 	{ "timeline", 0, SETTING_WORD, EVERYWHERE, .at = AT(timeline), .words = timelines,
 		.path_at = AT(timeline_path), .takes = "[=FILE]",
 		.help = "tell at the end when the moments of the boot came; FILE.svg, FILE.json or text" },
@@ -273,6 +276,7 @@ void config_init(struct config *config)
 		.grace_s = 10,
 		.instant = { .days = 7, .uses = 1000 },
 		.confine = CONFINE_DEFAULT,
+		.jail = config_no_jail,
 		.log_level = LOG_LEVEL_WARN,
 	};
 }
@@ -332,7 +336,9 @@ int config_check(const struct config *config, struct diag *diag)
 		return diag_fail(diag, EINVAL,
 			"there are %u devices, and a machine has %u slots: leave some out", n,
 			PLATFORM_VIRTIO_SLOTS);
-	ret = blk_check_serials(&config->devices[DEVICE_disk], diag);
+	ret = config_check_jail(config, diag);
+	if (!ret)
+		ret = blk_check_serials(&config->devices[DEVICE_disk], diag);
 	return ret ? ret : config_check_consoles(config, diag);
 }
 

@@ -88,6 +88,16 @@ struct root_config {
 	bool read_only, writable;
 };
 
+/* What a process of root's is to become once all is open (confine/jail.h). */
+#define CONFIG_NO_ID UINT32_MAX
+struct jail_config {
+	uint32_t uid, gid;  /* CONFIG_NO_ID: there is no jail */
+	char *netns;        /* path of a network namespace, or NULL: ours */
+	char *cgroup;       /* by its path in cgroup2's hierarchy, or NULL: ours */
+	uint32_t n_files;   /* that may be open; 0: as many as now */
+	uint64_t file_size; /* bytes, of a file that is written; 0: as now */
+};
+
 struct config {
 	char *kernel;    /* path; owned, as all strings here */
 	char *initrd;    /* path, or NULL */
@@ -122,6 +132,7 @@ struct config {
 	char *memory_path;            /* MEMORY_FROM_FILE, MEMORY_FROM_HANDLER; else NULL */
 	enum restored_clock clock;
 	enum confine confine;
+	struct jail_config jail;
 	enum timeline_to timeline;
 	char *timeline_path; /* TIMELINE_TO_FILE; else NULL */
 	enum log_level log_level;
@@ -200,6 +211,10 @@ size_t config_descriptors(const struct config *config, int *fds, size_t max);
 
 /* The port by which a guest ends with a status of its own, or DEBUG_EXIT_OFF. */
 enum debug_exit_at config_exit_port(const struct config *config);
+
+/* Whether there is to be a jail; and see that there is none. */
+bool config_has_jail(const struct config *config);
+void config_drop_jail(struct config *config);
 
 /* Whether one of them has guest RAM served by another process. */
 bool config_shares_memory(const struct config *config);

@@ -119,7 +119,8 @@ static json_t *write_object(const struct schema *schema, const void *base)
 
 char *config_write_json(const struct config *config)
 {
-	static const char *const of_the_run[] = { "log-level", "timeline", "dry-run", "confine" };
+	static const char *const of_the_run[] = { "log-level", "timeline", "dry-run", "confine",
+		"jail" };
 	json_t *json = write_object(&config_schema, config);
 	char *text;
 

@@ -37,4 +37,10 @@ extern const struct schema config_root_schema; /* of a struct root_config */
 /* Add the share that --root is, and see that it goes together with the rest.  -EINVAL, diag. */
 int config_add_root(struct config *config, struct diag *diag);
 
+extern const struct schema config_jail_schema; /* of a struct jail_config */
+extern const struct jail_config config_no_jail;
+
+/* See that --jail goes together with the rest.  -EINVAL, diag. */
+int config_check_jail(const struct config *config, struct diag *diag);
+
 #endif

@@ -42,7 +42,7 @@ static int deny_files(int version)
 	return ret;
 }
 
-static int drop_capabilities(void)
+int confine_drop_rights(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
@@ -54,7 +54,7 @@ int confine_close_in(struct diag *diag)
 {
 	int version = confine_landlock_version(), ret;
 
-	ret = drop_capabilities();
+	ret = confine_drop_rights();
 	if (ret)
 		return diag_fail(diag, -ret, "capabilities cannot be dropped: %s", strerror(-ret));
 	if (!version)

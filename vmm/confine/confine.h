@@ -11,6 +11,8 @@
  * 4. confine_thread(): each thread, right before it serves the guest, gives up all system calls
  *    but those of its role.
  *
+ * Between 2 and 3 a process of root's may go into a jail (jail.h).
+ *
  * docs/confinement.md has the reasons.  All but the last is the main thread's, before there are
  * others.
  */
@@ -56,6 +58,9 @@ void confine_settle(void);
 /* Stage 3, after stage 2.  0, or -errno and diag: what this host lacks.  What it has has been done.
  */
 int confine_close_in(struct diag *diag);
+
+/* Of this, root's rights alone: 0, or -errno. */
+int confine_drop_rights(void);
 
 /* Landlock's version (ABI) here; 0: there is none. */
 int confine_landlock_version(void);

@@ -4,6 +4,7 @@
 #include "vm/confined.h"
 
 #include "confine/confine.h"
+#include "confine/jail.h"
 #include "filter/filter.h"
 #include "mem/guest_mem_watch.h"
 #include "util/log.h"
@@ -55,12 +56,13 @@ static int start_outside(struct vm *vm, struct diag *diag)
 	return ret;
 }
 
+/* The process outside is for machines in a jail, too. */
 int confined_prepare(struct vm *vm, struct diag *diag)
 {
 	struct diag why;
 
 	if (!is_wanted(vm))
-		return 0;
+		return config_has_jail(vm->config) ? start_outside(vm, diag) : 0;
 	vm->has_filters = filter_is_there();
 	vm->tells_refused = vm->config->confine == CONFINE_TELL;
 	if (!vm->has_filters)
@@ -84,17 +86,29 @@ static bool may_be_saved(const struct vm *vm)
 	return vm->watch || vm->template;
 }
 
+static int close_jail(struct vm *vm, struct diag *diag)
+{
+	struct diag why;
+	int ret = jail_close(&vm->config->jail, &why);
+
+	if (!ret)
+		return 0;
+	vm->blame = EXIT_OPERATOR;
+	return diag_fail(diag, -ret, "--jail: %s", why.text);
+}
+
 int confined_close_in(struct vm *vm, struct diag *diag)
 {
+	bool has_jail = config_has_jail(vm->config);
 	struct diag why;
 	int ret;
 
-	if (!is_wanted(vm))
+	if (!is_wanted(vm) && !has_jail)
 		return 0;
 	ret = outside_settle(&vm->outside, diag);
 	if (ret)
 		return ret;
-	ret = vm->has_filters ? power_open_random(&vm->power) : 0;
+	ret = vm->has_filters || has_jail ? power_open_random(&vm->power) : 0;
 	if (ret)
 		return diag_fail(diag, -ret, "/dev/urandom: %s", strerror(-ret));
 	if (vm->has_filters && may_be_saved(vm)) {
@@ -105,6 +119,10 @@ int confined_close_in(struct vm *vm, struct diag *diag)
 	log_prepare();
 	if (vm->tells_refused)
 		confine_tell();
+	if (has_jail)
+		ret = close_jail(vm, diag);
+	if (ret || !is_wanted(vm))
+		return ret;
 	ret = confine_close_in(&why);
 	return ret ? lack(vm, ret, &why, diag) : 0;
 }
@@ -157,6 +175,10 @@ void confined_end(struct vm *vm)
 
 int confined_may_fork(const struct vm *vm, struct diag *diag)
 {
+	if (config_has_jail(vm->config))
+		return diag_fail(diag, EOPNOTSUPP,
+			"a machine that runs with --jail makes no processes; have all of the API in "
+			"a jail for this (the program jailer)");
 	if (!is_wanted(vm))
 		return 0;
 	return diag_fail(diag, EOPNOTSUPP,

@@ -17,7 +17,7 @@ int confined_settle(struct vm *vm, struct diag *diag);
  * stage 4: it calls this itself.
  */
 void confined_pager(const struct vm *vm);
-/* All is open, and no thread that serves the guest has begun; stage 3. */
+/* All is open, and no thread that serves the guest has begun: the jail, and stage 3. */
 int confined_close_in(struct vm *vm, struct diag *diag);
 /* Threads may be made no more: have the one that a machine needs to be saved. */
 int confined_start_worker(struct vm *vm, struct diag *diag);

@@ -4,6 +4,7 @@
 #include "vm/launch.h"
 
 #include "boot/words.h"
+#include "confine/jail.h"
 #include "image/foreign.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -294,13 +295,27 @@ static int open_all(struct launch *launch, struct diag *diag)
 	return 0;
 }
 
+/* What is opened from here on may be what is there in the jail's network namespace. */
+static int enter_jail(const struct config *config, struct diag *diag)
+{
+	struct diag why;
+	int ret;
+
+	if (!config_has_jail(config) || config->dry_run)
+		return 0;
+	ret = jail_enter(&config->jail, &why);
+	return ret ? diag_fail(diag, -ret, "--jail: %s", why.text) : 0;
+}
+
 int launch_open(
 	struct launch *launch, const struct config *config, uint64_t since_ns, struct diag *diag)
 {
 	int ret;
 
 	launch->config = config;
-	ret = open_timeline(launch, since_ns, diag);
+	ret = enter_jail(config, diag);
+	if (!ret)
+		ret = open_timeline(launch, since_ns, diag);
 	if (ret)
 		return ret;
 	find_template(launch);

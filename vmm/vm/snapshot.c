@@ -130,6 +130,7 @@ int snapshot_load_config(
 		return ret;
 	/* That is not for a stranger's file to say. */
 	config->confine = CONFINE_DEFAULT;
+	config_drop_jail(config);
 	if (config->kernel && config->memory == snapshot->machine.memory &&
 		config->cpus == snapshot->machine.n_cpus &&
 		config_n_devices(config) == snapshot->machine.n_devices &&
