@@ -23,5 +23,7 @@ int cmd_ctl(int argc, char **argv);
 int inspect_snapshot(const char *path, bool as_json);
 /* What a program called firecracker is asked. */
 int cmd_firecracker(int argc, char **argv);
+/* And one called jailer. */
+int cmd_jailer(int argc, char **argv);
 
 #endif

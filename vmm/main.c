@@ -61,6 +61,8 @@ static int dispatch(int argc, char **argv)
 
 	if (argc && is_called(argv[0], "firecracker"))
 		return cmd_firecracker(argc, argv);
+	if (argc && is_called(argv[0], "jailer"))
+		return cmd_jailer(argc, argv);
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_OPERATOR;
