@@ -105,8 +105,8 @@ HERE = (1 << 64) - 100
 
 
 def test_no_way_back(jailed):
-    """What an attacker would try who has taken the process over."""
-    process = jailed()
+    """What an attacker would try who has taken the process over, and whom no filter holds."""
+    process = jailed("--confine", "basic")
     tid = breach.threads(process.pid)["pronto"][0]
     at = breach.make_call(tid, MMAP, 0, 4096, READ_WRITE, MAP, (1 << 64) - 1, 0)
 
