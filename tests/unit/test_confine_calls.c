@@ -262,7 +262,7 @@ static void test_32_bit(void **state)
 	if (end_of_32_bit(-1))
 		skip_because("this kernel runs no 32-bit programs");
 	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
-		int status = end_of_32_bit(roles[i].role);
+		int status = end_of_32_bit((int)roles[i].role);
 
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	}
