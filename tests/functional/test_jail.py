@@ -179,7 +179,7 @@ def test_passt(jailed):
     """It has confined itself as ever."""
     process = jailed("--net", "user", "--console", "stdio")
     child, = children_of(process.pid)
-    assert status_of(child, "Uid").split()[0] not in ("0", str(ALICE)) and has_other(child, "user")
+    vm.wait_until(lambda: status_of(child, "Uid").split()[0] not in ("0", str(ALICE)) and has_other(child, "user"), what="its own user")
     finish(process)
     vm.wait_until(lambda: not vm.has_status(child, "RSD"), what="its end")
 

@@ -19,9 +19,11 @@ static int send_message(
 {
 	size_t size = message->n_counts ? message->n_counts * sizeof(message->counts[0])
 	                                : strnlen(message->text, LINK_TEXT - 1);
-	ssize_t n = rights_send(
-		fd, message, HEADER + size, files ? files->fd : NULL, files ? files->n : 0, flags);
+	ssize_t n;
 
+	if (!files)
+		return send(fd, message, HEADER + size, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+	n = rights_send(fd, message, HEADER + size, files->fd, files->n, flags);
 	return n < 0 ? (int)n : 0;
 }
 
