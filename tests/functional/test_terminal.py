@@ -102,9 +102,9 @@ ANSWERS = {b"\x1b[6n": b"\x1b[5;7R", b"\x1b[5n": b"\x1b[0n", b"\x1b[c": b"\x1b[?
 
 
 @pytest.mark.parametrize("questions", ["\x1b[6n", "\x1b[5n", "\x1b[c\x1b[6n\x1b[5n"])
-@pytest.mark.parametrize("confine", ["basic", "on"])
+@pytest.mark.parametrize("confine", [[], ["--confine", "basic"]], ids=["usual", "basic"])
 def test_no_answer_is_left_for_the_shell(terminal, questions, confine):
-    one = terminal("say", "--confine", confine, words=["hello " + questions], answers=ANSWERS)
+    one = terminal("say", *confine, words=["hello " + questions], answers=ANSWERS)
     assert one.wait() == vm.POWEROFF
     assert one.unread() == b""
     assert one.out.decode() == f"hello {questions}\x1b[5n"  # a question of our own, after which all are answered
