@@ -133,4 +133,4 @@ def test_start_of_a_cached_kernel(tmp_path):
     """Debian's, of 53 MB, with the tiny guest's code at its entry: neither read whole nor touched page by page."""
     given = types.SimpleNamespace(build=str(PRONTO.parent), scratch=str(tmp_path))
     _, vmlinuz = load.make_kernels(given, "off")
-    check(start(vmlinuz), calls=234, faults=116, ioctls=33)
+    check(start(vmlinuz), calls=234, faults=119, ioctls=33)
