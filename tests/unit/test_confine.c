@@ -303,6 +303,20 @@ static void test_outside_refuses(void **state)
 	}
 }
 
+static void test_outside_knows_its_own(void **state)
+{
+	static const struct timespec later[2] = { { 1, 0 }, { 1, 0 } };
+	struct fixture *f = *state;
+	struct stat st;
+
+	skip_where_no_filters();
+	/* As if another one with the same number were there by now. */
+	assert_int_equal(utimensat(AT_FDCWD, f->door, later, 0), 0);
+	outside_end(&f->outside);
+	assert_int_equal(stat(f->door, &st), 0);
+	assert_int_not_equal(stat(f->streams, &st), 0);
+}
+
 /* Its own, of those that are still its own; the program's beside it is not. */
 static void test_outside_removes(void **state)
 {
@@ -397,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_outside_connects, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outside_refuses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outside_removes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_outside_knows_its_own, set_up, tear_down),
 		cmocka_unit_test(test_job),
 		cmocka_unit_test_setup_teardown(test_no_job, set_up, tear_down),
 		cmocka_unit_test(test_nothing_outside),

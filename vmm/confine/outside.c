@@ -43,8 +43,7 @@ struct place {
 	const char *path;
 	bool has_streams; /* to PATH_PORT */
 	bool is_ours;
-	dev_t dev;
-	ino_t ino;
+	struct stat st; /* as it was then */
 };
 
 struct places {
@@ -91,12 +90,16 @@ static void note(struct places *places)
 {
 	for (size_t i = 0; i < places->n; i++) {
 		struct place *place = &places->place[i];
-		struct stat st;
 
-		place->is_ours = !lstat(place->path, &st) && S_ISSOCK(st.st_mode);
-		place->dev = st.st_dev;
-		place->ino = st.st_ino;
+		place->is_ours = !lstat(place->path, &place->st) && S_ISSOCK(place->st.st_mode);
 	}
+}
+
+/* The number of a file that has gone is soon another's: that of the next machine at this path. */
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 static void clean_up(const struct places *places)
@@ -105,8 +108,7 @@ static void clean_up(const struct places *places)
 		const struct place *place = &places->place[i];
 		struct stat st;
 
-		if (place->is_ours && !lstat(place->path, &st) && st.st_dev == place->dev &&
-			st.st_ino == place->ino)
+		if (place->is_ours && !lstat(place->path, &st) && is_same(&st, &place->st))
 			unlink(place->path);
 	}
 }
