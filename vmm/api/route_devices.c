@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* The item that the path names, and that the body may name again; NULL, said: there is none. */
 static json_t *find_item(struct call *call, int *index)
@@ -64,17 +63,6 @@ static void add_rates(char text[LINK_TEXT], const json_t *limiter, const char *p
 		snprintf(text + n, LINK_TEXT - n, "%s%s", n ? "," : "", rates);
 }
 
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat one, other;
-
-	if (!a || stat(a, &one) || stat(b, &other))
-		return false;
-	if (S_ISBLK(one.st_mode) && S_ISBLK(other.st_mode))
-		return one.st_rdev == other.st_rdev;
-	return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
-
 /* The VMM opens no files.  False, said: it cannot be opened. */
 static bool open_file(
 	struct call *call, const json_t *drive, const char *path, struct link_files *files)
@@ -83,12 +71,11 @@ static bool open_file(
 		.path = path,
 		.read_only = flag_of(drive, "is_read_only"),
 	};
-	bool is_held = is_same_file(text_of(drive, "path_on_host"), path);
 	struct diag diag;
 	char text[sizeof(diag.text) + 32];
 
 	files->n = 1;
-	files->fd[0] = disk_open_path(&spec, is_held, &diag);
+	files->fd[0] = disk_open_path(&spec, text_of(drive, "path_on_host"), &diag);
 	if (files->fd[0] >= 0)
 		return true;
 	snprintf(text, sizeof(text), "Device update error: %s", diag.text);

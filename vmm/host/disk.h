@@ -95,10 +95,11 @@ void disk_close(struct disk *disk);
 int disk_exchange(struct disk *disk, const struct disk_spec *spec, int fd, struct diag *diag);
 
 /* Open `spec`'s file for a disk of another process, which may open none: a descriptor, the
- * caller's, or -errno and diag, which begins with the path.  `is_held`: the disk has that file
- * already, so that nobody else can hold it.  Any thread.
+ * caller's, or -errno and diag, which begins with the path.  `before` is where the disk's file is
+ * until now; NULL: it has none.  If that is the same, the disk holds it, and nobody else can.  Any
+ * thread.
  */
-int disk_open_path(const struct disk_spec *spec, bool is_held, struct diag *diag);
+int disk_open_path(const struct disk_spec *spec, const char *before, struct diag *diag);
 
 /* For a copy that is made of the machine's state: whoever opens the disk's files finds all that was
  * written.  Of a file that is so by itself; an overlay that is kept is saved.  Nothing is in

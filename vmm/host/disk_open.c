@@ -73,23 +73,31 @@ static bool has_open(const struct disk *disk, const char *path, int fd)
 	return is_same(&st, &has);
 }
 
-/* O_NONBLOCK, so that a FIFO does not keep us.  A
- * block device is ours alone, by O_EXCL, unless we only read it.
+static bool leads_to(const char *path, const struct stat *st)
+{
+	struct stat other;
+
+	return path && !stat(path, &other) && is_same(st, &other);
+}
+
+/* O_NONBLOCK, so that a FIFO does not keep us.  A block device is ours alone, by O_EXCL, unless we
+ * only read it, or the disk has it already.
  */
-static int open_flags(const struct disk_spec *spec, bool is_held)
+static int open_flags(const struct disk_spec *spec, const char *before)
 {
 	int flags = is_written(spec) ? O_RDWR : O_RDONLY;
 	struct stat st;
 
-	if (!is_held && !stat(spec->path, &st) && S_ISBLK(st.st_mode) && is_written(spec))
+	if (!stat(spec->path, &st) && S_ISBLK(st.st_mode) && is_written(spec) &&
+		!leads_to(before, &st))
 		flags |= O_EXCL;
 	return flags | (spec->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 }
 
 /* Then without O_NONBLOCK, for io_uring takes it at its word. */
-int disk_open_path(const struct disk_spec *spec, bool is_held, struct diag *diag)
+int disk_open_path(const struct disk_spec *spec, const char *before, struct diag *diag)
 {
-	int fd = open(spec->path, open_flags(spec, is_held));
+	int fd = open(spec->path, open_flags(spec, before));
 
 	if (fd < 0)
 		return refuse_open(spec, errno, diag);
@@ -112,7 +120,7 @@ static int open_file(struct disk *disk, const struct disk_spec *spec, const stru
 	if (before && has_open(before, spec->path, fd))
 		fd = before->fd;
 	if (fd < 0) {
-		disk->fd = disk_open_path(spec, false, diag);
+		disk->fd = disk_open_path(spec, NULL, diag);
 		return disk->fd < 0 ? disk->fd : 0;
 	}
 	disk->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
