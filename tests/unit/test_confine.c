@@ -136,7 +136,7 @@ static void test_close_in(void **state)
 
 /* ---- stage 4 ---- */
 
-static enum confine_role role;
+static enum filter role;
 static long call_number;
 static long call_args[4];
 
@@ -152,7 +152,7 @@ static int make_call(void)
 #define REFUSED 1000
 
 /* 0: it was made; REFUSED: it was the end; or an errno. */
-static int try_call(enum confine_role as, long number, long a, long b, long c, long d)
+static int try_call(enum filter as, long number, long a, long b, long c, long d)
 {
 	int status;
 
@@ -182,39 +182,38 @@ static void test_arguments(void **state)
 {
 	skip_where_no_filters();
 	/* To be read and written, but not to be run. */
-	assert_int_equal(try_call(CONFINE_IO, SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED), EBADF);
-	assert_int_equal(try_call(CONFINE_IO, SYS_mmap, 0, 4096, PROT_EXEC | PROT_READ, MAP_SHARED),
-		REFUSED);
-	assert_int_equal(try_call(CONFINE_IO, SYS_mprotect, 0, 0, PROT_EXEC, 0), REFUSED);
-	assert_int_equal(try_call(CONFINE_IO, SYS_mprotect, 0, 0, PROT_READ, 0), 0);
+	assert_int_equal(try_call(FILTER_IO, SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED), EBADF);
+	assert_int_equal(
+		try_call(FILTER_IO, SYS_mmap, 0, 4096, PROT_EXEC | PROT_READ, MAP_SHARED), REFUSED);
+	assert_int_equal(try_call(FILTER_IO, SYS_mprotect, 0, 0, PROT_EXEC, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_IO, SYS_mprotect, 0, 0, PROT_READ, 0), 0);
 	/* KVM_RUN is for vCPUs. */
-	assert_int_equal(try_call(CONFINE_VCPU, SYS_ioctl, -1, 0xae80, 0, 0), EBADF);
-	assert_int_equal(try_call(CONFINE_IO, SYS_ioctl, -1, 0xae80, 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_VCPU, SYS_ioctl, -1, 0xae80, 0, 0), EBADF);
+	assert_int_equal(try_call(FILTER_IO, SYS_ioctl, -1, 0xae80, 0, 0), REFUSED);
 	/* KVM_CREATE_VM, TIOCSTI for nobody. */
-	assert_int_equal(try_call(CONFINE_VCPU, SYS_ioctl, -1, 0xae01, 0, 0), REFUSED);
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_ioctl, -1, 0x5412, 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_VCPU, SYS_ioctl, -1, 0xae01, 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_ioctl, -1, 0x5412, 0, 0), REFUSED);
 	/* KVM_SET_SREGS where a life may follow. */
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_ioctl, -1, 0x4138ae84, 0, 0), REFUSED);
-	assert_int_equal(try_call(CONFINE_CONTROL_AGAIN, SYS_ioctl, -1, 0x4138ae84, 0, 0), EBADF);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_ioctl, -1, 0x4138ae84, 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_CONTROL_AGAIN, SYS_ioctl, -1, 0x4138ae84, 0, 0), EBADF);
 	/* A path may stand with the flag that allows an empty one. */
 	assert_int_equal(
-		try_call(CONFINE_CONTROL, SYS_newfstatat, AT_FDCWD, (long)"/", 0, AT_EMPTY_PATH),
+		try_call(FILTER_CONTROL, SYS_newfstatat, AT_FDCWD, (long)"/", 0, AT_EMPTY_PATH),
 		EPERM);
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_fstat, -1, 0, 0, 0), EBADF);
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_openat, AT_FDCWD, (long)"/", 0, 0), EPERM);
-	assert_int_equal(try_call(CONFINE_VCPU, SYS_openat, AT_FDCWD, (long)"/", 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_fstat, -1, 0, 0, 0), EBADF);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_openat, AT_FDCWD, (long)"/", 0, 0), EPERM);
+	assert_int_equal(try_call(FILTER_VCPU, SYS_openat, AT_FDCWD, (long)"/", 0, 0), REFUSED);
 	/* Signals are for ourselves; nobody has this number. */
-	assert_int_equal(try_call(CONFINE_VCPU, SYS_tgkill, getpid(), getpid(), 0, 0), REFUSED);
-	assert_int_equal(try_call(CONFINE_VCPU, SYS_tgkill, -1, 1, 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_VCPU, SYS_tgkill, getpid(), getpid(), 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_VCPU, SYS_tgkill, -1, 1, 0, 0), REFUSED);
 	/* Neither may whoever is to be told of a descriptor's events be another, nor a group. */
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_fcntl, -1, F_DUPFD_CLOEXEC, 0, 0), EBADF);
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_fcntl, 0, F_SETOWN, getppid(), 0), REFUSED);
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_pidfd_send_signal, -1, 0, 0, 0), EBADF);
-	assert_int_equal(try_call(CONFINE_CONTROL, SYS_pidfd_send_signal, -1, 0, 0, 4), REFUSED);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_fcntl, -1, F_DUPFD_CLOEXEC, 0, 0), EBADF);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_fcntl, 0, F_SETOWN, getppid(), 0), REFUSED);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_pidfd_send_signal, -1, 0, 0, 0), EBADF);
+	assert_int_equal(try_call(FILTER_CONTROL, SYS_pidfd_send_signal, -1, 0, 0, 4), REFUSED);
 	/* AF_UNIX alone. */
-	assert_int_equal(try_call(CONFINE_OUTSIDE, SYS_socket, AF_UNIX, SOCK_STREAM, 0, 0), 0);
-	assert_int_equal(
-		try_call(CONFINE_OUTSIDE, SYS_socket, AF_INET, SOCK_STREAM, 0, 0), REFUSED);
+	assert_int_equal(try_call(FILTER_OUTSIDE, SYS_socket, AF_UNIX, SOCK_STREAM, 0, 0), 0);
+	assert_int_equal(try_call(FILTER_OUTSIDE, SYS_socket, AF_INET, SOCK_STREAM, 0, 0), REFUSED);
 }
 
 /* ---- outside ---- */

@@ -11,6 +11,7 @@
 
 #include "confine/confine.h"
 #include "filter/filter.h"
+#include "filter/who.h"
 #include "skip.h"
 #include "util/bits.h"
 #include "util/pagemap_scan.h"
@@ -38,19 +39,6 @@
 #define HAS_FILTERS 1
 #endif
 
-enum who {
-	VCPU = 1,
-	IO = 2,
-	CONTROL = 4,
-	AGAIN = 8,
-	SAVED = 16,
-	WRITER = 32,
-	OUTSIDE = 64,
-	JOB = 128,
-	UNPACK = 256,
-	PAGER = 512
-};
-
 #define OWN_PID UINT32_MAX
 
 /* The call may be made if its argument `arg`, from 1, is `value`; 0: whatever they are. */
@@ -70,19 +58,19 @@ static const struct row {
 };
 
 static const struct {
-	enum confine_role role;
+	enum filter role;
 	unsigned int who;
 } roles[] = {
-	{ CONFINE_VCPU, VCPU },
-	{ CONFINE_IO, IO },
-	{ CONFINE_CONTROL, CONTROL },
-	{ CONFINE_CONTROL_AGAIN, CONTROL | AGAIN },
-	{ CONFINE_CONTROL_SAVED, CONTROL | SAVED },
-	{ CONFINE_CONTROL_SAVED_AGAIN, CONTROL | SAVED | AGAIN },
-	{ CONFINE_WRITER, WRITER },
-	{ CONFINE_PAGER, PAGER },
-	{ CONFINE_OUTSIDE, OUTSIDE },
-	{ CONFINE_OUTSIDE_JOB, OUTSIDE | JOB },
+	{ FILTER_VCPU, VCPU },
+	{ FILTER_IO, IO },
+	{ FILTER_CONTROL, CONTROL },
+	{ FILTER_CONTROL_AGAIN, CONTROL | AGAIN },
+	{ FILTER_CONTROL_SAVED, CONTROL | SAVED },
+	{ FILTER_CONTROL_SAVED_AGAIN, CONTROL | SAVED | AGAIN },
+	{ FILTER_WRITER, WRITER },
+	{ FILTER_PAGER, PAGER },
+	{ FILTER_OUTSIDE, OUTSIDE },
+	{ FILTER_OUTSIDE_JOB, OUTSIDE | JOB },
 };
 
 #define N_CALLS   1024          /* more than there are */
@@ -158,7 +146,7 @@ static bool has(unsigned int who, long nr)
 /* A filter that tells is the same but for its last word.  Not every role has the end of a signal's
  * handler, so it is left in another way, without a mask to be restored.
  */
-static _Noreturn void try_others(enum confine_role role, unsigned int who)
+static _Noreturn void try_others(enum filter role, unsigned int who)
 {
 	struct sigaction action = { .sa_handler = see_refused, .sa_flags = SA_NODEFER };
 
@@ -199,7 +187,7 @@ static void test_others_are_refused(void **state)
 /* ---- what is in a row ---- */
 
 /* How the process ends in which it is made. */
-static int end_of(enum confine_role role, const struct row *row)
+static int end_of(enum filter role, const struct row *row)
 {
 	pid_t child;
 	int status;
@@ -247,7 +235,7 @@ static int end_of_32_bit(int role)
 	if (!child) {
 		if (role >= 0) {
 			confine_settle();
-			confine_thread((enum confine_role)role, false);
+			confine_thread((enum filter)role, false);
 		}
 		__asm__ volatile("int $0x80" : : "a"(11), "b"(0), "c"(0), "d"(0) : "memory");
 		_exit(0);

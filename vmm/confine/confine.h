@@ -20,6 +20,7 @@
 #define CONFINE_CONFINE_H
 
 #include "config/config.h"
+#include "filter/filter.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,25 +66,11 @@ int confine_drop_rights(void);
 /* Landlock's version (ABI) here; 0: there is none. */
 int confine_landlock_version(void);
 
-/* What a thread does; filter/calls.h has which system calls it needs for that. */
-enum confine_role {
-	CONFINE_VCPU,
-	CONFINE_IO,
-	CONFINE_CONTROL,
-	CONFINE_CONTROL_AGAIN, /* of a machine that may come back to its entry */
-	CONFINE_CONTROL_SAVED, /* of one that may be saved */
-	CONFINE_CONTROL_SAVED_AGAIN,
-	CONFINE_WRITER,      /* of RAM into a snapshot's file */
-	CONFINE_PAGER,       /* looks whether memory still comes (vm/pager.h) */
-	CONFINE_OUTSIDE,     /* a process (outside.h) */
-	CONFINE_OUTSIDE_JOB, /* the same, with something to do */
-};
-
 /* Stage 4, by each thread for itself, after confine_settle(): from here on it makes the calls of
  * its role, and any other ends the process.  `tells`: after confine_tell(), with a message that
  * names role and call.  A kernel that has filters and refuses this one ends the process, too.
  */
-void confine_thread(enum confine_role role, bool tells);
+void confine_thread(enum filter role, bool tells);
 
 /* Have a call that is refused told on standard error before it ends the process.  Once, before
  * there are threads with a role.

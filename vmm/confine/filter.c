@@ -14,20 +14,17 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-static const struct role {
-	const char *name;
-	enum filter filter;
-} roles[] = {
-	[CONFINE_VCPU] = { "vcpu", FILTER_VCPU },
-	[CONFINE_IO] = { "io", FILTER_IO },
-	[CONFINE_CONTROL] = { "control", FILTER_CONTROL },
-	[CONFINE_CONTROL_AGAIN] = { "control_again", FILTER_CONTROL_AGAIN },
-	[CONFINE_CONTROL_SAVED] = { "control_saved", FILTER_CONTROL_SAVED },
-	[CONFINE_CONTROL_SAVED_AGAIN] = { "control_saved_again", FILTER_CONTROL_SAVED_AGAIN },
-	[CONFINE_WRITER] = { "writer", FILTER_WRITER },
-	[CONFINE_PAGER] = { "pager", FILTER_PAGER },
-	[CONFINE_OUTSIDE] = { "outside", FILTER_OUTSIDE },
-	[CONFINE_OUTSIDE_JOB] = { "outside_job", FILTER_OUTSIDE_JOB },
+static const char *const role_name[] = {
+	[FILTER_VCPU] = "vcpu",
+	[FILTER_IO] = "io",
+	[FILTER_CONTROL] = "control",
+	[FILTER_CONTROL_AGAIN] = "control_again",
+	[FILTER_CONTROL_SAVED] = "control_saved",
+	[FILTER_CONTROL_SAVED_AGAIN] = "control_saved_again",
+	[FILTER_WRITER] = "writer",
+	[FILTER_PAGER] = "pager",
+	[FILTER_OUTSIDE] = "outside",
+	[FILTER_OUTSIDE_JOB] = "outside_job",
 };
 
 /* ---- what is told of a call that is refused; for --confine tell alone ---- */
@@ -64,18 +61,18 @@ void confine_tell(void)
 /* ---- */
 
 /* The host's audit log names the thread of a call that was refused. */
-void confine_thread(enum confine_role role, bool tells)
+void confine_thread(enum filter role, bool tells)
 {
 	char name[16];
 	int ret;
 
-	role_here = roles[role].name;
-	if (role == CONFINE_VCPU || role == CONFINE_IO || role == CONFINE_WRITER ||
-		role == CONFINE_PAGER) {
+	role_here = role_name[role];
+	if (role == FILTER_VCPU || role == FILTER_IO || role == FILTER_WRITER ||
+		role == FILTER_PAGER) {
 		snprintf(name, sizeof(name), "pronto-%s", role_here);
 		prctl(PR_SET_NAME, name);
 	}
-	ret = filter_install(roles[role].filter, tells);
+	ret = filter_install(role, tells);
 	if (ret)
 		log_error("confinement: seccomp: %s", strerror(-ret));
 	BUG_ON(ret);

@@ -220,7 +220,7 @@ static _Noreturn void begin(int fd, struct places *places, const struct outside_
 	prctl(PR_SET_NAME, "pronto-outside");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	close_others(fd, job);
-	confine_thread(job ? CONFINE_OUTSIDE_JOB : CONFINE_OUTSIDE, false);
+	confine_thread(job ? FILTER_OUTSIDE_JOB : FILTER_OUTSIDE, false);
 	be_outside(fd, places, job);
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+/* What a thread does, or a process. */
 enum filter {
 	FILTER_VCPU,
 	FILTER_IO,
@@ -16,11 +17,11 @@ enum filter {
 	FILTER_CONTROL_AGAIN, /* of a machine that may come back to its entry */
 	FILTER_CONTROL_SAVED, /* of one that may be saved */
 	FILTER_CONTROL_SAVED_AGAIN,
-	FILTER_WRITER,
-	FILTER_PAGER,
-	FILTER_OUTSIDE,
-	FILTER_OUTSIDE_JOB,
-	FILTER_UNPACK,
+	FILTER_WRITER,      /* of RAM into a snapshot's file */
+	FILTER_PAGER,       /* looks whether memory still comes (vm/pager.h) */
+	FILTER_OUTSIDE,     /* a process (confine/outside.h) */
+	FILTER_OUTSIDE_JOB, /* the same, with something to do */
+	FILTER_UNPACK,      /* a process (image/apart.h) */
 };
 
 /* Whether this kernel has filters that end the process. */

@@ -25,20 +25,8 @@
 #include <sys/syscall.h>
 #include <termios.h>
 
+#include "filter/who.h"
 #include "util/pagemap_scan.h"
-
-enum who {
-	VCPU = 1,
-	IO = 2,
-	CONTROL = 4,
-	AGAIN = 8,
-	SAVED = 16,
-	WRITER = 32,
-	OUTSIDE = 64,
-	JOB = 128,
-	UNPACK = 256,
-	PAGER = 512
-};
 
 #define ALL     UINT32_MAX
 #define OWN_PID UINT32_MAX /* where filter.c puts it; no call or request has this number */

@@ -131,7 +131,7 @@ static void worker_begun(void *ctx)
 {
 	const struct vm *vm = ctx;
 
-	confine_thread(CONFINE_WRITER, vm->tells_refused);
+	confine_thread(FILTER_WRITER, vm->tells_refused);
 }
 
 int confined_start_worker(struct vm *vm, struct diag *diag)
@@ -146,14 +146,14 @@ void confined_pager(const struct vm *vm)
 	if (!vm->has_filters)
 		return;
 	log_prepare();
-	confine_thread(CONFINE_PAGER, vm->tells_refused);
+	confine_thread(FILTER_PAGER, vm->tells_refused);
 }
 
 void confined_control(const struct vm *vm)
 {
-	static const enum confine_role role[2][2] = {
-		{ CONFINE_CONTROL, CONFINE_CONTROL_AGAIN },
-		{ CONFINE_CONTROL_SAVED, CONFINE_CONTROL_SAVED_AGAIN },
+	static const enum filter role[2][2] = {
+		{ FILTER_CONTROL, FILTER_CONTROL_AGAIN },
+		{ FILTER_CONTROL_SAVED, FILTER_CONTROL_SAVED_AGAIN },
 	};
 	bool again = vm->config->on_reboot == ON_REBOOT_RESTART;
 

@@ -35,7 +35,7 @@ static void *io_thread(void *arg)
 	struct io *io = arg;
 
 	if (io->has_filter)
-		confine_thread(CONFINE_IO, io->tells_refused);
+		confine_thread(FILTER_IO, io->tells_refused);
 	while (crew_park(&io->crew)) {
 		int ret = loop_run(&io->loop);
 

@@ -179,7 +179,7 @@ static void vcpu_begun(void *ctx)
 	const struct vm *vm = ctx;
 
 	if (vm->has_filters)
-		confine_thread(CONFINE_VCPU, vm->tells_refused);
+		confine_thread(FILTER_VCPU, vm->tells_refused);
 }
 
 static void vcpu_entering(void *ctx, const struct vcpu *vcpu)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* who.h - those that the rows of calls.h are for */
+#ifndef FILTER_WHO_H
+#define FILTER_WHO_H
+
+enum who {
+	VCPU = 1,
+	IO = 2,
+	CONTROL = 4,
+	AGAIN = 8,
+	SAVED = 16,
+	WRITER = 32,
+	OUTSIDE = 64,
+	JOB = 128,
+	UNPACK = 256,
+	PAGER = 512
+};
+
+#endif
