@@ -18,6 +18,7 @@ import breach
 import test_net
 import test_share
 import vm
+from jails import limit_of, status_of
 from saving import machine  # noqa: F401
 
 pytestmark = pytest.mark.kvm
@@ -26,16 +27,6 @@ NOBODY = 65534
 # A user who is not root, and may open /dev/kvm all the same.
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=+dac_override",
              "--ambient-caps=+dac_override"]
-
-
-def status_of(pid, name):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return re.search(rf"^{name}:\s*(.*)$", text, re.M)[1]
-
-
-def limit_of(pid, name):
-    text = pathlib.Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
-    return re.search(rf"^{name}\s+(\S+)\s+(\S+)", text, re.M).groups()
 
 
 def files_of(pid):

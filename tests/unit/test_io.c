@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
+#include "entries.h"
 #include "vm/io.h"
 
-#include <dirent.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -56,18 +56,6 @@ static void fini(struct rig *rig)
 	close(rig->answer_fd);
 }
 
-static unsigned int n_threads(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	unsigned int n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 /* What is called for while it is parked waits, and is not lost.  No pause makes a thread.  What the
  * thread counts needs no lock while it is parked: ThreadSanitizer watches.
  */
@@ -81,7 +69,7 @@ static void test_pauses(void **)
 	assert_int_equal(io_start(&rig.io, &rig.diag), 0);
 	loop_counter_add(rig.source.fd);
 	await_answer(&rig);
-	n = n_threads();
+	n = count_entries("/proc/self/task");
 	for (uint64_t i = 1; i <= N_PAUSES; i++) {
 		io_pause(&rig.io);
 		assert_int_equal(rig.n_calls, i);
@@ -92,7 +80,7 @@ static void test_pauses(void **)
 		io_resume(&rig.io);
 		await_answer(&rig);
 	}
-	assert_int_equal(n_threads(), n);
+	assert_int_equal(count_entries("/proc/self/task"), n);
 	fini(&rig);
 }
 

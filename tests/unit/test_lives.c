@@ -11,11 +11,11 @@
 
 #include <cmocka.h>
 
+#include "entries.h"
 #include "image/image.h"
 #include "skip.h"
 #include "vm/vm.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,18 +49,6 @@ struct rig {
 	uint8_t id[ACPI_VMGENID_SIZE]; /* the first life's */
 };
 
-static unsigned int n_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned int n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static unsigned int n_lines(const char *path, const char *start, unsigned long *value)
 {
 	FILE *file = fopen(path, "re");
@@ -78,8 +66,8 @@ static unsigned int n_lines(const char *path, const char *start, unsigned long *
 static struct held what_we_hold(void)
 {
 	struct held held = {
-		.n_fds = n_entries("/proc/self/fd"),
-		.n_threads = n_entries("/proc/self/task"),
+		.n_fds = count_entries("/proc/self/fd"),
+		.n_threads = count_entries("/proc/self/task"),
 		.n_maps = n_lines("/proc/self/maps", "", NULL),
 	};
 

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
+#include "entries.h"
 #include "util/rights.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -39,18 +39,6 @@ static int tear_down(void **state)
 	close(pair->a);
 	close(pair->b);
 	return 0;
-}
-
-static unsigned int count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /* They are the same files, and do not stay open in a program that is begun. */
@@ -102,7 +90,7 @@ static void test_too_many(void **state)
 {
 	const struct pair *pair = *state;
 	const int sent[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
-	unsigned int before = count_descriptors();
+	unsigned int before = count_entries("/proc/self/fd");
 	char text[8];
 	int fds[2];
 	size_t n = 2;
@@ -114,7 +102,7 @@ static void test_too_many(void **state)
 	assert_int_equal(rights_send(pair->a, "longer text", 12, sent, 2, 0), 12);
 	assert_int_equal(rights_receive(pair->b, text, sizeof(text), fds, &n, 0), -EBADMSG);
 	assert_int_equal(n, 0);
-	assert_int_equal(count_descriptors(), before);
+	assert_int_equal(count_entries("/proc/self/fd"), before);
 }
 
 int main(void)
