@@ -149,23 +149,24 @@ static void snapshot_done(void *ctx, int ret, const char *why)
 static int begin_snapshot(struct agent *agent, const struct link_message *question,
 	struct link_files *files, struct diag *diag)
 {
-	json_t *json = json_loads(question->text, 0, NULL);
-	char *note = json_dumps(json_object_get(json, "note"), JSON_COMPACT);
-	const struct snapshot_target target = {
+	json_t *json;
+	char *note;
+	struct snapshot_target target;
+	int ret;
+
+	if (files->n != LINK_FILES)
+		return diag_fail(diag, EINVAL, "it is not said where to");
+	files->n = 0;
+	json = json_loads(question->text, 0, NULL);
+	note = json_dumps(json_object_get(json, "note"), JSON_COMPACT);
+	target = (struct snapshot_target){
 		.state_fd = files->fd[0],
 		.memory_fd = files->fd[1],
 		.is_beside = json_is_true(json_object_get(json, "beside")),
 		.only_changed = question->anew,
 		.note = note,
 	};
-	int ret = -EINVAL;
-
-	if (files->n == LINK_FILES) {
-		files->n = 0;
-		ret = snapshot_begin(&agent->launch.vm, &target, snapshot_done, agent, diag);
-	} else {
-		diag_fail(diag, EINVAL, "it is not said where to");
-	}
+	ret = snapshot_begin(&agent->launch.vm, &target, snapshot_done, agent, diag);
 	free(note);
 	json_decref(json);
 	return ret;
