@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Have a thread of another process make a system call that it would not make: what an attacker would do who has taken it over."""
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -47,6 +48,16 @@ def filtered(pid):
     """Of those that have a filter of system calls."""
     return {name for name, tids in threads(pid).items()
             if all("\nSeccomp:\t2\n" in pathlib.Path(f"/proc/{tid}/status").read_text(encoding="ascii") for tid in tids)}
+
+
+@contextlib.contextmanager
+def held(tid):
+    """It waits in a call, and does not go on before the end of this."""
+    stop(tid)
+    try:
+        yield
+    finally:
+        ptrace(PTRACE_DETACH, tid)
 
 
 def stop(tid):

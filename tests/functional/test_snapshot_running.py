@@ -11,9 +11,10 @@ import time
 
 import pytest
 
+import breach
 import vm
 from api import Api
-from saving import Copy, has_two_files, make_disk, memory_of, press
+from saving import Copy, children, has_two_files, make_disk, memory_of, press
 from saving import machine, place, restore  # noqa: F401  pylint: disable=unused-import
 
 pytestmark = pytest.mark.kvm
@@ -97,23 +98,29 @@ def test_what_writes_unseen(machine, place, restore, box, config):
 
 # ---- what happens meanwhile ----
 
-MUCH = "320 0"  # takes longer to be written than what happens meanwhile takes
-
 
 def save_meanwhile(first, place, act):
-    """What `act` does as soon as it is being saved; what the one who saves hears."""
+    """What `act` does as soon as it is being saved; what the one who saves hears.  Who writes the memory waits until that is done, or
+    for the second after which it is known to wait for who writes.
+    """
     heard = []
     asker = threading.Thread(target=lambda: heard.append(first.ctl("snapshot", place)))
-    asker.start()
-    vm.wait_until(place.exists, what="the snapshot's beginning")
-    act()
+    actor = threading.Thread(target=act)
+    pid, = children(first.vm.pid)
+    writer, = breach.threads(pid)["pronto-writer"]
+    with breach.held(writer):
+        asker.start()
+        vm.wait_until(place.exists, what="the snapshot's beginning")
+        actor.start()
+        actor.join(1)
+    actor.join()
     asker.join()
     return heard[0]
 
 
 @needs_kernel
 def test_reset_meanwhile(machine, place):
-    first = sweeps(machine, MUCH, **{"on-reboot": "restart"})
+    first = sweeps(machine, **{"on-reboot": "restart"})
     done = save_meanwhile(first, place, lambda: first.ctl("reset"))
     assert (done.returncode, done.stderr) == (
         1, "pronto: error: refused (400): Create snapshot error: the guest was reset before it could be saved\n"), done
@@ -124,16 +131,21 @@ def test_reset_meanwhile(machine, place):
 
 @needs_kernel
 def test_end_meanwhile(machine, place):
-    first = sweeps(machine, MUCH)
-    done = save_meanwhile(first, place, lambda: (first.vm.signal(signal.SIGTERM), first.state(), first.vm.signal(signal.SIGTERM)))
-    first.vm.wait()
+    first = sweeps(machine)
+
+    def end():
+        first.vm.signal(signal.SIGTERM)
+        first.state()
+        first.vm.signal(signal.SIGTERM)
+        first.vm.wait()
+    done = save_meanwhile(first, place, end)
     assert done.returncode == 1 and not place.exists(), done
 
 
 @needs_kernel
 def test_pause_meanwhile(machine, place, restore):
     """It is saved as it stands then, and goes on to stand."""
-    first = sweeps(machine, MUCH)
+    first = sweeps(machine)
     done = save_meanwhile(first, place, first.pause)
     assert done.returncode == 0, done
     assert first.must("GET", "/")["state"] == "Paused"
@@ -143,7 +155,7 @@ def test_pause_meanwhile(machine, place, restore):
 
 
 def test_one_at_a_time(machine, place):
-    first = sweeps(machine, MUCH)
+    first = sweeps(machine)
     done = save_meanwhile(first, place, lambda: first.save_not(place, "a snapshot is being made: wait for it"))
     assert done.returncode == 0, done
 
