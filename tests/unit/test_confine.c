@@ -243,7 +243,7 @@ static int set_up(void **state)
 	snprintf(f->door, sizeof(f->door), "%s/door", f->dir);
 	snprintf(f->port, sizeof(f->port), "%s_5", f->streams);
 	snprintf(line, sizeof(line), "k --vsock %s,cid=3 --console socket:%s", f->streams, f->door);
-	f->outside.fd = -1;
+	f->outside.helper.fd = -1;
 	return parse(&f->config, line, &diag) || listener_open(&f->streams_at, f->streams, 1) ||
 	       listener_open(&f->door_at, f->door, 1) || listener_open(&f->port_at, f->port, 1) ||
 	       outside_start(&f->outside, &f->config, NULL, &diag) ||
@@ -348,7 +348,7 @@ static void end_job(void *ctx)
 /* With what it takes open, and with its own words; at the end it is told. */
 static void test_job(void **)
 {
-	struct outside outside = { .fd = -1 };
+	struct outside outside = { .helper.fd = -1 };
 	struct outside_job job = { .run = note_job, .end = end_job };
 	struct config config;
 	struct diag diag;
@@ -387,13 +387,13 @@ static void test_no_job(void **state)
 
 static void test_nothing_outside(void **state)
 {
-	struct outside outside = { .fd = -1 };
+	struct outside outside = { .helper.fd = -1 };
 	struct config config;
 	struct diag diag;
 
 	assert_int_equal(parse(&config, "k", &diag), 0);
 	assert_int_equal(outside_start(&outside, &config, NULL, &diag), 0);
-	assert_int_equal(outside.fd, -1);
+	assert_int_equal(outside.helper.fd, -1);
 	assert_int_equal(outside_settle(&outside, &diag), 0);
 	outside_end(&outside);
 	config_fini(&config);

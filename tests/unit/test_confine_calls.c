@@ -61,16 +61,8 @@ static const struct {
 	enum filter role;
 	unsigned int who;
 } roles[] = {
-	{ FILTER_VCPU, VCPU },
-	{ FILTER_IO, IO },
-	{ FILTER_CONTROL, CONTROL },
-	{ FILTER_CONTROL_AGAIN, CONTROL | AGAIN },
-	{ FILTER_CONTROL_SAVED, CONTROL | SAVED },
-	{ FILTER_CONTROL_SAVED_AGAIN, CONTROL | SAVED | AGAIN },
-	{ FILTER_WRITER, WRITER },
-	{ FILTER_PAGER, PAGER },
-	{ FILTER_OUTSIDE, OUTSIDE },
-	{ FILTER_OUTSIDE_JOB, OUTSIDE | JOB },
+#define ROLE(constant, word, rows) { FILTER_##constant, rows },
+#include "filter/roles.h"
 };
 
 #define N_CALLS   1024          /* more than there are */

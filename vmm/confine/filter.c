@@ -15,16 +15,8 @@
 #include <unistd.h>
 
 static const char *const role_name[] = {
-	[FILTER_VCPU] = "vcpu",
-	[FILTER_IO] = "io",
-	[FILTER_CONTROL] = "control",
-	[FILTER_CONTROL_AGAIN] = "control_again",
-	[FILTER_CONTROL_SAVED] = "control_saved",
-	[FILTER_CONTROL_SAVED_AGAIN] = "control_saved_again",
-	[FILTER_WRITER] = "writer",
-	[FILTER_PAGER] = "pager",
-	[FILTER_OUTSIDE] = "outside",
-	[FILTER_OUTSIDE_JOB] = "outside_job",
+#define ROLE(constant, word, rows) [FILTER_##constant] = #word,
+#include "filter/roles.h"
 };
 
 /* ---- what is told of a call that is refused; for --confine tell alone ---- */

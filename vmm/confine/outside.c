@@ -4,21 +4,17 @@
 
 #include "confine/outside.h"
 
-#include "confine/confine.h"
 #include "dev/vconsole.h"
 #include "dev/vsock.h"
-#include "util/rights.h"
+#include "util/listener.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MAX_PATHS (PLATFORM_VIRTIO_SLOTS + 1)
@@ -50,6 +46,7 @@ struct places {
 	struct place place[MAX_PATHS];
 	size_t n;
 	bool are_known;
+	const struct outside_job *job; /* NULL: none */
 };
 
 /* ---- which paths ---- */
@@ -95,20 +92,12 @@ static void note(struct places *places)
 	}
 }
 
-/* The number of a file that has gone is soon another's: that of the next machine at this path. */
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 static void clean_up(const struct places *places)
 {
 	for (size_t i = 0; i < places->n; i++) {
 		const struct place *place = &places->place[i];
-		struct stat st;
 
-		if (place->is_ours && !lstat(place->path, &st) && is_same(&st, &place->st))
+		if (place->is_ours && listener_is_at(place->path, &place->st))
 			unlink(place->path);
 	}
 }
@@ -146,7 +135,7 @@ static int connect_to(const char *path)
 /* `fd` may be none. */
 static void send_reply(int to, const struct reply *reply, int fd)
 {
-	(void)rights_send(to, reply, sizeof(*reply), &fd, fd >= 0, 0);
+	helper_answer(to, reply, sizeof(*reply), &fd, fd >= 0);
 }
 
 static void serve_connect(const struct places *places, int to, const char *path)
@@ -178,50 +167,28 @@ static void serve_settle(struct places *places, int to)
 	send_reply(to, &reply, -1);
 }
 
-/* Until the machine's end, however that comes. */
-static _Noreturn void be_outside(int fd, struct places *places, const struct outside_job *job)
+static void serve(void *ctx, int to, const void *asked)
 {
-	struct question question;
+	struct places *places = ctx;
+	struct question question = *(const struct question *)asked;
 
-	while (recv(fd, &question, sizeof(question), 0) == (ssize_t)sizeof(question)) {
-		question.path[sizeof(question.path) - 1] = '\0';
-		switch (question.ask) {
-		case ASK_SETTLE: serve_settle(places, fd); break;
-		case ASK_CONNECT: serve_connect(places, fd, question.path); break;
-		case ASK_JOB: serve_job(job, fd); break;
-		default: break;
-		}
+	question.path[sizeof(question.path) - 1] = '\0';
+	switch (question.ask) {
+	case ASK_SETTLE: serve_settle(places, to); break;
+	case ASK_CONNECT: serve_connect(places, to, question.path); break;
+	case ASK_JOB: serve_job(places->job, to); break;
+	default: break;
 	}
+}
+
+/* The machine's, however that came. */
+static void end(void *ctx)
+{
+	const struct places *places = ctx;
+
 	clean_up(places);
-	if (job)
-		job->end(job->ctx);
-	_exit(0);
-}
-
-static void close_others(int fd, const struct outside_job *job)
-{
-	struct confine_kept kept = { 0 };
-
-	confine_keep(&kept, fd);
-	for (size_t i = 0; job && i < OUTSIDE_JOB_FDS; i++)
-		confine_keep(&kept, job->fds[i]);
-	close_range(STDIN_FILENO, STDERR_FILENO, 0);
-	confine_close_others(&kept);
-}
-
-/* Signals of the terminal are not for it, and it has nothing to say. */
-static _Noreturn void begin(int fd, struct places *places, const struct outside_job *job)
-{
-	sigset_t all;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	setsid();
-	prctl(PR_SET_NAME, "pronto-outside");
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	close_others(fd, job);
-	confine_thread(job ? FILTER_OUTSIDE_JOB : FILTER_OUTSIDE, false);
-	be_outside(fd, places, job);
+	if (places->job)
+		places->job->end(places->job->ctx);
 }
 
 /* ---- in the machine's process ---- */
@@ -229,25 +196,28 @@ static _Noreturn void begin(int fd, struct places *places, const struct outside_
 int outside_start(struct outside *outside, const struct config *config,
 	const struct outside_job *job, struct diag *diag)
 {
-	struct places places = { 0 };
-	int pair[2];
+	struct places places = { .job = job };
+	struct helper_order order = {
+		.name = "pronto-outside",
+		.role = job ? FILTER_OUTSIDE_JOB : FILTER_OUTSIDE,
+		.is_filtered = true,
+		.n_fds = job ? OUTSIDE_JOB_FDS : 0,
+		.question_size = sizeof(struct question),
+		.serve = serve,
+		.end = end,
+		.ctx = &places,
+	};
+	int ret;
 
 	gather(&places, config);
 	if (!places.n && !job)
 		return 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return diag_fail(diag, errno, "socketpair: %s", strerror(errno));
-	outside->pid = fork();
-	if (!outside->pid)
-		begin(pair[1], &places, job);
-	close(pair[1]);
-	if (outside->pid > 0) {
+	if (job)
+		memcpy(order.fds, job->fds, sizeof(order.fds));
+	ret = helper_start(&outside->helper, &order, diag);
+	if (!ret)
 		pthread_mutex_init(&outside->lock, NULL);
-		outside->fd = pair[0];
-		return 0;
-	}
-	close(pair[0]);
-	return diag_fail(diag, errno, "fork: %s", strerror(errno));
+	return ret;
 }
 
 /* What it answers, or that it does not; and a socket, or -1. */
@@ -255,20 +225,16 @@ static struct reply ask(struct outside *outside, const struct question *question
 {
 	struct reply reply;
 	size_t n_fds = 1;
-	ssize_t n;
+	int ret;
 
 	*fd = -1;
 	pthread_mutex_lock(&outside->lock);
-	if (send(outside->fd, question, sizeof(*question), MSG_NOSIGNAL) < 0)
-		n = -errno;
-	else
-		n = rights_receive(outside->fd, &reply, sizeof(reply), fd, &n_fds, 0);
+	ret = helper_ask(
+		&outside->helper, question, sizeof(*question), &reply, sizeof(reply), fd, &n_fds);
 	pthread_mutex_unlock(&outside->lock);
-	if (n == (ssize_t)sizeof(reply))
-		return reply;
-	reply.ret = n < 0 ? (int)n : -ECONNRESET;
-	diag_fail(
-		&reply.diag, -reply.ret, "the process outside has ended: %s", strerror(-reply.ret));
+	if (ret)
+		reply.ret = diag_fail(
+			&reply.diag, -ret, "the process outside has ended: %s", strerror(-ret));
 	return reply;
 }
 
@@ -278,7 +244,7 @@ int outside_settle(struct outside *outside, struct diag *diag)
 	struct reply reply;
 	int fd;
 
-	if (outside->fd < 0)
+	if (outside->helper.fd < 0)
 		return 0;
 	reply = ask(outside, &question, &fd);
 	*diag = reply.diag;
@@ -309,13 +275,8 @@ int outside_connect(struct outside *outside, const char *path)
 
 void outside_end(struct outside *outside)
 {
-	siginfo_t info;
-
-	if (outside->fd < 0)
+	if (outside->helper.fd < 0)
 		return;
-	close(outside->fd);
-	outside->fd = -1;
+	helper_end(&outside->helper);
 	pthread_mutex_destroy(&outside->lock);
-	while (waitid(P_PID, (id_t)outside->pid, &info, WEXITED) && errno == EINTR)
-		continue;
 }

@@ -12,16 +12,15 @@
 #define CONFINE_OUTSIDE_H
 
 #include "config/config.h"
+#include "confine/helper.h"
 #include "util/diag.h"
 
 #include <pthread.h>
-#include <sys/types.h>
 
-#define OUTSIDE_JOB_FDS 4
+#define OUTSIDE_JOB_FDS HELPER_FDS
 
 struct outside {
-	int fd; /* -1: there is none */
-	pid_t pid;
+	struct helper helper;
 	pthread_mutex_t lock; /* one question at a time */
 };
 

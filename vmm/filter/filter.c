@@ -17,26 +17,13 @@
 #define OWN_PID    UINT32_MAX /* as generate.c has it */
 #define MAX_FILTER 512
 
-#define FILTER(name)                                     \
-	{                                                \
-		name##_filter, ARRAY_SIZE(name##_filter) \
-	}
-
 static const struct made {
 	const struct sock_filter *code;
 	size_t n;
 } made[] = {
-	[FILTER_VCPU] = FILTER(vcpu),
-	[FILTER_IO] = FILTER(io),
-	[FILTER_CONTROL] = FILTER(control),
-	[FILTER_CONTROL_AGAIN] = FILTER(control_again),
-	[FILTER_CONTROL_SAVED] = FILTER(control_saved),
-	[FILTER_CONTROL_SAVED_AGAIN] = FILTER(control_saved_again),
-	[FILTER_WRITER] = FILTER(writer),
-	[FILTER_PAGER] = FILTER(pager),
-	[FILTER_OUTSIDE] = FILTER(outside),
-	[FILTER_OUTSIDE_JOB] = FILTER(outside_job),
-	[FILTER_UNPACK] = FILTER(unpack),
+#define ROLE(constant, word, rows) \
+	[FILTER_##constant] = { word##_filter, ARRAY_SIZE(word##_filter) },
+#include "filter/roles.h"
 };
 
 bool filter_is_there(void)

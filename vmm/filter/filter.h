@@ -11,17 +11,9 @@
 
 /* What a thread does, or a process. */
 enum filter {
-	FILTER_VCPU,
-	FILTER_IO,
-	FILTER_CONTROL,
-	FILTER_CONTROL_AGAIN, /* of a machine that may come back to its entry */
-	FILTER_CONTROL_SAVED, /* of one that may be saved */
-	FILTER_CONTROL_SAVED_AGAIN,
-	FILTER_WRITER,      /* of RAM into a snapshot's file */
-	FILTER_PAGER,       /* looks whether memory still comes (vm/pager.h) */
-	FILTER_OUTSIDE,     /* a process (confine/outside.h) */
-	FILTER_OUTSIDE_JOB, /* the same, with something to do */
-	FILTER_UNPACK,      /* a process (image/apart.h) */
+#define ROLE(constant, word, rows) FILTER_##constant,
+#include "filter/roles.h"
+#undef ROLE
 };
 
 /* Whether this kernel has filters that end the process. */

@@ -57,17 +57,8 @@ static const struct filter {
 	const char *name;
 	unsigned int who;
 } filters[] = {
-	{ "vcpu", VCPU },
-	{ "io", IO },
-	{ "control", CONTROL },
-	{ "control_again", CONTROL | AGAIN },
-	{ "control_saved", CONTROL | SAVED },
-	{ "control_saved_again", CONTROL | SAVED | AGAIN },
-	{ "writer", WRITER },
-	{ "pager", PAGER },
-	{ "outside", OUTSIDE },
-	{ "outside_job", OUTSIDE | JOB },
-	{ "unpack", UNPACK },
+#define ROLE(constant, word, rows) { #word, rows },
+#include "filter/roles.h"
 };
 
 /* ---- a filter in the making ---- */

@@ -53,7 +53,6 @@ size_t listener_max_path(void)
 int listener_open(struct listener *listener, const char *path, int backlog)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct stat st;
 	int fd, ret;
 
 	*listener = (struct listener){ .fd = -1, .path = path };
@@ -62,7 +61,7 @@ int listener_open(struct listener *listener, const char *path, int backlog)
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	fd = new_socket();
 	ret = fd < 0 ? -errno : listen_at(fd, &address, backlog);
-	if (!ret && lstat(path, &st))
+	if (!ret && lstat(path, &listener->made))
 		ret = -errno;
 	if (ret) {
 		if (fd >= 0)
@@ -70,19 +69,29 @@ int listener_open(struct listener *listener, const char *path, int backlog)
 		return ret;
 	}
 	listener->fd = fd;
-	listener->dev = st.st_dev;
-	listener->ino = st.st_ino;
 	return 0;
+}
+
+bool listener_is_at(const char *path, const struct stat *made)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && st.st_dev == made->st_dev && st.st_ino == made->st_ino &&
+	       st.st_mtim.tv_sec == made->st_mtim.tv_sec &&
+	       st.st_mtim.tv_nsec == made->st_mtim.tv_nsec;
+}
+
+void listener_remove(const struct listener *listener)
+{
+	if (listener->fd >= 0 && listener_is_at(listener->path, &listener->made))
+		unlink(listener->path);
 }
 
 void listener_close(struct listener *listener)
 {
-	struct stat st;
-
 	if (listener->fd < 0)
 		return;
-	if (!lstat(listener->path, &st) && st.st_dev == listener->dev && st.st_ino == listener->ino)
-		unlink(listener->path);
+	listener_remove(listener);
 	close(listener->fd);
 	listener->fd = -1;
 }

@@ -3,13 +3,14 @@
 #ifndef UTIL_LISTENER_H
 #define UTIL_LISTENER_H
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <sys/stat.h>
 
 struct listener {
-	int fd;            /* that listens, non-blocking; -1: none */
-	const char *path;  /* outlives it */
-	uint64_t dev, ino; /* of the file that was made there */
+	int fd;           /* that listens, non-blocking; -1: none */
+	const char *path; /* outlives it */
+	struct stat made; /* the file that was made there */
 };
 
 /* The longest path, in bytes: what a sockaddr_un has room for. */
@@ -25,6 +26,13 @@ int listener_open(struct listener *listener, const char *path, int backlog);
  * open.
  */
 void listener_close(struct listener *listener);
+/* The same, and it is not closed: who does that has a copy of it. */
+void listener_remove(const struct listener *listener);
+
+/* Whether the socket that `made` tells of is still what lies at `path`: not another's that has got
+ * its number since it went, as the next one at the same path may.
+ */
+bool listener_is_at(const char *path, const struct stat *made);
 
 /* The other side: a socket, blocking and the caller's, that is connected to who listens at `path`.
  * -ENAMETOOLONG; -errno of socket, connect.

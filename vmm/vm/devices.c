@@ -136,7 +136,7 @@ int devices_open(struct vm *vm, struct diag *diag)
 		.bind = bind_doorbell,
 		.irqfds = &irqfd_ops,
 		.failed = device_failed,
-		.connect = vm->outside.fd < 0 ? NULL : connect_outside,
+		.connect = vm->outside.helper.fd < 0 ? NULL : connect_outside,
 		.ctx = vm,
 	};
 	devices->io_env = devices->env;

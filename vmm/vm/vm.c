@@ -27,7 +27,7 @@ void vm_init(struct vm *vm, const struct config *config, const struct boot_spec 
 	vm->spec = spec;
 	vm->timeline = timeline;
 	vm->is_linux = spec->image && boot_is_linux(spec);
-	vm->save.fd = vm->leash.fd = vm->outside.fd = -1;
+	vm->save.fd = vm->leash.fd = vm->outside.helper.fd = -1;
 }
 
 /* ---- what the transitions of its life do ---- */
