@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import pathlib
 import socket
 
 import vm
@@ -44,6 +45,16 @@ class Api:
         except OSError:
             return False
         return True
+
+    def vmm_pid(self):
+        """Of the processes that work for it the one that has the machine."""
+        def name(pid):
+            return pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="ascii")
+        def look():
+            children = pathlib.Path(f"/proc/{self.vm.pid}/task/{self.vm.pid}/children").read_text(encoding="ascii").split()
+            return [int(pid) for pid in children if not name(pid).startswith("pronto-")]
+        vm.wait_until(lambda: len(look()) == 1, what="the names of the others")
+        return look()[0]
 
     def ask(self, method, path, body=None):
         """Status, and the JSON or text of the answer."""

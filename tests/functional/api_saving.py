@@ -22,11 +22,11 @@ def save(a, files):
 
 
 def kill(a):
-    """Both processes; of the second there is no telling whether it had the time to tidy up."""
+    """All of its processes; of the machine's there is no telling whether it had the time to tidy up."""
     left = a.must("GET", "/vm/config")["vsock"]
     a.vm.kill()
     vm.wait_until(lambda: not a.vm.box.processes(), what="the end of the VMM")
-    a.socket.unlink()
+    assert not a.socket.exists()
     if left:
         pathlib.Path(left["uds_path"]).unlink(missing_ok=True)
 

@@ -435,7 +435,7 @@ class Saving:
         self.api = serve("--confine", "basic")
         self.api.start(vm.guest("button"), mem_size_mib=LARGE)
         self.api.vm.expect("ready")
-        self.vmm, = children(self.api.vm.pid)
+        self.vmm = self.api.vmm_pid()
         self.client = api.Connection(self.api.socket)
         self.client.request("PUT", "/snapshot/create", json.dumps({"snapshot_path": str(self.directory)}))
         vm.wait_until(lambda: children(self.vmm), what="the writer")

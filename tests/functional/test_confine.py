@@ -128,8 +128,7 @@ def test_api(serve, secret):
     a.vm.expect("ready")
     assert not has(a.vm.pid, path)
     assert limit_of(a.vm.pid, "Max core file size") == ("0", "0")
-    vmm, = [pid for pid in a.vm.box.processes() if pid != a.vm.pid]
-    check_entered(vmm, path)
+    check_entered(a.vmm_pid(), path)
     a.vm.signal(signal.SIGKILL)
 
 
@@ -198,7 +197,8 @@ SOURCE = vm.ROOT / "vmm" / "filter" / "calls.h"
 DOCUMENT = vm.ROOT / "docs" / "confinement.md"
 DOCUMENTED = {"VCPU": "a vCPU", "IO": "I/O", "CONTROL": "control", "AGAIN": "control, besides, with `--on-reboot restart`",
               "SAVED": "control, besides, if it may be saved", "WRITER": "who writes memory", "PAGER": "pager", "OUTSIDE": "the process outside",
-              "JOB": "the same, besides, with a template to keep", "UNPACK": "who unpacks a kernel"}
+              "JOB": "the same, besides, with a template to keep", "API": "the API's process", "FILES": "who opens files for it",
+              "UNPACK": "who unpacks a kernel"}
 
 
 def calls_of(who):
@@ -245,6 +245,7 @@ def test_few():
     assert len(calls_of("VCPU")[0]) <= 26
     assert len(calls_of("IO")[0]) <= 49
     assert len(calls_of("WRITER")[0]) <= 27
+    assert len(calls_of("API")[0]) <= 30
     assert len(set.union(*(calls_of(who)[0] for who in ("CONTROL", "AGAIN", "SAVED")))) <= 49
 
 
@@ -300,13 +301,65 @@ def test_outside(start, tmp_path):
     outside, = children_of(process.pid)
     assert list(breach.threads(outside)) == ["pronto-outside"]
     assert (status_of(outside, "Seccomp"), status_of(outside, "NoNewPrivs")) == ("2", "1")
-    assert [name.split(":")[0] for name in files_of(outside).values()] == ["socket"]
+    assert sorted({name.split(":")[0] for name in files_of(outside).values()}) == ["/dev/null", "socket"]
     assert breach.make_call(outside, breach.SYS["openat"], 0, 0, 0, 0) is None
     vm.wait_until(lambda: vm.has_status(outside, "Z"), what="its end")
     assert int(pathlib.Path(f"/proc/{outside}/stat").read_text(encoding="ascii").split()[-1]) == signal.SIGSYS
     process.send(b"q")
     assert process.wait().status == vm.POWEROFF
     door.unlink()
+
+
+def helper(a):
+    """The process that opens files for the API's."""
+    def look():
+        return [pid for pid in children_of(a.vm.pid) if list(breach.threads(pid)) == ["pronto-files"] and status_of(pid, "Seccomp") == "2"]
+    vm.wait_until(look, what="who opens files")
+    return look()[0]
+
+
+def served(serve, tmp_path):
+    """A machine with a drive, driven by the API, which has gone on to be asked since it runs."""
+    for name in "disk", "other":
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+    a = serve("--confine", "on", stdin=subprocess.PIPE)
+    a.must("PUT", "/drives/disk", {"drive_id": "disk", "path_on_host": str(tmp_path / "disk"), "is_root_device": False})
+    assert status_of(a.vm.pid, "Seccomp") == "0"
+    a.start(vm.guest("echo"))
+    a.vm.expect("ready")
+    vm.wait_until(lambda: status_of(a.vm.pid, "Seccomp") == "2", what="the API's filter")
+    return a
+
+
+@needs_root
+@pytest.mark.parametrize("call, args", [("openat", (-100, 0, 0)), ("socket", (1, 1)), ("clone", (17,)), ("execve", ()), ("kill", (1,)),
+                                        ("ptrace", (16, 1)), ("fcntl", (0, 8, 1)), ("ioctl", (0, 0x5412))])
+def test_the_api_has_its_calls(serve, tmp_path, call, args):
+    """Another is its end, and the machine's; what it would have removed itself is removed."""
+    a = served(serve, tmp_path)
+    assert (status_of(a.vm.pid, "NoNewPrivs"), int(status_of(a.vm.pid, "CapEff"), 16)) == ("1", 1 << 5)  # CAP_KILL
+    assert breach.make_call(a.vm.pid, breach.SYS[call], *args) is None
+    assert a.vm.wait().status == -signal.SIGSYS
+    vm.wait_until(lambda: not a.vm.box.processes(), what="the end of all")
+    assert not a.socket.exists()
+
+
+@needs_root
+def test_who_opens_files(serve, tmp_path):
+    """It has its calls and one end of a socket; without it the machine goes on, and what takes files is refused in words."""
+    a = served(serve, tmp_path)
+    pid = helper(a)
+    assert sorted({name.split(":")[0] for name in files_of(pid).values()}) == ["/dev/null", "socket"]
+    assert status_of(pid, "NoNewPrivs") == "1"
+    a.must("PATCH", "/drives/disk", {"drive_id": "disk", "path_on_host": str(tmp_path / "other")})
+    assert "there is no such file" in a.fault("PATCH", "/drives/disk", {"drive_id": "disk", "path_on_host": str(tmp_path / "none")})
+    assert breach.make_call(pid, breach.SYS["socket"], 1, 1, 0) is None
+    for asked in ("PUT", "/snapshot/create", {"snapshot_path": str(tmp_path / "snapshot")}), \
+            ("PATCH", "/drives/disk", {"drive_id": "disk", "path_on_host": str(tmp_path / "disk")}):
+        assert "the process that opens files has ended" in a.fault(*asked)
+    assert not (tmp_path / "snapshot").exists()
+    a.vm.send(b"q")
+    assert a.vm.wait().status == vm.POWEROFF
 
 
 @pytest.mark.parametrize("option", ["on", "strict"])
@@ -359,7 +412,7 @@ def test_what_takes_files(serve, tmp_path, how):
     a.must("PUT", "/drives/disk", {"drive_id": "disk", "path_on_host": str(tmp_path / "disk"), "is_root_device": False})
     a.start(vm.guest("echo"))
     a.vm.expect("ready")
-    vmm, = children_of(a.vm.pid)
+    vmm = a.vmm_pid()
     assert status_of(vmm, "Seccomp") == ("2" if how == "on" else "0")
     a.must("PUT", "/snapshot/create", {"snapshot_path": str(tmp_path / "snapshot")})
     a.must("PATCH", "/drives/disk", {"drive_id": "disk", "path_on_host": str(tmp_path / "other")})

@@ -250,7 +250,7 @@ def test_api(serve, settings, tmp_path):
     (tmp_path / "disk").write_bytes(bytes(1 << 20))
     a = serve("--config", settings(disk=[str(tmp_path / "disk")]), "--start", stdin=subprocess.PIPE)
     a.vm.expect("ready")
-    pid, = children_of(a.vm.pid)
+    pid = a.vmm_pid()
     check_user(pid, ALICE)
     check_empty_root(pid)
     assert status_of(a.vm.pid, "Uid").split()[0] == "0"
@@ -267,13 +267,22 @@ def test_api(serve, settings, tmp_path):
 def test_end_of_the_api(serve, settings):
     """Its machine ends with it, though it is another user's."""
     a = serve("--config", settings(), "--start", stdin=subprocess.PIPE)
-    a.vm.expect("ready")
-    pid, = children_of(a.vm.pid)
+    vm.wait_until(lambda: a.state() == "Running", what="its start")
+    pid = a.vmm_pid()
     os.kill(pid, signal.SIGSTOP)
     a.vm.signal(signal.SIGKILL)
     a.vm.wait()
     vm.wait_until(lambda: not vm.has_status(pid, "RSDT"), what="its end")
-    a.socket.unlink()
+    vm.wait_until(lambda: not a.socket.exists(), what="its socket's removal")
+
+
+def test_signals_reach_it(serve, settings):
+    """Though it is another user's, and the API's process has of root's rights nothing else."""
+    a = serve("--config", settings(kernel=vm.guest("button")), "--start")
+    a.vm.expect("ready")
+    vm.wait_until(lambda: int(status_of(a.vm.pid, "CapEff"), 16) == 1 << 5, what="what the API's process gives up")
+    a.vm.signal(signal.SIGTERM)
+    assert a.vm.wait().status == vm.POWEROFF
 
 
 def test_start_that_fails(serve, settings):

@@ -14,7 +14,7 @@ import pytest
 import breach
 import vm
 from api import Api
-from saving import Copy, children, has_two_files, make_disk, memory_of, press
+from saving import Copy, has_two_files, make_disk, memory_of, press
 from saving import machine, place, restore  # noqa: F401  pylint: disable=unused-import
 
 pytestmark = pytest.mark.kvm
@@ -106,8 +106,7 @@ def save_meanwhile(first, place, act):
     heard = []
     asker = threading.Thread(target=lambda: heard.append(first.ctl("snapshot", place)))
     actor = threading.Thread(target=act)
-    pid, = children(first.vm.pid)
-    writer, = breach.threads(pid)["pronto-writer"]
+    writer, = breach.threads(first.vmm_pid())["pronto-writer"]
     with breach.held(writer):
         asker.start()
         vm.wait_until(place.exists, what="the snapshot's beginning")

@@ -4,6 +4,7 @@
 #include "api/api.h"
 
 #include "api/object_parts.h"
+#include "confine/confine.h"
 #include "exit_codes.h"
 #include "util/bits.h"
 #include "util/listener.h"
@@ -174,6 +175,30 @@ const struct http_ops api_http_ops = {
 	.answered = client_answered,
 };
 
+/* ---- what it gives up ---- */
+
+static bool is_filtered(const struct api_spec *spec)
+{
+	return spec->confine != CONFINE_OFF && spec->confine != CONFINE_BASIC && filter_is_there();
+}
+
+/* What this host lacks the machine's process has told, or refused to do without. */
+void api_close_in(struct api *api)
+{
+	struct diag diag;
+
+	if (files_start(&api->files, &diag))
+		log_warn("no file can be opened any more: %s", diag.text);
+	if (!is_filtered(api->spec))
+		return;
+	confine_settle();
+	log_prepare();
+	if (api->spec->confine == CONFINE_TELL)
+		confine_tell();
+	(void)confine_close_in(CONFINE_MAY_SIGNAL, &diag);
+	confine_thread(FILTER_API, api->spec->confine == CONFINE_TELL);
+}
+
 /* ---- the process ---- */
 
 struct server {
@@ -192,12 +217,11 @@ static void signal_ready(void *ctx, uint32_t)
 	if (read(server->signals.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	if (api->vmm && !api->spec->as_firecracker) {
-		kill(api->vmm, (int)info.ssi_signo);
+		vmm_signal(api, (int)info.ssi_signo);
 		return;
 	}
 	log_info("ended by a signal");
-	if (api->vmm)
-		kill(api->vmm, SIGKILL);
+	vmm_signal(api, SIGKILL);
 	api->status = EXIT_KILLED;
 	loop_stop(&api->loop);
 }
@@ -321,6 +345,7 @@ int api_serve(const struct api_spec *spec, struct objects *objects, bool start)
 	STAILQ_INIT(&server.api.pending);
 	LIST_INIT(&server.api.streams);
 	metrics_init(&server.api.metrics);
+	files_init(&server.api.files, &server.listener, is_filtered(spec));
 	metadata_init(&server.api.metadata, &server.api.loop, spec->mmds_limit);
 	if (ret)
 		diag_fail(&diag, -ret, "epoll: %s", strerror(-ret));
@@ -332,7 +357,9 @@ int api_serve(const struct api_spec *spec, struct objects *objects, bool start)
 	}
 	metrics_end(&server.api);
 	http_close(server.api.http);
-	listener_close(&server.listener);
+	files_end(&server.api.files);
+	if (server.listener.fd >= 0)
+		close(server.listener.fd);
 	if (server.signals.fd >= 0)
 		close(server.signals.fd);
 	metadata_fini(&server.api.metadata);

@@ -9,13 +9,15 @@
  *
  * The process that reads what strangers send has neither KVM nor guest memory.  It gathers what is
  * configured; at InstanceStart it makes the VMM by fork(2), which so has all settings without
- * having read them.  It stays outside the VMM's confinement, and ends with it.
+ * having read them.  When that runs, the process gives up files and most system calls
+ * (api_close_in()); it ends with the VMM.
  *
  * One thread, one loop.
  */
 #ifndef API_API_H
 #define API_API_H
 
+#include "api/files.h"
 #include "api/http.h"
 #include "api/link.h"
 #include "api/metadata.h"
@@ -26,7 +28,6 @@
 #include "loop/loop.h"
 #include "util/diag.h"
 #include "util/log.h"
-#include "vm/snapshot_place.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -93,13 +94,15 @@ struct api {
 	bool show_level;
 
 	pid_t vmm;               /* 0: there is none */
+	int vmm_pidfd;           /* the same; of none, nothing */
 	char failure[LINK_TEXT]; /* why it could not start; "": it did not say */
 	struct loop_source link; /* to it; fd -1: there is none */
 	STAILQ_HEAD(, api_pending) pending;
 	bool is_restored, begins_paused; /* of the machine that is there, or is to be */
 	uint64_t restore_since_ns;       /* when it was asked for */
-	struct snapshot_place place;     /* of a snapshot that is being made */
-	struct http_answer *saving;      /* who waits for it; NULL: nobody does, or he has left */
+	struct files files;
+	bool is_saving;             /* a snapshot is being made */
+	struct http_answer *saving; /* who waits for it; NULL: nobody does, or he has left */
 	uint64_t saving_since_ns;
 	bool saves_changes; /* alone */
 	LIST_HEAD(, api_stream) streams;
@@ -138,6 +141,17 @@ int vmm_restore(struct api *api, struct restore *restore, uint64_t since_ns,
 
 /* Under Firecracker's name the process is over when no machine came of a snapshot. */
 void api_restore_failed(struct api *api);
+
+/* Of a snapshot that is being made, what is there goes. */
+void vmm_drop_snapshot(struct api *api);
+
+/* Send it a signal, if it is there. */
+void vmm_signal(const struct api *api, int signal);
+
+/* The machine runs: from here on this process has no files but those that are open, and makes the
+ * calls of FILTER_API alone, as far as `confine` of its spec wants it.
+ */
+void api_close_in(struct api *api);
 
 /* Ask it something; it answers `answer`.  `files` go with it, and stay the caller's; NULL: none. If
  * it is done, `change` has become true of `object`, both borrowed, or NULL (objects_note_change()).

@@ -4,7 +4,6 @@
 #include "api/object_parts.h"
 #include "api/route_parts.h"
 #include "dev/table.h"
-#include "host/disk.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,19 +62,16 @@ static void add_rates(char text[LINK_TEXT], const json_t *limiter, const char *p
 		snprintf(text + n, LINK_TEXT - n, "%s%s", n ? "," : "", rates);
 }
 
-/* The VMM opens no files.  False, said: it cannot be opened. */
+/* Neither the VMM opens files nor this process.  False, said: it cannot be opened. */
 static bool open_file(
 	struct call *call, const json_t *drive, const char *path, struct link_files *files)
 {
-	const struct disk_spec spec = {
-		.path = path,
-		.read_only = flag_of(drive, "is_read_only"),
-	};
 	struct diag diag;
 	char text[sizeof(diag.text) + 32];
 
 	files->n = 1;
-	files->fd[0] = disk_open_path(&spec, text_of(drive, "path_on_host"), &diag);
+	files->fd[0] = files_open_disk(&call->api->files, path, flag_of(drive, "is_read_only"),
+		text_of(drive, "path_on_host"), &diag);
 	if (files->fd[0] >= 0)
 		return true;
 	snprintf(text, sizeof(text), "Device update error: %s", diag.text);

@@ -57,14 +57,17 @@ static bool take_text(struct link_message *question, char *text)
 	return has_room;
 }
 
-static int open_place(struct call *call, struct diag *diag)
+static int open_place(
+	struct call *call, struct link_files *files, bool *is_beside, struct diag *diag)
 {
-	struct snapshot_place *place = &call->api->place;
+	int ret;
 
-	if (place->path)
+	if (call->api->is_saving)
 		return diag_fail(diag, EBUSY, "a snapshot is being made: wait for it");
-	return snapshot_place_open(place, text_of(call->body, "snapshot_path"),
-		text_of(call->body, "mem_file_path"), diag);
+	ret = files_open_snapshot(&call->api->files, text_of(call->body, "snapshot_path"),
+		text_of(call->body, "mem_file_path"), files, is_beside, diag);
+	call->api->is_saving = !ret;
+	return ret;
 }
 
 static void snapshot_failed(struct call *call, const char *why)
@@ -79,22 +82,22 @@ void create_snapshot(struct call *call)
 {
 	struct link_message question = { .ask = LINK_SNAPSHOT };
 	const char *type = text_of(call->body, "snapshot_type");
-	struct snapshot_place *place = &call->api->place;
-	struct link_files files = { .n = LINK_FILES };
+	struct link_files files = { .n = 0 };
+	bool is_beside, is_asked = false;
 	struct diag diag;
 
 	question.anew = type && !strcmp(type, "Diff");
-	if (open_place(call, &diag)) {
+	if (open_place(call, &files, &is_beside, &diag)) {
 		snapshot_failed(call, diag.text);
 		return;
 	}
-	files.fd[0] = place->state.fd;
-	files.fd[1] = place->memory.fd;
-	if (!take_text(&question, describe(call, place->is_beside)))
+	if (!take_text(&question, describe(call, is_beside)))
 		snapshot_failed(call, "what is to be kept with it is too long.");
-	else if (call_ask_vmm_with(call, &question, &files, NULL, NULL))
-		return;
-	snapshot_place_close(place);
+	else
+		is_asked = call_ask_vmm_with(call, &question, &files, NULL, NULL);
+	link_close_files(&files);
+	if (!is_asked)
+		vmm_drop_snapshot(call->api);
 }
 
 /* ---- a copy without files ---- */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,20 +106,28 @@ static void settle_snapshot(struct api *api, struct link_message *message)
 {
 	struct diag diag;
 
-	message->result = snapshot_place_settle(&api->place, &diag);
+	api->is_saving = false;
+	message->result = files_settle_snapshot(&api->files, &diag);
 	if (message->result)
 		snprintf(message->text, sizeof(message->text), "%s", diag.text);
+}
+
+void vmm_drop_snapshot(struct api *api)
+{
+	if (api->is_saving)
+		files_drop_snapshot(&api->files);
+	api->is_saving = false;
 }
 
 static void snapshot_done(struct api *api, struct link_message *message)
 {
 	struct http_answer *answer = api->saving;
 
-	if (!api->place.path)
+	if (!api->is_saving)
 		return;
 	if (!message->result)
 		settle_snapshot(api, message);
-	snapshot_place_close(&api->place);
+	vmm_drop_snapshot(api);
 	api->saving = NULL;
 	if (!message->result) {
 		*(api->saves_changes ? &api->metrics.save_changes_us : &api->metrics.save_us) =
@@ -189,7 +198,7 @@ static void take_answer(struct api *api, const struct link_message *message)
 		return;
 	}
 	if (message->ask == LINK_SNAPSHOT && message->result)
-		snapshot_place_close(&api->place);
+		vmm_drop_snapshot(api);
 	note_answer(api, message, pending);
 	if (!message->result && pending->change)
 		objects_note_change(pending->object, pending->change);
@@ -200,6 +209,8 @@ static void take_answer(struct api *api, const struct link_message *message)
 	else if (pending->answer)
 		send_answer(pending->answer, message->ask, message);
 	forget_pending(api, pending);
+	if (message->ask == LINK_START)
+		api_close_in(api);
 }
 
 /* By the name that its client gave it, too, if it has one. */
@@ -241,10 +252,10 @@ static void take_event(struct api *api, struct link_message *message)
 
 /* ---- its end ---- */
 
-static const char *describe_end(int status, int *code)
+static const char *describe_end(const siginfo_t *end, int *code)
 {
-	*code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	if (!WIFEXITED(status))
+	*code = end->si_code == CLD_EXITED ? end->si_status : 128 + end->si_status;
+	if (end->si_code != CLD_EXITED)
 		return "killed";
 	switch (*code) {
 	case EXIT_POWEROFF: return "power-off";
@@ -260,7 +271,7 @@ static void fail_pending(struct api *api, const char *why)
 {
 	struct api_pending *pending;
 
-	snapshot_place_close(&api->place);
+	vmm_drop_snapshot(api);
 	if (api->saving)
 		api_send_fault(api->saving, BAD, why);
 	api->saving = NULL;
@@ -304,16 +315,18 @@ static void start_failed(struct api *api, int code)
 
 static void vmm_ended(struct api *api)
 {
-	int status = 0, code;
+	siginfo_t end = { 0 };
+	int code;
 	const char *how;
 
 	loop_remove(&api->loop, &api->link);
 	close(api->link.fd);
 	api->link.fd = -1;
-	while (waitpid(api->vmm, &status, 0) < 0 && errno == EINTR)
+	while (waitid(P_PID, (id_t)api->vmm, &end, WEXITED) && errno == EINTR)
 		continue;
+	close(api->vmm_pidfd);
 	api->vmm = 0;
-	how = describe_end(status, &code);
+	how = describe_end(&end, &code);
 	if (api->state == API_STARTING) {
 		start_failed(api, code);
 		return;
@@ -343,7 +356,7 @@ static void link_ready(void *ctx, uint32_t)
 		return;
 	/* One that does not speak as it should is not to go on. */
 	if (ret < 0)
-		kill(api->vmm, SIGKILL);
+		vmm_signal(api, SIGKILL);
 	vmm_ended(api);
 }
 
@@ -424,6 +437,29 @@ static _Noreturn void be_vmm(
 	_exit(ret);
 }
 
+/* As a descriptor: signals go to nobody else. */
+static int hold_vmm(struct api *api, struct diag *diag)
+{
+	int err = errno;
+
+	if (api->vmm > 0) {
+		api->vmm_pidfd = (int)syscall(SYS_pidfd_open, api->vmm, 0);
+		if (api->vmm_pidfd >= 0)
+			return 0;
+		err = errno;
+		kill(api->vmm, SIGKILL);
+		waitpid(api->vmm, NULL, 0);
+	}
+	api->vmm = 0;
+	return diag_fail(diag, err, "the VMM's process cannot be made: %s", strerror(err));
+}
+
+void vmm_signal(const struct api *api, int signal)
+{
+	if (api->vmm)
+		syscall(SYS_pidfd_send_signal, api->vmm_pidfd, signal, NULL, 0);
+}
+
 static int make_vmm(struct api *api, struct config *config, struct restore *restore,
 	struct http_answer *answer, struct diag *diag)
 {
@@ -440,13 +476,12 @@ static int make_vmm(struct api *api, struct config *config, struct restore *rest
 	api->vmm = fork();
 	if (api->vmm == 0)
 		be_vmm(api, config, restore, fds[1], parent);
+	ret = hold_vmm(api, diag);
 	close(fds[1]);
 	if (api->metadata.is_there)
 		metadata_gave(&api->metadata);
-	if (api->vmm < 0) {
-		api->vmm = 0;
+	if (ret) {
 		close(fds[0]);
-		ret = diag_fail(diag, errno, "fork: %s", strerror(errno));
 		goto out;
 	}
 	api->link = (struct loop_source){ fds[0], link_ready, api, NULL };

@@ -42,19 +42,23 @@ static int deny_files(int version)
 	return ret;
 }
 
-int confine_drop_rights(void)
+/* Nobody gets what he has not. */
+int confine_drop_rights(enum confine_rights rights)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3] = { 0 },
+				      stays[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-	return syscall(SYS_capset, &header, none) ? -errno : 0;
+	if (rights == CONFINE_MAY_SIGNAL && !syscall(SYS_capget, &header, has))
+		stays[0].effective = stays[0].permitted = has[0].permitted & CAP_TO_MASK(CAP_KILL);
+	return syscall(SYS_capset, &header, stays) ? -errno : 0;
 }
 
-int confine_close_in(struct diag *diag)
+int confine_close_in(enum confine_rights rights, struct diag *diag)
 {
 	int version = confine_landlock_version(), ret;
 
-	ret = confine_drop_rights();
+	ret = confine_drop_rights(rights);
 	if (ret)
 		return diag_fail(diag, -ret, "capabilities cannot be dropped: %s", strerror(-ret));
 	if (!version)

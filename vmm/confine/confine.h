@@ -56,12 +56,18 @@ void confine_enter_as(const struct config *config, const struct confine_kept *ou
 /* Stage 2. */
 void confine_settle(void);
 
+/* What stays of root's rights. */
+enum confine_rights {
+	CONFINE_NO_RIGHTS,
+	CONFINE_MAY_SIGNAL, /* a machine that a jail has made another user's */
+};
+
 /* Stage 3, after stage 2.  0, or -errno and diag: what this host lacks.  What it has has been done.
  */
-int confine_close_in(struct diag *diag);
+int confine_close_in(enum confine_rights rights, struct diag *diag);
 
 /* Of this, root's rights alone: 0, or -errno. */
-int confine_drop_rights(void);
+int confine_drop_rights(enum confine_rights rights);
 
 /* Landlock's version (ABI) here; 0: there is none. */
 int confine_landlock_version(void);

@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #define HELPER_FDS      4    /* that it is left, at most */
-#define HELPER_QUESTION 8400 /* bytes, at most */
+#define HELPER_QUESTION 8400 /* bytes of a question, at most */
 
 struct helper {
 	int fd; /* -1: there is none */

@@ -96,7 +96,7 @@ int jail_become(uint32_t uid, uint32_t gid, struct diag *diag)
 	prctl(PR_GET_PDEATHSIG, &signal_of_end);
 	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
 		return diag_fail(diag, errno, "uid=%u,gid=%u: %s", uid, gid, strerror(errno));
-	ret = confine_drop_rights();
+	ret = confine_drop_rights(CONFINE_NO_RIGHTS);
 	if (ret)
 		return diag_fail(diag, -ret, "capabilities cannot be dropped: %s", strerror(-ret));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||

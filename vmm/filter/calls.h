@@ -13,11 +13,12 @@
  * and `who` is VCPU, IO, CONTROL or WRITER, or several of them.  AGAIN is what the control thread
  * may do besides if the guest can come back to its entry (--on-reboot restart), SAVED if the
  * machine can be saved; PAGER is the thread that looks whether memory still comes, where a handler
- * brings it (vm/pager.h).  Two are other processes, which the guest does not reach: OUTSIDE
- * (confine/outside.h), with JOB if it has something to do, and UNPACK, which is over before there
- * is a guest (image/apart.h).  All that stands in no row of a thread's ends the process.  None that
- * serves the guest opens a file, makes a socket, a process or a thread, or runs a program.  What a
- * thread does often comes first: the rows of a call with arguments are compared in this order.
+ * brings it (vm/pager.h).  The others are processes: OUTSIDE (confine/outside.h), with JOB if it
+ * has something to do, and UNPACK, which is over before there is a guest (image/apart.h); API,
+ * which clients speak with (api/api.h), and FILES, which opens files for that (api/files.h).  All
+ * that stands in no row of a thread's ends the process.  None that serves the guest opens a file,
+ * makes a socket, a process or a thread, or runs a program.  What a thread does often comes first:
+ * the rows of a call with arguments are compared in this order.
  */
 
 /* ---- the guest ---- */
@@ -191,7 +192,6 @@ CALL(rmdir, JOB, "the same")
 CALL(getdents64, JOB, "which there are, and how large they are")
 CALL(newfstatat, JOB, "the same")
 CALL(fstat, JOB, "the same")
-CALL(faccessat, JOB, "the same")
 CALL(fsync, JOB, "names are on the disk")
 CALL(pread64, JOB, "whether a template is whole")
 CALL(lseek, JOB, "the same")
@@ -200,6 +200,61 @@ CALL(brk, JOB, "memory of its own")
 DATA_ONLY(mmap, JOB, "the same")
 CALL(munmap, JOB, "the same")
 CALL(getpid, JOB, "names while they are made")
+
+/* ---- the API ---- */
+CALL(epoll_wait, API, "the loop")
+CALL(epoll_ctl, API, "what the loop watches")
+CALL(accept4, API, "a client comes")
+CALL(recvfrom, API, "what it asks, what the VMM says")
+CALL(sendto, API, "answers, and questions to the VMM")
+CALL(recvmsg, API, "files that were opened for it")
+CALL(sendmsg, API, "their way to the VMM; what guests are told")
+CALL(close, API, "clients that leave, and at the end everything")
+CALL(read, API, "timers and signals")
+CALL(write, API, "messages and metrics")
+CALL(writev, API, "text of the C library")
+CALL(pwritev2, API, "messages")
+CALL(poll, API, "the same; a child's end")
+CALL(timerfd_settime, API, "patience with clients, and when metrics are due")
+CALL(clock_gettime, API, "where it is not answered without a call")
+CALL(restart_syscall, API, "the process was stopped meanwhile")
+CALL(brk, API, "memory of its own")
+DATA_ONLY(mmap, API, "the same")
+CALL(mremap, API, "the same")
+CALL(munmap, API, "the same")
+CALL(madvise, API, "the same")
+CALL(memfd_create, API, "what guests are told")
+CALL(pwrite64, API, "the same")
+CALL(waitid, API, "how the VMM has ended, and who serves metadata")
+ARG_IS(pidfd_send_signal, 4, 0, API, "that they are to end, and no group with them")
+ARG_IS(fcntl, 2, F_GETPIPE_SZ, API, "whether a FIFO takes a line of metrics")
+IOCTL(FIONREAD, API, "the same")
+CALL(getpid, API, "who crashes")
+CALL(exit_group, API, "the end")
+
+/* ---- files for it ---- */
+CALL(recvfrom, FILES, "what it is asked")
+CALL(sendmsg, FILES, "its answer, with files")
+CALL(close, FILES, "they are passed")
+CALL(openat, FILES, "another disk, a snapshot's files and their directories")
+CALL(newfstatat, FILES, "what lies there, and what a snapshot has the changes of")
+CALL(fstat, FILES, "the same")
+CALL(fcntl, FILES, "a disk is read without O_NONBLOCK; directories")
+CALL(mkdir, FILES, "a snapshot's directory")
+CALL(rmdir, FILES, "the same, if nothing came of it")
+CALL(lseek, FILES, "whether it is whole")
+CALL(pread64, FILES, "the same")
+CALL(linkat, FILES, "its files get their names")
+CALL(renameat, FILES, "the same")
+CALL(getpid, FILES, "names while they are made")
+CALL(fsync, FILES, "names are on the disk")
+CALL(getdents64, FILES, "the memory of a snapshot before")
+CALL(unlinkat, FILES, "it goes; names while they are made")
+CALL(unlink, FILES, "the API's socket")
+CALL(brk, FILES, "memory of its own")
+DATA_ONLY(mmap, FILES, "the same")
+CALL(munmap, FILES, "the same")
+CALL(exit_group, FILES, "the end")
 
 /* ---- a kernel's file is unpacked ---- */
 CALL(pread64, UNPACK, "the file; and the headers of what is in it")

@@ -17,3 +17,5 @@ ROLE(PAGER, pager, PAGER)                     /* looks whether memory still come
 ROLE(OUTSIDE, outside, OUTSIDE)               /* a process (confine/outside.h) */
 ROLE(OUTSIDE_JOB, outside_job, OUTSIDE | JOB) /* the same, with something to do */
 ROLE(UNPACK, unpack, UNPACK)                  /* a process (image/apart.h) */
+ROLE(API, api, API)                           /* a process (api/api.h) */
+ROLE(FILES, files, FILES)                     /* a process (api/files.h) */

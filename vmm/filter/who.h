@@ -13,7 +13,9 @@ enum who {
 	OUTSIDE = 64,
 	JOB = 128,
 	UNPACK = 256,
-	PAGER = 512
+	PAGER = 512,
+	API = 1024,
+	FILES = 2048,
 };
 
 #endif

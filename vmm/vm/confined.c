@@ -123,7 +123,7 @@ int confined_close_in(struct vm *vm, struct diag *diag)
 		ret = close_jail(vm, diag);
 	if (ret || !is_wanted(vm))
 		return ret;
-	ret = confine_close_in(&why);
+	ret = confine_close_in(CONFINE_NO_RIGHTS, &why);
 	return ret ? lack(vm, ret, &why, diag) : 0;
 }
 

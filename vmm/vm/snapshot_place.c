@@ -151,11 +151,12 @@ static int check_base(const struct snapshot_place *place, const struct snapshot_
 	struct diag *diag)
 {
 	char name[SNAPSHOT_MAX_NAME];
+	struct stat st;
 
 	if (snapshot_is_whole(trailer))
 		return 0;
 	snapshot_name_memory(name, trailer->base);
-	if (faccessat(place->state_dir, name, F_OK, 0))
+	if (fstatat(place->state_dir, name, &st, 0))
 		return 0;
 	return diag_fail(diag, EINVAL,
 		"%s: has the snapshot that these would be the changes of: save them elsewhere",
