@@ -198,7 +198,7 @@ DOCUMENT = vm.ROOT / "docs" / "confinement.md"
 DOCUMENTED = {"VCPU": "a vCPU", "IO": "I/O", "CONTROL": "control", "AGAIN": "control, besides, with `--on-reboot restart`",
               "SAVED": "control, besides, if it may be saved", "WRITER": "who writes memory", "PAGER": "pager", "OUTSIDE": "the process outside",
               "JOB": "the same, besides, with a template to keep", "API": "the API's process", "FILES": "who opens files for it",
-              "UNPACK": "who unpacks a kernel"}
+              "MMDS": "the metadata service", "UNPACK": "who unpacks a kernel"}
 
 
 def calls_of(who):

@@ -29,12 +29,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef PRONTO_INSTRUMENTED
-#define HAS_FILTERS 0 /* it makes calls of its own */
-#else
-#define HAS_FILTERS 1
-#endif
-
 /* How a process ends that does this. */
 static int end_of(int (*what)(void))
 {
@@ -172,7 +166,7 @@ static int try_call(enum filter as, long number, long a, long b, long c, long d)
 
 static void skip_where_no_filters(void)
 {
-	if (!HAS_FILTERS)
+	if (!FILTER_FITS)
 		skip_because("a sanitizer makes system calls of its own");
 	if (!filter_is_there())
 		skip_because("this kernel has no seccomp filters");
@@ -235,7 +229,7 @@ static int set_up(void **state)
 		return -1;
 	memcpy(f->dir, "/tmp/test_confine.XXXXXX", 25);
 	*state = f;
-	if (!HAS_FILTERS)
+	if (!FILTER_FITS)
 		return 0; /* the process outside would be ended */
 	if (!mkdtemp(f->dir))
 		return -1;
@@ -254,7 +248,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	if (!HAS_FILTERS) {
+	if (!FILTER_FITS) {
 		free(f);
 		return 0;
 	}

@@ -33,12 +33,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#ifdef PRONTO_INSTRUMENTED
-#define HAS_FILTERS 0 /* it makes calls of its own */
-#else
-#define HAS_FILTERS 1
-#endif
-
 #define OWN_PID UINT32_MAX
 
 /* The call may be made if its argument `arg`, from 1, is `value`; 0: whatever they are. */
@@ -87,7 +81,7 @@ static int set_up(void **state)
 
 static void skip_where_no_filters(void)
 {
-	if (!HAS_FILTERS)
+	if (!FILTER_FITS)
 		skip_because("a sanitizer makes system calls of its own");
 	if (!filter_is_there())
 		skip_because("this kernel has no seccomp filters");

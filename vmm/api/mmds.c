@@ -85,6 +85,7 @@ static int set_up(const struct order *order, int *taps, int *listeners, struct d
 	ret = make_nets(order, taps, listeners, diag);
 	if (ret)
 		return ret;
+	json_object_seed(0); /* jansson's tables, by /dev/urandom, unless that is done */
 	return mmds_confine(order->parent, diag);
 }
 

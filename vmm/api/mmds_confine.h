@@ -8,9 +8,9 @@
 #include <sys/types.h>
 
 /* Give up all rights and, if we are root, being root; leave of the system calls those that serving
- * needs, with which no file can be opened, no program started and no socket made, while all others
- * fail with EPERM; and end when `parent` ends.  The calling process, which has one thread, for
- * good. -errno, diag.
+ * needs (FILTER_MMDS), with which no file can be opened, no program started and no socket made; and
+ * end when `parent` ends.  The calling process, which has one thread, for
+ * good.  -errno, diag.
  */
 int mmds_confine(pid_t parent, struct diag *diag);
 

@@ -57,7 +57,7 @@ static json_t *read_json(int fd)
 	json_t *value = NULL;
 	char *text;
 
-	if (fstat(fd, &st))
+	if (file_stat(fd, &st))
 		return NULL;
 	text = malloc((size_t)st.st_size + 1);
 	if (text && !file_read_at(fd, text, (size_t)st.st_size, 0))

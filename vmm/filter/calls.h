@@ -15,7 +15,8 @@
  * machine can be saved; PAGER is the thread that looks whether memory still comes, where a handler
  * brings it (vm/pager.h).  The others are processes: OUTSIDE (confine/outside.h), with JOB if it
  * has something to do, and UNPACK, which is over before there is a guest (image/apart.h); API,
- * which clients speak with (api/api.h), and FILES, which opens files for that (api/files.h).  All
+ * which clients speak with (api/api.h), FILES, which opens files for that (api/files.h), and MMDS,
+ * which guests speak with (api/mmds.h).  All
  * that stands in no row of a thread's ends the process.  None that serves the guest opens a file,
  * makes a socket, a process or a thread, or runs a program.  What a thread does often comes first:
  * the rows of a call with arguments are compared in this order.
@@ -255,6 +256,33 @@ CALL(brk, FILES, "memory of its own")
 DATA_ONLY(mmap, FILES, "the same")
 CALL(munmap, FILES, "the same")
 CALL(exit_group, FILES, "the end")
+
+/* ---- the metadata service ---- */
+CALL(accept4, MMDS, "a guest comes")
+CALL(recvfrom, MMDS, "what it asks")
+CALL(sendto, MMDS, "answers")
+CALL(sendmsg, MMDS, "its parent has the taps")
+CALL(recvmsg, MMDS, "other data, from there")
+CALL(fstat, MMDS, "the same: how much")
+CALL(pread64, MMDS, "the same")
+CALL(shutdown, MMDS, "who asks no more")
+ARG_IS(setsockopt, 3, SO_LINGER, MMDS, "who is sent away at once")
+CALL(close, MMDS, "what has ended")
+CALL(epoll_create1, MMDS, "the loop")
+CALL(epoll_wait, MMDS, "the same")
+CALL(epoll_ctl, MMDS, "the same")
+CALL(timerfd_create, MMDS, "patience")
+CALL(timerfd_settime, MMDS, "the same")
+CALL(read, MMDS, "the same")
+CALL(clock_gettime, MMDS, "tokens end; where it is not answered without a call")
+CALL(getrandom, MMDS, "tokens")
+CALL(restart_syscall, MMDS, "the process was stopped meanwhile")
+CALL(brk, MMDS, "memory of its own")
+DATA_ONLY(mmap, MMDS, "the same")
+CALL(mremap, MMDS, "the same")
+CALL(munmap, MMDS, "the same")
+CALL(madvise, MMDS, "the same")
+CALL(exit_group, MMDS, "the end")
 
 /* ---- a kernel's file is unpacked ---- */
 CALL(pread64, UNPACK, "the file; and the headers of what is in it")

@@ -19,3 +19,4 @@ ROLE(OUTSIDE_JOB, outside_job, OUTSIDE | JOB) /* the same, with something to do 
 ROLE(UNPACK, unpack, UNPACK)                  /* a process (image/apart.h) */
 ROLE(API, api, API)                           /* a process (api/api.h) */
 ROLE(FILES, files, FILES)                     /* a process (api/files.h) */
+ROLE(MMDS, mmds, MMDS)                        /* a process (api/mmds.h) */

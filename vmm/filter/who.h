@@ -16,6 +16,7 @@ enum who {
 	PAGER = 512,
 	API = 1024,
 	FILES = 2048,
+	MMDS = 4096
 };
 
 #endif
