@@ -11,10 +11,12 @@
 #include "util/diag.h"
 #include "util/log.h"
 
+#include <dirent.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -138,6 +140,69 @@ static void report_confinement(struct report *report)
 		version ? text : "not in this kernel, or not in its lsm= list");
 }
 
+/* ---- what guests may see of each other, and of the host, by what they share of a processor ----
+ */
+
+#define VULNERABILITIES "/sys/devices/system/cpu/vulnerabilities"
+
+/* The host's kernel judges itself.  What it says of one that two threads of a core have is said in
+ * addition to what it does against the rest.
+ */
+static const char *judge(const char *text)
+{
+	if (!strncmp(text, "Vulnerable", strlen("Vulnerable")))
+		return "OPEN";
+	return strstr(text, "SMT vulnerable") ? "SMT" : "ok";
+}
+
+static void report_side_channels(struct report *report)
+{
+	struct dirent **names;
+	json_t *all = json_object();
+	int n = scandir(VULNERABILITIES, &names, NULL, alphasort), n_closed = 0;
+	char path[320], text[256];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), VULNERABILITIES "/%s", names[i]->d_name);
+		read_line(path, text, sizeof(text));
+		if (*text) {
+			json_object_set_new(all, names[i]->d_name, json_string(text));
+			if (strcmp(judge(text), "ok") != 0)
+				report_line(report, judge(text), names[i]->d_name, text);
+			else
+				n_closed++;
+		}
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+	snprintf(text, sizeof(text),
+		n < 0 ? "the host's kernel does not say" : "%d closed, or not of this processor",
+		n_closed);
+	report_line(report, n < 0 ? "unknown" : "ok", "side channels", text);
+	json_object_set_new(report->root, "side_channels", all);
+}
+
+static void report_cores(struct report *report)
+{
+	int can = confine_can_own_cores();
+	char smt[8];
+
+	read_line("/sys/devices/system/cpu/smt/active", smt, sizeof(smt));
+	json_object_set_new(report->root, "smt", json_boolean(*smt == '1'));
+	json_object_set_new(report->root, "core_scheduling", json_boolean(can >= 0));
+	if (*smt != '1')
+		report_line(report, "ok", "sibling threads", "no core has them, or they are off");
+	else if (can < 0)
+		report_line(report, "SHARED", "sibling threads",
+			"others' run beside a guest's, and this kernel has no core scheduling");
+	else
+		report_line(report, "SHARED", "sibling threads",
+			"others' run beside a guest's, unless --core-scheduling is given");
+}
+
+/* ---- */
+
 static enum verdict report_speed(struct report *report, int64_t speed)
 {
 	char text[160];
@@ -243,6 +308,8 @@ static enum verdict examine(bool as_json)
 	report_optional(&report);
 	report_huge_pages(&report);
 	report_confinement(&report);
+	report_cores(&report);
+	report_side_channels(&report);
 	json_object_set_new(report.root, "verdict", json_string(verdict_names[verdict]));
 	json_object_set_new(report.root, "summary", json_string(verdict_text(verdict)));
 	if (as_json) {

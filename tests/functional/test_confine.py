@@ -448,6 +448,43 @@ def test_doctor(run):
     assert result.status == (vm.POWEROFF if found["landlock"] else vm.OPERATOR), result.err
 
 
+def test_side_channels(run):
+    """What the host's kernel says of each, and how many it has closed."""
+    place = pathlib.Path("/sys/devices/system/cpu/vulnerabilities")
+    says = {file.name: file.read_text(encoding="ascii").strip() for file in place.iterdir()} if place.exists() else {}
+    found = json.loads(subprocess.run([vm.PRONTO, "doctor", "--json"], capture_output=True, check=False).stdout)
+    text = subprocess.run([vm.PRONTO, "doctor"], capture_output=True, check=False, text=True).stdout
+    assert found["side_channels"] == says
+    is_open = {name for name, said in says.items() if said.startswith("Vulnerable")}
+    assert set(re.findall(r"^OPEN +(\w+) ", text, re.M)) == is_open
+    beside = set(re.findall(r"^SMT +(\w+) ", text, re.M))
+    assert beside == {name for name in set(says) - is_open if "SMT vulnerable" in says[name]}
+    if says:
+        assert f" {len(says) - len(is_open) - len(beside)} closed" in text
+
+
+def test_core_scheduling(run):
+    """Where the kernel has it; else it is refused, with or without the rest of confinement."""
+    result = run("poweroff", "--core-scheduling", "--confine", "off")
+    found = json.loads(subprocess.run([vm.PRONTO, "doctor", "--json"], capture_output=True, check=False).stdout)
+    if found["core_scheduling"]:
+        assert result.status == vm.POWEROFF, result.err
+    else:
+        assert (result.status, result.err) == (vm.OPERATOR, "pronto: error: --core-scheduling: this kernel has no core scheduling "
+                                                            "(Linux 5.14, CONFIG_SCHED_CORE)\n")
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace to see what is asked of the host")
+def test_core_scheduling_comes_before_all_threads(box, tmp_path):
+    """As a kernel has it that says so: none here need have it."""
+    log = tmp_path / "calls"
+    done = vm.Vm(box, ["strace", "-f", "-X", "raw", "-e", "trace=prctl,clone,clone3", "-e", "inject=prctl:retval=0", "-o", log, vm.PRONTO, "run",
+                       "--confine", "off", "--core-scheduling", vm.guest("poweroff")]).wait(60)
+    assert done.status == vm.POWEROFF, done.err
+    calls = re.findall(r"(prctl\(0x3e, 0x1, 0, 0x1, |clone3?\()", log.read_text(encoding="latin-1"))
+    assert calls[0].startswith("prctl") and len(calls) > 1 and not any(call.startswith("prctl") for call in calls[1:]), calls
+
+
 def test_random_bytes_for_a_copy(start):
     """By a file: a vCPU has no call for them."""
     process = start("template", "--confine", "on", stdin=subprocess.PIPE)

@@ -73,7 +73,7 @@ static void check_setting(const struct setting *s, const void *a, const void *b)
 static void check_object(const struct schema *schema, const void *a, const void *b)
 {
 	static const char *const of_the_run[] = { "log-level", "timeline", "dry-run", "confine",
-		"jail" };
+		"core-scheduling", "jail" };
 
 	for (size_t i = 0; i < schema->n; i++) {
 		const struct setting *s = &schema->settings[i];
@@ -139,7 +139,7 @@ static void test_every_setting(void **state)
 		" \"shim\": \"always\", \"instant\": {\"use\": \"renew\", \"days\": 3, \"uses\": 9},"
 		"  \"map-kernel\": \"all\", \"merge\": \"kernel\","
 		" \"grace\": 0, \"no-cache\": true, \"dry-run\": true, \"track-dirty-pages\": true, \"timeline\": \"t.svg\","
-		" \"log-level\": \"debug\", \"confine\": \"off\","
+		" \"log-level\": \"debug\", \"confine\": \"off\", \"core-scheduling\": true,"
 		" \"jail\": {\"uid\": 5, \"gid\": 6, \"netns\": \"/n\", \"cgroup\": \"c\","
 		" \"no-file\": 9, \"fsize\": \"1M\"},"
 		" \"disk\": [{\"path\": \"p\"}], \"net\": [{\"user\": true}], \"vsock\": [{\"cid\": 3}],"

@@ -238,6 +238,8 @@ static const struct setting settings[] = {
 		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },
 	{ "confine", 0, SETTING_WORD, EVERYWHERE, .at = AT(confine), .words = confines,
 		.help = "what the process gives up before its guest runs (default: on)" },
+	{ "core-scheduling", 0, SETTING_FLAG, EVERYWHERE, .at = AT(core_scheduling),
+		.help = "share no processor core with others at one time (default: off)" },
 	{ "jail", 0, SETTING_OBJECT, EVERYWHERE, .at = AT(jail), .members = &config_jail_schema,
 		.takes = "uid=N,gid=N[,netns=PATH][,cgroup=PATH][,no-file=N][,fsize=SIZE]",
 		.help = "of root: once all is open, become this user in an empty root (default: stay)" },

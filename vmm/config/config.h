@@ -132,6 +132,7 @@ struct config {
 	char *memory_path;            /* MEMORY_FROM_FILE, MEMORY_FROM_HANDLER; else NULL */
 	enum restored_clock clock;
 	enum confine confine;
+	bool core_scheduling;
 	struct jail_config jail;
 	enum timeline_to timeline;
 	char *timeline_path; /* TIMELINE_TO_FILE; else NULL */

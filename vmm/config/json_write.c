@@ -120,7 +120,7 @@ static json_t *write_object(const struct schema *schema, const void *base)
 char *config_write_json(const struct config *config)
 {
 	static const char *const of_the_run[] = { "log-level", "timeline", "dry-run", "confine",
-		"jail" };
+		"core-scheduling", "jail" };
 	json_t *json = write_object(&config_schema, config);
 	char *text;
 

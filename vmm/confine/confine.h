@@ -56,6 +56,18 @@ void confine_enter_as(const struct config *config, const struct confine_kept *ou
 /* Stage 2. */
 void confine_settle(void);
 
+/* From here on no thread of another process runs at the same time on a core on which one of this
+ * process does, where a core has several (hyper-threading): neither sees what the other leaves in
+ * what they share.  Threads and children that are made later are of it, too.  0, or -errno and
+ * diag: this kernel has no core scheduling.
+ *
+ * Source: Documentation/admin-guide/hw-vuln/core-scheduling.rst.
+ */
+int confine_own_cores(struct diag *diag);
+
+/* Whether it could be here: 1; 0: no core has two threads, and so it is; -errno: it cannot. */
+int confine_can_own_cores(void);
+
 /* What stays of root's rights. */
 enum confine_rights {
 	CONFINE_NO_RIGHTS,

@@ -97,6 +97,26 @@ void confine_enter_as(const struct config *config, const struct confine_kept *ou
 /* Not before: virtiofsd of a user without rights has its ids mapped by newuidmap(1), which is
  * set-user-ID, and may open more files than we do.
  */
+int confine_can_own_cores(void)
+{
+	unsigned long cookie;
+
+	if (!prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &cookie))
+		return 1;
+	return errno == ENODEV ? 0 : -errno;
+}
+
+int confine_own_cores(struct diag *diag)
+{
+	if (!prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0) ||
+		errno == ENODEV)
+		return 0;
+	if (errno == EINVAL)
+		return diag_fail(diag, EINVAL,
+			"this kernel has no core scheduling (Linux 5.14, CONFIG_SCHED_CORE)");
+	return diag_fail(diag, errno, "%s", strerror(errno));
+}
+
 void confine_settle(void)
 {
 	struct rlimit files;

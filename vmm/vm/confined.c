@@ -60,7 +60,12 @@ static int start_outside(struct vm *vm, struct diag *diag)
 int confined_prepare(struct vm *vm, struct diag *diag)
 {
 	struct diag why;
+	int ret = vm->config->core_scheduling ? confine_own_cores(&why) : 0;
 
+	if (ret) {
+		vm->blame = EXIT_OPERATOR;
+		return diag_fail(diag, -ret, "--core-scheduling: %s", why.text);
+	}
 	if (!is_wanted(vm))
 		return config_has_jail(vm->config) ? start_outside(vm, diag) : 0;
 	vm->has_filters = filter_is_there();
