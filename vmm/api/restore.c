@@ -170,6 +170,8 @@ static int read_all(
 	ret = override_nets(restore, json_object_get(body, "network_overrides"), diag);
 	if (!ret)
 		ret = override_vsock(restore, json_object_get(body, "vsock_override"), diag);
+	if (!ret && is_set(body, "working_set"))
+		ret = config_read_working_set(&restore->config, text_of(body, "working_set"), diag);
 	return ret ? ret : objects_serial_to_config(now, &restore->config, diag);
 }
 

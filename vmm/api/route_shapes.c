@@ -71,6 +71,7 @@ SHAPE(snapshot_load, "SnapshotLoadParams",
 	{ .name = "network_overrides", .type = FIELD_OBJECTS, .inner = &network_override_shape,
 		.fallback = "[]" },
 	{ .name = "vsock_override", .type = FIELD_OBJECT, .inner = &vsock_override_shape },
+	{ .name = "working_set", .type = FIELD_TEXT },
 	{ .name = "clock_realtime", .type = FIELD_FLAG, .fallback = "false" },
 	{ .name = "huge_pages", .type = FIELD_WORD, .words = restored_pages, .fallback = "\"Snapshot\"" });
 

@@ -92,6 +92,12 @@ static const struct word memories[] = {
 	{ NULL, 0 },
 };
 
+static const struct word working_sets[] = {
+	{ "record:", WORKING_SET_RECORDED },
+	{ "", WORKING_SET_USED },
+	{ NULL, 0 },
+};
+
 static const struct word confines[] = {
 	{ "basic", CONFINE_BASIC },
 	{ "off", CONFINE_OFF },
@@ -234,6 +240,9 @@ static const struct setting settings[] = {
 	{ "from-memory", 0, SETTING_WORD, ON_RESTORE, .at = AT(memory_from), .words = memories,
 		.path_at = AT(memory_path), .takes = "FILE|uffd:PATH",
 		.help = "where its memory is, or the socket of who brings it (default: beside its state)" },
+	{ "working-set", 0, SETTING_WORD, ON_RESTORE, .at = AT(working_set), .words = working_sets,
+		.path_at = AT(working_set_path), .takes = "FILE|record:FILE",
+		.help = "have the pages that this file tells of ahead, or tell it (default: neither)" },
 	{ "clock", 0, SETTING_WORD, ON_RESTORE, .at = AT(clock), .words = clocks,
 		.help = "the guest's clock is the host's, or goes on where it stood (default: host)" },
 	{ "confine", 0, SETTING_WORD, EVERYWHERE, .at = AT(confine), .words = confines,
@@ -258,6 +267,12 @@ static const struct setting settings[] = {
 };
 
 const struct schema config_schema = { .settings = settings, .n = ARRAY_SIZE(settings) };
+
+int config_read_working_set(struct config *config, const char *text, struct diag *diag)
+{
+	return setting_set(
+		schema_find(&config_schema, "working-set", ON_RESTORE), config, text, diag);
+}
 
 int config_read_confine(const char *text, enum confine *confine, struct diag *diag)
 {

@@ -60,6 +60,9 @@ enum restored_clock { CLOCK_OF_HOST, CLOCK_STOOD };
  */
 enum memory_from { MEMORY_BESIDE_STATE, MEMORY_FROM_FILE, MEMORY_FROM_HANDLER };
 
+/* What is done with the pages that a restored machine touches (vm/working_set.h). */
+enum working_set_use { WORKING_SET_NONE, WORKING_SET_USED, WORKING_SET_RECORDED };
+
 /* How much of its rights a process gives up before its guest runs. */
 enum confine { CONFINE_BASIC, CONFINE_OFF, CONFINE_ON, CONFINE_STRICT, CONFINE_TELL };
 
@@ -130,6 +133,8 @@ struct config {
 	bool track_dirty_pages;
 	enum memory_from memory_from; /* of a machine that goes on from a snapshot */
 	char *memory_path;            /* MEMORY_FROM_FILE, MEMORY_FROM_HANDLER; else NULL */
+	enum working_set_use working_set;
+	char *working_set_path; /* unless WORKING_SET_NONE; else NULL */
 	enum restored_clock clock;
 	enum confine confine;
 	bool core_scheduling;
@@ -143,6 +148,9 @@ struct config {
  * warnings.
  */
 void config_init(struct config *config);
+
+/* What --working-set takes.  -EINVAL and diag. */
+int config_read_working_set(struct config *config, const char *text, struct diag *diag);
 
 /* The word of --confine.  -EINVAL and diag. */
 int config_read_confine(const char *text, enum confine *confine, struct diag *diag);

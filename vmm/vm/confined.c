@@ -91,6 +91,11 @@ static bool may_be_saved(const struct vm *vm)
 	return vm->watch || vm->template;
 }
 
+static bool is_recorded(const struct vm *vm)
+{
+	return vm->snapshot && vm->snapshot->working_set.is_recorded;
+}
+
 static int close_jail(struct vm *vm, struct diag *diag)
 {
 	struct diag why;
@@ -116,7 +121,7 @@ int confined_close_in(struct vm *vm, struct diag *diag)
 	ret = vm->has_filters || has_jail ? power_open_random(&vm->power) : 0;
 	if (ret)
 		return diag_fail(diag, -ret, "/dev/urandom: %s", strerror(-ret));
-	if (vm->has_filters && may_be_saved(vm)) {
+	if (vm->has_filters && (may_be_saved(vm) || is_recorded(vm))) {
 		ret = guest_mem_prepare_watch(&vm->mem);
 		if (ret)
 			return diag_fail(diag, -ret, "%s", strerror(-ret));
@@ -141,9 +146,11 @@ static void worker_begun(void *ctx)
 
 int confined_start_worker(struct vm *vm, struct diag *diag)
 {
-	if (!vm->has_filters || !may_be_saved(vm))
+	bool is_early = vm->snapshot && working_set_is_used(&vm->snapshot->working_set);
+
+	if (!(vm->has_filters && may_be_saved(vm)) && !is_early)
 		return 0;
-	return worker_start(&vm->worker, worker_begun, vm, diag);
+	return worker_start(&vm->worker, vm->has_filters ? worker_begun : NULL, vm, diag);
 }
 
 void confined_pager(const struct vm *vm)

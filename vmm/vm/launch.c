@@ -333,9 +333,17 @@ int launch_open_memory(
 	struct snapshot *snapshot, const char *path, const struct config *config, struct diag *diag)
 {
 	size_t size;
+	int ret;
 
-	if (config->memory_from != MEMORY_FROM_HANDLER)
-		return snapshot_open_memory(snapshot, path, config->memory_path, diag);
+	if (config->memory_from != MEMORY_FROM_HANDLER) {
+		ret = snapshot_open_memory(snapshot, path, config->memory_path, diag);
+		return ret ? ret
+		           : working_set_open(
+				     &snapshot->working_set, config, snapshot->reader.id, diag);
+	}
+	if (config->working_set != WORKING_SET_NONE)
+		return diag_fail(diag, EOPNOTSUPP,
+			"--working-set: memory that a handler brings is the handler's to bring ahead");
 	if (config_shares_memory(config))
 		return diag_fail(diag, EOPNOTSUPP,
 			"%s: memory from which another process serves a device cannot be brought by a "

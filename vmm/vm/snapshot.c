@@ -144,6 +144,7 @@ void snapshot_close(struct snapshot *snapshot)
 	state_close(&snapshot->reader);
 	if (snapshot->memory_fd >= 0)
 		close(snapshot->memory_fd);
+	working_set_close(&snapshot->working_set);
 	free(snapshot->memory_path);
 	free(snapshot->data);
 	*snapshot = (struct snapshot){ .memory_fd = -1 };

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "state/state.h"
 #include "util/diag.h"
+#include "vm/working_set.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,6 +50,7 @@ struct snapshot {
 	size_t note_size;
 	int memory_fd;     /* -1: it is not open */
 	char *memory_path; /* of that; owned */
+	struct working_set working_set;
 };
 
 /* Read the state of one that is in a directory, or whose state's file this is.  -errno and diag,

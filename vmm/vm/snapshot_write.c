@@ -354,6 +354,7 @@ static struct snapshot_writer *create_writer(
 
 static int check(struct vm *vm, struct diag *diag)
 {
+	working_set_stop(vm);
 	if (vm->snapshot_writer || worker_is_busy(&vm->worker))
 		return diag_fail(diag, EBUSY, "a snapshot is being made: wait for it");
 	return saved_check(vm, diag);

@@ -34,7 +34,12 @@ void vm_init(struct vm *vm, const struct config *config, const struct boot_spec 
 
 static int vm_create(void *ctx, struct diag *diag)
 {
-	return start_create(ctx, diag);
+	struct vm *vm = ctx;
+	int ret = start_create(vm, diag);
+
+	if (!ret)
+		working_set_begin(vm);
+	return ret;
 }
 
 static void vm_let_go(void *ctx)
@@ -83,6 +88,9 @@ static int vm_reset(void *ctx, struct diag *diag)
 	int ret;
 
 	snapshot_abandon(vm, "the guest was reset before it could be saved");
+	working_set_stop(vm);
+	if (vm->snapshot)
+		working_set_forget(&vm->snapshot->working_set);
 	ret = start_reset(vm, diag);
 	if (!ret && vm->watch && vm->watch->reset)
 		vm->watch->reset(vm->watch_ctx);
@@ -91,7 +99,12 @@ static int vm_reset(void *ctx, struct diag *diag)
 
 static void vm_end(void *ctx)
 {
-	start_undo(ctx);
+	struct vm *vm = ctx;
+
+	working_set_stop(vm);
+	if (vm->snapshot)
+		working_set_record(&vm->snapshot->working_set, &vm->mem);
+	start_undo(vm);
 }
 
 /* A guest that was asked to power off, and reset instead, is not to have another life. */
