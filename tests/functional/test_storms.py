@@ -74,7 +74,7 @@ def test_storm(start, storm):
 def test_an_hour_of_broken_rules(box, disks, how):  # noqa: F811
     """By every device's driver, each of them again and again."""
     program, options = (vm.PRONTO, ["--confine", "on"]) if how == "confined" else (ASAN, [])
-    process = vm.Vm(box, [program, "run", "-m", "32M", *ALL, *options, vm.guest("rings"), "again"], env={"UBSAN_OPTIONS": "halt_on_error=1"})
+    process = vm.Vm(box, [program, "run", "-m", "32M", *ALL, *options, vm.guest("rings"), "--", "again"], env={"UBSAN_OPTIONS": "halt_on_error=1"})
     process.expect(".", 120)
     had, since = held(process.pid), time.monotonic()
     while time.monotonic() < since + HOUR and process.process.poll() is None:

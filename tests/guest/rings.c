@@ -4,10 +4,8 @@
  * After each the device has answered, or says that it needs a reset; the other devices go on; after
  * a reset it works as before.  A new kind of device needs a row in `kinds`.
  *
- * With the word "again" it does so without an end, and says only what goes wrong, and a dot for each
- * time that it is through.
- *
- * With the word "vhost" the host's kernel judges the rings: some of what is broken it passes over.
+ * With the word "again" it does so without an end, and says what goes wrong, and a dot each time.
+ * With "vhost" the host's kernel judges the rings: some of what is broken it passes over.
  */
 
 #include "virtio.h"
@@ -594,11 +592,9 @@ void guest_main(void)
 	check(n_devices > 0, "there are devices");
 	for (unsigned int i = 0; i < n_devices; i++)
 		works(&devices[i]);
-	do {
+	do
 		for (unsigned int i = 0; i < n_devices; i++)
 			attack(&devices[i]);
-		if (again)
-			put(".");
-	} while (again);
+	while (again && (put("."), true));
 	checks_done();
 }
