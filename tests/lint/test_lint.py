@@ -30,7 +30,7 @@ def lint(check, root, *options, env=None):
     'format', 'tidy', pytest.param('analyze', marks=pytest.mark.long), 'includes', 'sizes', 'licences', 'documents', 'shell'])
 def test_this_tree(check):
     status, output = lint(check, ROOT)
-    assert (status, output) == (0, f'{check}: ok\n')
+    assert (status, output) == (0, f'{check}: ok\n'), output
 
 
 @pytest.mark.long
@@ -38,7 +38,8 @@ def test_this_tree(check):
 def test_this_tree_anew():
     """What was found clean once is found clean again."""
     for check in 'tidy', 'analyze':
-        assert lint(check, ROOT, '--every') == (0, f'{check}: ok\n')
+        status, output = lint(check, ROOT, '--every')
+        assert (status, output) == (0, f'{check}: ok\n'), output
 
 
 def tree(tmp_path, path, text):

@@ -114,7 +114,8 @@ static int make_root(struct jail_place *place, const char *base, const char *id,
 			return diag_fail(diag, -fd, "%.300s: %s", place->path, strerror(-fd));
 	}
 	place->fd = make_own_dir(place, fd, "root", "root", diag);
-	strcat(place->path, "/root");
+	snprintf(place->path, sizeof(place->path), "%.2000s/%s/%.100s/root", base, place->program,
+		id);
 	return place->fd < 0 ? place->fd : 0;
 }
 

@@ -146,9 +146,12 @@ void snapshot_abandon(struct vm *vm, const char *why)
 
 void snapshot_finish(struct vm *vm)
 {
-	snapshot_abandon(vm, "the machine ended before it could be saved");
-	if (vm->snapshot_writer)
-		finish(vm->snapshot_writer);
+	struct snapshot_writer *writer = vm->snapshot_writer;
+
+	if (writer && writer->is_taken)
+		finish(writer);
+	else
+		snapshot_abandon(vm, "the machine ended before it could be saved");
 }
 
 /* ---- while the machine is paused ---- */
