@@ -20,7 +20,8 @@ from jails import (ALICE, GROUP, CGROUP2, cgroup, cgroup_of, check_user, has_oth
                    why_no_jails)
 from saving import machine  # noqa: F401
 
-pytestmark = [pytest.mark.kvm, pytest.mark.skipif(bool(why_no_jails()), reason=why_no_jails())]
+# One at a time: they make cgroups of the host, and look whether some are left.
+pytestmark = [pytest.mark.kvm, pytest.mark.skipif(bool(why_no_jails()), reason=why_no_jails()), pytest.mark.xdist_group("cgroups")]
 
 JAIL = f"uid={ALICE},gid={GROUP}"
 

@@ -18,7 +18,8 @@ import vm
 from jails import (ALICE, BOB, GROUP, CGROUP2, as_user, base, cgroup_of, check_user, has_other, jail, jailer, limit_of,  # noqa: F401
                    mounts_of, needs_cgroups, network, why_no_jails)
 
-pytestmark = [pytest.mark.kvm, pytest.mark.skipif(bool(why_no_jails()), reason=why_no_jails())]
+# One at a time: they make cgroups of the host, and look whether some are left.
+pytestmark = [pytest.mark.kvm, pytest.mark.skipif(bool(why_no_jails()), reason=why_no_jails()), pytest.mark.xdist_group("cgroups")]
 
 
 def ready(one, n=1):
