@@ -34,7 +34,7 @@ def saved(box):
         a.vm.signal(signal.SIGKILL)
         a.vm.wait()
         vm.wait_until(lambda: box.processes() == [])
-        (box.path / "tmp" / "saved.sock").unlink()
+        vm.wait_until(lambda: not (box.path / "tmp" / "saved.sock").exists(), what="its removal")
         return where
     return save
 

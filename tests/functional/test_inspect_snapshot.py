@@ -25,7 +25,7 @@ def kept(serve, tmp_path):
     a.must("PUT", "/snapshot/create", {"snapshot_path": str(tmp_path / "kept")})
     a.vm.kill()
     vm.wait_until(lambda: not a.vm.box.processes(), what="the end of the VMM")
-    a.socket.unlink()
+    vm.wait_until(lambda: not a.socket.exists(), what="its socket's removal")
     return tmp_path / "kept"
 
 
