@@ -110,10 +110,12 @@ class Box:
                       and not f.name.startswith("tsan.rodata."))
 
     def finish(self):
-        """Whatever the test left running ends; what a process left by itself is a failure."""
+        """Whatever the test left running ends, and those who see that; what a process left by itself is a failure."""
         for vm in self.started:
             vm.kill()
-        left = self.processes()
+        end = time.monotonic() + TIMEOUT
+        while (left := self.processes()) and time.monotonic() < end:
+            time.sleep(0.005)
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         assert not left, f"processes left behind: {left}"
