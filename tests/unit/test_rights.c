@@ -79,6 +79,8 @@ static void test_none(void **state)
 	assert_int_equal(
 		rights_receive(pair->b, text, sizeof(text), &fd, &n, MSG_DONTWAIT), -EAGAIN);
 	assert_int_equal(n, 0);
+	assert_int_equal(rights_send(pair->a, "text", 5, NULL, 0, 0), 5);
+	assert_int_equal(rights_receive(pair->b, text, sizeof(text), NULL, &n, 0), 5);
 	shutdown(pair->a, SHUT_RDWR);
 	n = 1;
 	assert_int_equal(rights_receive(pair->b, text, sizeof(text), &fd, &n, 0), 0);

@@ -67,7 +67,8 @@ ssize_t rights_receive(int socket, void *data, size_t size, int *fds, size_t *n,
 		return -errno;
 	n_came = take(&message, came);
 	if (n_came <= room && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-		memcpy(fds, came, n_came * sizeof(*came));
+		if (n_came)
+			memcpy(fds, came, n_came * sizeof(*came));
 		*n = n_came;
 		return got;
 	}

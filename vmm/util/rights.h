@@ -24,8 +24,8 @@ void rights_attach(struct msghdr *message, union rights *rights, const int *fds,
 ssize_t rights_send(int socket, const void *data, size_t size, const int *fds, size_t n, int flags);
 
 /* recvmsg(2): how many bytes came, 0 at the end, or -errno.  With them came *n descriptors, the
- * caller's, which close on exec; there is room for *n.  -EBADMSG: there were more, or more bytes
- * than there is room for; all of them are closed.
+ * caller's, which close on exec; there is room for *n (0: fds may be NULL).  -EBADMSG: there were
+ * more, or more bytes than there is room for; all of them are closed.
  */
 ssize_t rights_receive(int socket, void *data, size_t size, int *fds, size_t *n, int flags);
 
