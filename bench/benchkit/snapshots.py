@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Machines that are saved, and what is told of that: pronto's, and Firecracker's."""
+import contextlib
 import ctypes
 import json
 import os
@@ -89,7 +90,7 @@ class Machine:
             pass
         self.process.wait()
         self.process.stdout.close()
-        if os.path.exists(self.socket):
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
 
 
@@ -129,7 +130,7 @@ class Firecracker:
             return place.watch(place.Host(), build, self.argv(path), until='!', kill=True)
         finally:
             thread.join()
-            if os.path.exists(path):
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
     def _load_when_there(self, path):

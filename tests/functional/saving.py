@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Machines that are saved, and those that go on from there."""
 
+import contextlib
 import json
 import os
 import re
@@ -46,7 +47,8 @@ class Machine(api.Api):
     def kill(self):
         """All of its processes, with no time to do anything."""
         for pid in [*children(self.vm.pid), self.vm.pid]:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one ends with another
+                os.kill(pid, signal.SIGKILL)
         self.vm.wait()
         self.socket.unlink(missing_ok=True)
 

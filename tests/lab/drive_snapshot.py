@@ -7,6 +7,7 @@ is said before the first), pauses (seconds between two, at most), load (fields f
 Prints what the guest says, and "@@ trips N", "@@ stood MS" for each, "@@ status N" of the last process.
 """
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -50,7 +51,7 @@ class Machine:
 
     def __init__(self, pronto, said):
         self.said = said
-        if os.path.exists(SOCKET):
+        with contextlib.suppress(FileNotFoundError):  # who saw the one before end may have removed it
             os.unlink(SOCKET)
         self.process = subprocess.Popen([pronto, "api", "--socket", SOCKET], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)

@@ -17,18 +17,22 @@ static int new_socket(void)
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* connect(2) to a file that is no socket is refused as well. */
+/* Who was killed may have left somebody who removes it meanwhile: then it has gone.  connect(2) to
+ * a file that is no socket is refused as well.
+ */
 static bool is_left_over(const struct sockaddr_un *address)
 {
 	struct stat st;
 	bool is_refused;
 	int fd;
 
-	if (lstat(address->sun_path, &st) || !S_ISSOCK(st.st_mode))
+	if (lstat(address->sun_path, &st))
+		return errno == ENOENT;
+	if (!S_ISSOCK(st.st_mode))
 		return false;
 	fd = new_socket();
 	is_refused = fd >= 0 && connect(fd, (const void *)address, sizeof(*address)) &&
-	             errno == ECONNREFUSED;
+	             (errno == ECONNREFUSED || errno == ENOENT);
 	if (fd >= 0)
 		close(fd);
 	return is_refused;
@@ -38,7 +42,8 @@ static int listen_at(int fd, const struct sockaddr_un *address, int backlog)
 {
 	int ret = bind(fd, (const void *)address, sizeof(*address)) ? -errno : 0;
 
-	if (ret == -EADDRINUSE && is_left_over(address) && !unlink(address->sun_path))
+	if (ret == -EADDRINUSE && is_left_over(address) &&
+		(!unlink(address->sun_path) || errno == ENOENT))
 		ret = bind(fd, (const void *)address, sizeof(*address)) ? -errno : 0;
 	if (!ret && listen(fd, backlog))
 		ret = -errno;
