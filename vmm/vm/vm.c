@@ -37,7 +37,7 @@ static int vm_create(void *ctx, struct diag *diag)
 	struct vm *vm = ctx;
 	int ret = start_create(vm, diag);
 
-	if (!ret)
+	if (!ret && vm->snapshot)
 		working_set_begin(vm);
 	return ret;
 }
@@ -88,9 +88,10 @@ static int vm_reset(void *ctx, struct diag *diag)
 	int ret;
 
 	snapshot_abandon(vm, "the guest was reset before it could be saved");
-	working_set_stop(vm);
-	if (vm->snapshot)
+	if (vm->snapshot) {
+		working_set_stop(vm);
 		working_set_forget(&vm->snapshot->working_set);
+	}
 	ret = start_reset(vm, diag);
 	if (!ret && vm->watch && vm->watch->reset)
 		vm->watch->reset(vm->watch_ctx);
@@ -101,9 +102,10 @@ static void vm_end(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	working_set_stop(vm);
-	if (vm->snapshot)
+	if (vm->snapshot) {
+		working_set_stop(vm);
 		working_set_record(&vm->snapshot->working_set, &vm->mem);
+	}
 	start_undo(vm);
 }
 
