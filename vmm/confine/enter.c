@@ -94,9 +94,6 @@ void confine_enter_as(const struct config *config, const struct confine_kept *ou
 	confine_enter(&kept);
 }
 
-/* Not before: virtiofsd of a user without rights has its ids mapped by newuidmap(1), which is
- * set-user-ID, and may open more files than we do.
- */
 int confine_can_own_cores(void)
 {
 	unsigned long cookie;
@@ -117,6 +114,9 @@ int confine_own_cores(struct diag *diag)
 	return diag_fail(diag, errno, "%s", strerror(errno));
 }
 
+/* Not before: virtiofsd of a user without rights has its ids mapped by newuidmap(1), which is
+ * set-user-ID, and may open more files than we do.
+ */
 void confine_settle(void)
 {
 	struct rlimit files;

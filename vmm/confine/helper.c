@@ -63,7 +63,7 @@ static _Noreturn void be_helper(const struct helper_order *order, int fd)
 
 void helper_answer(int to, const void *answer, size_t size, const int *fds, size_t n)
 {
-	(void)rights_send(to, answer, size, fds, n, MSG_NOSIGNAL);
+	(void)rights_send(to, answer, size, fds, n, 0);
 }
 
 /* ---- in ours ---- */

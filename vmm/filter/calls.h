@@ -16,10 +16,10 @@
  * brings it (vm/pager.h).  The others are processes: OUTSIDE (confine/outside.h), with JOB if it
  * has something to do, and UNPACK, which is over before there is a guest (image/apart.h); API,
  * which clients speak with (api/api.h), FILES, which opens files for that (api/files.h), and MMDS,
- * which guests speak with (api/mmds.h).  All
- * that stands in no row of a thread's ends the process.  None that serves the guest opens a file,
- * makes a socket, a process or a thread, or runs a program.  What a thread does often comes first:
- * the rows of a call with arguments are compared in this order.
+ * which guests speak with (api/mmds.h).  All that stands in no row of a thread's ends the process.
+ * None that serves the guest opens a file, makes a socket, a process or a thread, or runs a
+ * program.  What a thread does often comes first: the rows of a call with arguments are compared in
+ * this order.
  */
 
 /* ---- the guest ---- */
