@@ -85,6 +85,17 @@ static void await_all(void)
 	expect(which == (1u << N) - 1);
 }
 
+/* All that are pending, also where a KVM in software lets one in at each exit and nowhere else: the
+ * button's is the last of three, and may wait for seconds where no wait has to halt.
+ */
+static void take_interrupts(void)
+{
+	interrupts_on();
+	for (unsigned int i = 0; i < 3; i++)
+		inb(0x80);
+	interrupts_off();
+}
+
 static void move(uint32_t round)
 {
 	for (unsigned int i = 0; i < N; i++) {
@@ -114,6 +125,7 @@ void guest_main(void)
 		move(round);
 		expect(take(rng.queue).len == sizeof(random));
 		put_char('.');
+		take_interrupts();
 	}
 	power_off();
 }
