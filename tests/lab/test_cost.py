@@ -119,13 +119,13 @@ needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="no strace 
 
 @needs_strace
 def test_start_of_a_tiny_guest():
-    check(start(BENCH / "first-off.elf"), calls=191, faults=107, ioctls=33)
+    check(start(BENCH / "first-off.elf"), calls=191, faults=106, ioctls=33)
 
 
 @needs_strace
 def test_start_with_a_disk():
     """What its requests need is not touched before there are any."""
-    check(start(BENCH / "first-off.elf", "--disk", "/run/disk"), calls=239, faults=115, ioctls=34)
+    check(start(BENCH / "first-off.elf", "--disk", "/run/disk"), calls=239, faults=113, ioctls=34)
 
 
 @needs_strace
@@ -133,4 +133,4 @@ def test_start_of_a_cached_kernel(tmp_path):
     """Debian's, of 53 MB, with the tiny guest's code at its entry: neither read whole nor touched page by page."""
     given = types.SimpleNamespace(build=str(PRONTO.parent), scratch=str(tmp_path))
     _, vmlinuz = load.make_kernels(given, "off")
-    check(start(vmlinuz), calls=234, faults=122, ioctls=33)
+    check(start(vmlinuz), calls=234, faults=120, ioctls=33)
