@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* generate.c - print the filters that calls.h describes, as C
  *
- * Runs when Pronto is built.  A filter is a tree: the call's number is found in as many steps as
- * its number of calls has bits, and arguments, where they matter, by one step each.
+ * Runs when Pronto is built.  A filter is a tree of spans of numbers that are answered alike: the
+ * call's is found in as many steps as their number has bits, and arguments, where they matter, by
+ * one step each.  The kernel translates it at each start, so what counts is that it is short.
  */
 
 #include <errno.h>
@@ -32,7 +33,7 @@
 #define OWN_PID UINT32_MAX /* where filter.c puts it; no call or request has this number */
 
 /* Where a jump leads: to the answers at the end, or to a place that is known by then. */
-enum { TO_ALLOW = -1, TO_FAIL = -2, TO_REFUSE = -3 };
+enum { TO_ALLOW = -1, TO_FAIL = -2, TO_REFUSE = -3, TO_JUDGE = -4 };
 
 /* The answer if args[arg] & mask is value; mask 0: always. */
 static const struct row {
@@ -140,24 +141,51 @@ static void judge_arguments(unsigned int who, uint32_t nr)
 	code[last].jf = answer_to(who, nr);
 }
 
-/* Of calls[from, to); the arguments of one are judged right behind where it is found. */
-static void find(unsigned int who, int from, int to)
+/* Neighbours that are answered alike, up to where the next one begins; between calls that have a row
+ * all are refused.
+ */
+static struct span {
+	uint32_t from;
+	int answer; /* or TO_JUDGE: it is one call, whose arguments matter */
+} spans[2 * MAX_CALLS + 1];
+static int n_spans;
+
+static void add_span(uint32_t from, int answer)
 {
-	int middle = from + (to - from) / 2, fork;
+	if (!n_spans || answer == TO_JUDGE || spans[n_spans - 1].answer != answer)
+		spans[n_spans++] = (struct span){ from, answer };
+}
+
+static void gather_spans(unsigned int who)
+{
+	n_spans = 0;
+	if (calls[0])
+		add_span(0, TO_REFUSE);
+	for (int i = 0; i < n_calls; i++) {
+		add_span(calls[i],
+			has_arguments(who, calls[i]) ? TO_JUDGE : answer_to(who, calls[i]));
+		if (i + 1 == n_calls || calls[i + 1] != calls[i] + 1)
+			add_span(calls[i] + 1, TO_REFUSE);
+	}
+}
+
+/* Of spans[from, to); what is to be done for it, an answer or a place.  The arguments of a call are
+ * judged right behind where it is found.
+ */
+static int find(unsigned int who, int from, int to)
+{
+	int middle = from + (to - from) / 2, place = n_code;
 
 	if (to - from > 1) {
-		fork = emit(BPF_JMP | BPF_JGE | BPF_K, calls[middle], 0, 0);
-		code[fork].jf = n_code;
-		find(who, from, middle);
-		code[fork].jt = n_code;
-		find(who, middle, to);
-	} else if (!has_arguments(who, calls[from])) {
-		emit(BPF_JMP | BPF_JEQ | BPF_K, calls[from], answer_to(who, calls[from]),
-			TO_REFUSE);
+		emit(BPF_JMP | BPF_JGE | BPF_K, spans[middle].from, 0, 0);
+		code[place].jf = find(who, from, middle);
+		code[place].jt = find(who, middle, to);
+	} else if (spans[from].answer == TO_JUDGE) {
+		judge_arguments(who, spans[from].from);
 	} else {
-		emit(BPF_JMP | BPF_JEQ | BPF_K, calls[from], n_code + 1, TO_REFUSE);
-		judge_arguments(who, calls[from]);
+		return spans[from].answer;
 	}
+	return place;
 }
 
 static int compare(const void *a, const void *b)
@@ -225,10 +253,11 @@ static void generate(const struct filter *filter)
 {
 	n_code = 0;
 	gather_calls(filter->who);
+	gather_spans(filter->who);
 	load(offsetof(struct seccomp_data, arch));
 	emit(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, n_code + 1, TO_REFUSE);
 	load(offsetof(struct seccomp_data, nr));
-	find(filter->who, 0, n_calls);
+	find(filter->who, 0, n_spans);
 	print(filter);
 }
 

@@ -200,7 +200,10 @@ int instant_find(struct instant *instant, const struct config *config, struct di
 	struct diag why;
 	int ret;
 
-	*instant = (struct instant){ .snapshot.memory_fd = -1 };
+	instant->key = instant->cmdline = NULL;
+	instant->is_found = false;
+	instant->snapshot.memory_fd = -1;
+	instant->dir[0] = 0;
 	instant->key = make_key(config);
 	if (!instant->key)
 		return diag_fail(diag, EINVAL, "one of the settings is not UTF-8");

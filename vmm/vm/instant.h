@@ -18,12 +18,12 @@
 #include <stdbool.h>
 
 struct instant {
-	char dir[PATH_MAX]; /* of the template; "": there is to be none */
-	char *key;          /* what it is of, owned */
+	char *key; /* what it is of, owned */
 	bool is_found;
 	struct snapshot snapshot;    /* if it is */
 	char *cmdline;               /* of the boot that makes it, owned */
 	struct snapshot_place place; /* that it is made at, if it is to be */
+	char dir[PATH_MAX];          /* of the template; "": there is to be none */
 };
 
 /* Find out whether there is a template for a machine of these settings, which are complete: then

@@ -17,21 +17,22 @@
 
 struct warm;
 
+/* What each start touches comes first: a page less is a fault less. */
 struct launch {
 	const struct config *config; /* outlives it */
-	struct image image;          /* what is entered */
-	struct image kernel;         /* what pvh-shim is given, if that is entered */
 	struct boot_spec spec;
 	bool has_kernel;           /* image, kernel and what is in spec are open */
 	struct snapshot *snapshot; /* that the machine begins with; not owned; NULL: at its entry */
 	struct warm *warm;         /* and that has its parts ready; not owned; NULL: nobody */
 	int leash_fd;              /* if it has warm: the machine ends when this does; -1: not so */
-	struct instant instant;    /* if the settings want it */
 	char *cmdline;             /* the kernel's, if something was added to it; owned */
+	bool has_reader;           /* who looks at the timeline while the machine runs */
+	FILE *timeline_file;       /* where it goes at the end; NULL: nowhere */
 	struct timeline timeline;
-	bool has_reader;     /* who looks at the timeline while the machine runs */
-	FILE *timeline_file; /* where it goes at the end; NULL: nowhere */
 	struct vm vm;
+	struct instant instant; /* if the settings want it */
+	struct image image;     /* what is entered */
+	struct image kernel;    /* what pvh-shim is given, if that is entered */
 };
 
 /* All of them are the main thread's.

@@ -22,7 +22,6 @@
 void vm_init(struct vm *vm, const struct config *config, const struct boot_spec *spec,
 	struct timeline *timeline)
 {
-	memset(vm, 0, sizeof(*vm));
 	vm->config = config;
 	vm->spec = spec;
 	vm->timeline = timeline;

@@ -85,16 +85,12 @@ struct vm {
 
 	struct guest_mem mem;
 	struct pager *pager; /* who brings its pages; NULL: nobody need */
-	struct handover handover;
 	struct vmgenid vmgenid;
 
 	struct kvm kvm;
 	struct kvm_vm kvm_vm;
 	struct kvm_routes routes;
 	struct crew crew; /* the vCPUs' threads */
-	struct vcpu vcpu[CONFIG_MAX_CPUS];
-	struct vcpu_state *fresh[CONFIG_MAX_CPUS]; /* of each at entry, if it may come back there */
-	struct vcpu_state *saved[CONFIG_MAX_CPUS]; /* of each, by the snapshot that it began with */
 	int tsc_khz;                               /* of the boot CPU, as KVM has it */
 	struct tsc_sample tsc_first;
 
@@ -130,10 +126,17 @@ struct vm {
 	bool tells_refused; /* and tell of the one that ends them */
 
 	enum exit_code blame; /* what a failure to start comes to */
+
+	/* Large, and mostly not touched: behind what is. */
+	struct handover handover;
+	struct vcpu vcpu[CONFIG_MAX_CPUS];
+	struct vcpu_state *fresh[CONFIG_MAX_CPUS]; /* of each at entry, if it may come back there */
+	struct vcpu_state *saved[CONFIG_MAX_CPUS]; /* of each, by the snapshot that it began with */
 };
 
-/* A machine that is configured and nothing else; the three outlive it.  One that is to begin with a
- * snapshot is told so afterwards.
+/* A machine that is configured and nothing else: `vm` is zero, and most of its pages are not touched
+ * before they are needed; the three outlive it.  One that is to begin with a snapshot is told so
+ * afterwards.
  */
 void vm_init(struct vm *vm, const struct config *config, const struct boot_spec *spec,
 	struct timeline *timeline);
