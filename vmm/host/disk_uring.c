@@ -42,29 +42,28 @@ static int restrict_ring(struct io_uring *ring)
 	return ret;
 }
 
-/* Without COOP_TASKRUN (Linux 5.19) whoever has submitted is interrupted for each that is done;
- * what a ring is for can be said since 5.10.
+/* Without COOP_TASKRUN (Linux 5.19) whoever has submitted is interrupted for each that is done. One
+ * that cannot be restricted (before 5.10) is not used.
  */
 static int init_ring(struct io_uring *ring, unsigned int depth)
 {
-	static const unsigned int flags[] = { IORING_SETUP_COOP_TASKRUN | IORING_SETUP_R_DISABLED,
-		IORING_SETUP_R_DISABLED, 0 };
+	static const unsigned int flags[] = { IORING_SETUP_COOP_TASKRUN, 0 };
 	int ret = -EINVAL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(flags) && ret == -EINVAL; i++) {
-		struct io_uring_params params = { .flags = IORING_SETUP_CLAMP | flags[i] };
+		struct io_uring_params params = { .flags = IORING_SETUP_CLAMP |
+			                                   IORING_SETUP_R_DISABLED | flags[i] };
 
 		ret = io_uring_queue_init_params(depth, ring, &params);
-		if (!ret && flags[i] & IORING_SETUP_R_DISABLED)
-			ret = restrict_ring(ring);
 	}
-	return ret;
+	return ret ? ret : restrict_ring(ring);
 }
 
 static const char *why(int err)
 {
 	switch (err) {
 	case ENOSYS: return "this kernel has none";
+	case EINVAL: return "this kernel's cannot be told what it is for (Linux 5.10 can)";
 	case EPERM: return "it is forbidden here (sysctl kernel.io_uring_disabled, or a filter)";
 	default: return strerror(err);
 	}
