@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Run in the lab: a machine that is saved in the middle of its work, killed, and gone on with by another process, again and again.
 
-usage: drive_snapshot.py PRONTO PLAN    where PLAN is JSON: setup (a script), requests (of the first process), n_trips, from_text (what
-is said before the first), pauses (seconds between two, at most), load (fields for /snapshot/load)
+usage: drive_snapshot.py PRONTO PLAN    where PLAN is JSON: setup (a script), config (settings of the first process, if there are any),
+requests (of the same), n_trips, from_text (what is said before the first), pauses (seconds between two, at most), load (fields for
+/snapshot/load)
 
 Prints what the guest says, and "@@ trips N", "@@ stood MS" for each, "@@ status N" of the last process.
 """
@@ -23,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
 from drive_api import SOCKET, Blob, api, ask  # noqa: E402
 
-PLACE = "/run/snapshot"
+PLACE, CONFIG = "/run/snapshot", "/run/config.json"
 
 
 class Host(Blob):
@@ -49,11 +50,11 @@ class Said:
 class Machine:
     """One process, and what its guest says."""
 
-    def __init__(self, pronto, said):
+    def __init__(self, pronto, said, *options):
         self.said = said
         with contextlib.suppress(FileNotFoundError):  # who saw the one before end may have removed it
             os.unlink(SOCKET)
-        self.process = subprocess.Popen([pronto, "api", "--socket", SOCKET], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen([pronto, "api", "--socket", SOCKET, *options], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         self.connection = api.Connection(SOCKET)
@@ -115,7 +116,8 @@ def main(pronto, plan):
     subprocess.run(plan["setup"], shell=True, check=True)
     threading.Thread(target=http.server.ThreadingHTTPServer(("10.9.0.1", 8000), Host).serve_forever, daemon=True).start()
     said = Said()
-    machine = Machine(pronto, said)
+    pathlib.Path(CONFIG).write_text(json.dumps(plan.get("config", {})), encoding="utf-8")
+    machine = Machine(pronto, said, "--config", CONFIG)
     for method, path, body in plan["requests"]:
         machine.ask(method, path, body)
     while machine.is_running() and not any(plan["from_text"] in line for line in said.lines):

@@ -42,7 +42,8 @@ def long(*values):
     return pytest.param(*values, marks=pytest.mark.long)
 
 
-def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="@@ nic ", load=None, setup=PLACE, seconds=600):
+def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="@@ nic ", load=None, setup=PLACE, config=None,
+          seconds=600):
     """What the guest said, as lists, when it has been through so many."""
     vmlinux, initrd = kernel_with_devices(kernel)
     requests = [
@@ -50,7 +51,8 @@ def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="
         ["PUT", "/boot-source", {"kernel_image_path": vmlinux, "initrd_path": initrd, "boot_args":
                                  f"{ARGS} pronto.ip=10.9.0.2/24 pronto.url=http://10.9.0.1:8000/blob pronto.do={do}"}],
         *objects, ["PUT", "/actions", {"action_type": "InstanceStart"}]]
-    plan = {"setup": setup, "requests": requests, "n_trips": n, "from_text": from_text, "pauses": pauses, "load": load or {}}
+    plan = {"setup": setup, "config": config or {}, "requests": requests, "n_trips": n, "from_text": from_text, "pauses": pauses,
+            "load": load or {}}
     done = in_lab("/usr/bin/python3", ROOT / "tests" / "lab" / "drive_snapshot.py", PRONTO, json.dumps(plan), seconds=seconds)
     out, err = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout, done.stderr))
     facts = collections.defaultdict(list)
@@ -109,6 +111,18 @@ def test_in_the_middle_of_everything(kernel):
     assert len(set(facts["random"])) == len(facts["random"])
     check_ticks(facts, 1)
     assert int(facts["trips"][0]) >= 10
+
+
+@pytest.mark.long
+def test_what_the_kernel_serves():
+    """The host's kernel gives the queues back as far as it has come, and the next process's has them go on."""
+    n = 3
+    facts = trips(",".join(["devices,net", *["fetch"] * n, "ticks,time"]), 20,
+                  config={"net": [{"tap": "tap7", "vhost": True}], "vsock": {"cid": 3}, "rng": "off"})
+    blob = random.Random(7).randbytes(3_000_000)
+    assert facts["fetched"] == [f"0 {hashlib.sha256(blob).hexdigest()} {len(blob)}"] * n
+    check_ticks(facts, 1)
+    assert int(facts["trips"][0]) >= 5
 
 
 @pytest.mark.long
