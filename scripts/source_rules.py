@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rules on sources that no tool knows: include order, sizes, licences.
+"""The rules on sources that no tool knows: include order, calls, sizes, licences.
 
 Each rule takes the root of a tree and returns its findings, a line each.
 """
@@ -134,6 +134,22 @@ def _python_functions(text):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.lineno, node.end_lineno - node.lineno + 1
+
+
+# Functions of newer C libraries that make more system calls than a confined thread may have; what is to be used, and where it is.
+NOT_CONFINED = {'strerror': ('error_text', 'util/error.h'), 'getrandom': ('random_bytes', 'util/random.h')}
+
+
+def calls(root):
+    found = []
+    for path in files(root):
+        if not path.startswith('vmm/') or not path.endswith(('.c', '.h')):
+            continue
+        for n, line in enumerate(read(root, path).splitlines(), 1):
+            found += [f'{path}:{n}: {name}() is not for confined threads; {header} has {instead}()'
+                      for name, (instead, header) in NOT_CONFINED.items()
+                      if path != 'vmm/' + header and re.search(rf'(?<![\w>.]){name}\((?!\d\)|\))', line)]
+    return found
 
 
 def sizes(root):

@@ -3,6 +3,7 @@
 
 #include "cmd.h"
 #include "exit_codes.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "util/size.h"
 #include "util/timeline.h"
@@ -70,7 +71,7 @@ static int fork_all(const struct clones *clones, struct warm *warm, bool *is_chi
 		pid_t pid = fork();
 
 		if (pid < 0) {
-			log_error("machine %u: cannot fork: %s", i, strerror(errno));
+			log_error("machine %u: cannot fork: %s", i, error_text(errno));
 			return await_all(i) ?: EXIT_HOST_ERROR;
 		}
 		if (pid)

@@ -4,6 +4,7 @@
 #include "cmd.h"
 #include "exit_codes.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/listener.h"
 #include "util/log.h"
 #include "vm/served.h"
@@ -178,7 +179,7 @@ static int ask_about(const char *path, const struct verb *verb, bool is_silent)
 			ret == -ECONNREFUSED ? "nobody serves this socket"
 			: ret == -EBADMSG    ? "who serves this socket does not speak HTTP"
 			: ret == -ECONNRESET ? "the connection ended without an answer"
-					     : strerror(-ret));
+					     : error_text(-ret));
 	else if (answer.status < OK_FROM || answer.status > OK_TO)
 		tell_refusal(&answer);
 	else if (answer.size && strcmp(verb->path, "/events"))

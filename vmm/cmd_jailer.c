@@ -8,6 +8,7 @@
 #include "confine/jail_place.h"
 #include "exit_codes.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "util/size.h"
 #include "util/timeline.h"
@@ -277,7 +278,7 @@ static int build(struct jailer *jailer, struct diag *diag)
 	if (!ret && args->daemonize) {
 		jailer->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 		if (jailer->null_fd < 0)
-			ret = diag_fail(diag, errno, "/dev/null: %s", strerror(errno));
+			ret = diag_fail(diag, errno, "/dev/null: %s", error_text(errno));
 	}
 	return ret ? ret : jail_change_root(jailer->place.fd, diag);
 }
@@ -299,7 +300,7 @@ static pid_t split(struct arguments *args, struct diag *diag)
 	pid_t pid = fork();
 
 	if (pid < 0)
-		return diag_fail(diag, errno, "fork: %s", strerror(errno));
+		return diag_fail(diag, errno, "fork: %s", error_text(errno));
 	if (!pid) {
 		args->spent_cpu_us += spent;
 		args->start_cpu_us = 0;
@@ -318,11 +319,11 @@ static int leave_terminal(struct jailer *jailer, struct arguments *args, struct 
 		if (pid)
 			_exit(EXIT_SUCCESS);
 		if (!i && setsid() < 0)
-			return diag_fail(diag, errno, "setsid: %s", strerror(errno));
+			return diag_fail(diag, errno, "setsid: %s", error_text(errno));
 	}
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (dup2(jailer->null_fd, fd) < 0)
-			return diag_fail(diag, errno, "/dev/null: %s", strerror(errno));
+			return diag_fail(diag, errno, "/dev/null: %s", error_text(errno));
 	return 0;
 }
 
@@ -333,7 +334,7 @@ static int leave_pids(struct jailer *jailer, struct arguments *args, struct diag
 	int ret;
 
 	if (unshare(CLONE_NEWPID))
-		return diag_fail(diag, errno, "a PID namespace: %s", strerror(errno));
+		return diag_fail(diag, errno, "a PID namespace: %s", error_text(errno));
 	pid = split(args, diag);
 	if (pid <= 0)
 		return pid;
@@ -368,7 +369,7 @@ static int become_program(struct jailer *jailer, struct arguments *args, struct 
 	if (!ret) {
 		execve(path, argv, nothing);
 		ret = diag_fail(
-			diag, errno, "--exec-file %.200s: %s", args->program, strerror(errno));
+			diag, errno, "--exec-file %.200s: %s", args->program, error_text(errno));
 	}
 	free(argv);
 	return ret;
@@ -409,7 +410,7 @@ int cmd_jailer(int argc, char **argv)
 	if (ret || check_arguments(&args))
 		return EXIT_OPERATOR;
 	if (close_range(STDERR_FILENO + 1, ~0u, 0)) {
-		log_error("close_range: %s", strerror(errno));
+		log_error("close_range: %s", error_text(errno));
 		return EXIT_HOST_ERROR;
 	}
 	jailer.place.uid = args.jail.uid;

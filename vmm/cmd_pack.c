@@ -7,6 +7,7 @@
 #include "image/foreign.h"
 #include "image/image.h"
 #include "image/pack.h"
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/newfile.h"
@@ -134,7 +135,7 @@ static int open_place(const char *output, const char **name)
 		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - output) + 1, output);
 	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		log_error("%s: cannot be created: %s", output, strerror(errno));
+		log_error("%s: cannot be created: %s", output, error_text(errno));
 	return fd;
 }
 
@@ -158,12 +159,13 @@ static int write_file(
 	int ret = pack_write(file->fd, pack, diag);
 
 	if (!ret && fsync(file->fd))
-		ret = diag_fail(diag, errno, "cannot be written: %s", strerror(errno));
+		ret = diag_fail(diag, errno, "cannot be written: %s", error_text(errno));
 	if (ret)
 		return ret;
 	hold_signals(NULL);
 	ret = newfile_replace(file, name);
-	return ret < 0 ? diag_fail(diag, -ret, "cannot be given its name: %s", strerror(-ret)) : 0;
+	return ret < 0 ? diag_fail(diag, -ret, "cannot be given its name: %s", error_text(-ret))
+	               : 0;
 }
 
 static enum exit_code write_output(const struct pack *pack, const char *output, struct diag *diag)
@@ -178,7 +180,7 @@ static enum exit_code write_output(const struct pack *pack, const char *output, 
 	hold_signals(&saved);
 	ret = newfile_create(&file, dir_fd, 0666, false);
 	if (ret < 0) {
-		log_error("%s: cannot be created: %s", output, strerror(-ret));
+		log_error("%s: cannot be created: %s", output, error_text(-ret));
 		close(dir_fd);
 		return EXIT_OPERATOR;
 	}

@@ -4,6 +4,7 @@
 #include "cmd.h"
 #include "confine/confine.h"
 #include "exit_codes.h"
+#include "util/error.h"
 #include "util/listener.h"
 #include "util/log.h"
 #include "vm/server.h"
@@ -11,7 +12,6 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
 static void print_help(FILE *out)
 {
@@ -74,7 +74,7 @@ int cmd_serve(int argc, char **argv)
 	}
 	ret = server_listen(&listener, path);
 	if (ret) {
-		log_error("%s: cannot listen there: %s", path, strerror(-ret));
+		log_error("%s: cannot listen there: %s", path, error_text(-ret));
 		ret = EXIT_OPERATOR;
 	} else {
 		ret = server_run(&warm, &listener);

@@ -4,6 +4,7 @@
 #include "cmd.h"
 #include "exit_codes.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -110,7 +111,7 @@ int main(int argc, char **argv)
 
 	/* What was asked for may have been text that did not fit where it went. */
 	if ((fflush(stdout) || ferror(stdout)) && !ret) {
-		log_error("cannot write to standard output: %s", strerror(errno));
+		log_error("cannot write to standard output: %s", error_text(errno));
 		ret = EXIT_HOST_ERROR;
 	}
 	log_finish();

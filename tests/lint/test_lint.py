@@ -27,7 +27,7 @@ def lint(check, root, *options, env=None):
 # The first time, or after a change of a header that all include, clang-tidy has much to read.
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize('check', [
-    'format', 'tidy', pytest.param('analyze', marks=pytest.mark.long), 'includes', 'sizes', 'licences', 'documents', 'shell'])
+    'format', 'tidy', pytest.param('analyze', marks=pytest.mark.long), 'includes', 'calls', 'sizes', 'licences', 'documents', 'shell'])
 def test_this_tree(check):
     status, output = lint(check, ROOT)
     assert (status, output) == (0, f'{check}: ok\n'), output
@@ -67,6 +67,8 @@ BAD = [
     ('includes', 'guest/pvh/a.c', '#include "util/bits.h"\n', 'of the host side'),
     ('includes', 'guest/pvh/a.c', '#include "../../vmm/util/bits.h"\n', 'of the host side'),
     ('includes', 'include/pvh/a.h', '#include <stdio.h>\n', 'not for include/pvh'),
+    ('calls', 'vmm/a.c', 'log_warn("%s", strerror(errno));\n', 'vmm/a.c:1: strerror() is not for confined threads'),
+    ('calls', 'vmm/a.c', 'getrandom(a, 1, 0);\n', 'util/random.h has random_bytes()'),
     ('sizes', 'vmm/a.c', '\n' * 601, '601 lines'),
     ('sizes', 'vmm/a.c', 'int f(void)\n{\n' + '\n' * 79 + '}\n', 'vmm/a.c:2: function of 81 lines'),
     ('sizes', 'scripts/a', '#!/usr/bin/python3\ndef f():\n' + '    f()\n' * 80, 'function of 81 lines'),
@@ -101,6 +103,7 @@ GOOD = [
     ('includes', 'vmm/filter/generate.c', '#include <linux/kvm.h>\n'),
     ('includes', 'guest/pvh/a.c', '#include "entry.h"\n#include <pvh/start_info.h>\n'),
     ('includes', 'include/pvh/a.h', '#include <stdint.h>\n'),
+    ('calls', 'vmm/a.c', 'ops->strerror(ret);\n'),
     ('sizes', 'vmm/a.c', 'int f(void)\n{\n' + '\n' * 78 + '}\n' + '\n' * 500),
     ('licences', 'guest/a.c', DUAL),
     ('licences', 'scripts/a', '#!/bin/sh\n# SPDX-License-Identifier: MIT\n'),

@@ -5,6 +5,7 @@
 
 #include "api/link.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "vm/launch.h"
 #include "vm/snapshot.h"
@@ -15,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct agent {
 	struct launch launch;
@@ -343,7 +343,7 @@ static enum exit_code live(struct agent *agent)
 	vm->watch_ctx = agent;
 	ret = loop_add(&vm->loop, &agent->link, EPOLLIN);
 	if (ret)
-		has_failed(agent, strerror(-ret));
+		has_failed(agent, error_text(-ret));
 	else
 		outcome = vm_live(vm);
 	vm_close(vm);

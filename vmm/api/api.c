@@ -7,6 +7,7 @@
 #include "confine/confine.h"
 #include "exit_codes.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/listener.h"
 #include "util/log.h"
 #include "util/schema.h"
@@ -70,7 +71,7 @@ int api_open_sink(const char *path, struct diag *diag)
 {
 	int fd = open(path, O_RDWR | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
-	return fd < 0 ? diag_fail(diag, errno, "%.200s: cannot open: %s", path, strerror(errno))
+	return fd < 0 ? diag_fail(diag, errno, "%.200s: cannot open: %s", path, error_text(errno))
 	              : fd;
 }
 
@@ -111,7 +112,7 @@ int api_set_log(struct api *api, const char *path, const char *level, struct dia
 		ret = log_use(fd);
 		close(fd);
 		if (ret)
-			return diag_fail(diag, -ret, "%.200s: %s", path, strerror(-ret));
+			return diag_fail(diag, -ret, "%.200s: %s", path, error_text(-ret));
 	}
 	if (level) {
 		api->log_level = (enum log_level)word->value;
@@ -256,7 +257,7 @@ static int listen_at(struct server *server, const char *path, struct diag *diag)
 		return diag_fail(diag, EINVAL,
 			"Failed to open the API socket at: %s. Check that it is not already used.",
 			path);
-	return ret ? diag_fail(diag, -ret, "%s: cannot listen: %s", path, strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "%s: cannot listen: %s", path, error_text(-ret)) : 0;
 }
 
 static int open_socket(struct server *server, struct diag *diag)
@@ -306,7 +307,7 @@ static int run(struct server *server, bool start, struct diag *diag)
 	int ret = watch_signals(server);
 
 	if (ret)
-		return diag_fail(diag, -ret, "signalfd: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "signalfd: %s", error_text(-ret));
 	server->api.show_level = server->api.spec->show_level;
 	api_name_messages(&server->api, "fc_api");
 	ret = open_sinks(&server->api, diag);
@@ -326,7 +327,7 @@ static int run(struct server *server, bool start, struct diag *diag)
 	if (ret)
 		return ret;
 	ret = loop_run(&server->api.loop);
-	return ret ? diag_fail(diag, -ret, "epoll: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "epoll: %s", error_text(-ret)) : 0;
 }
 
 int api_serve(const struct api_spec *spec, struct objects *objects, bool start)
@@ -348,7 +349,7 @@ int api_serve(const struct api_spec *spec, struct objects *objects, bool start)
 	files_init(&server.api.files, &server.listener, is_filtered(spec));
 	metadata_init(&server.api.metadata, &server.api.loop, spec->mmds_limit);
 	if (ret)
-		diag_fail(&diag, -ret, "epoll: %s", strerror(-ret));
+		diag_fail(&diag, -ret, "epoll: %s", error_text(-ret));
 	else
 		ret = run(&server, start, &diag);
 	if (ret) {

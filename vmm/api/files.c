@@ -3,6 +3,7 @@
 
 #include "api/files.h"
 
+#include "util/error.h"
 #include "vm/snapshot_place.h"
 
 #include <errno.h>
@@ -139,7 +140,7 @@ static int ask(struct files *files, const struct question *question, struct repl
 		ret = -EBADMSG;
 	if (ret)
 		return diag_fail(
-			diag, -ret, "the process that opens files has ended: %s", strerror(-ret));
+			diag, -ret, "the process that opens files has ended: %s", error_text(-ret));
 	*diag = reply->diag;
 	return reply->ret;
 }
@@ -150,7 +151,8 @@ static int put_path(char to[PATH_MAX], const char *path, struct diag *diag)
 	size_t size = path ? strlen(path) + 1 : 0;
 
 	if (size > PATH_MAX)
-		return diag_fail(diag, ENAMETOOLONG, "%.200s...: %s", path, strerror(ENAMETOOLONG));
+		return diag_fail(
+			diag, ENAMETOOLONG, "%.200s...: %s", path, error_text(ENAMETOOLONG));
 	memcpy(to, path ? path : "", size);
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "api/http_parts.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "util/timeline.h"
 
@@ -347,7 +348,7 @@ struct http *http_open(struct loop *loop, int fd, const char *name, size_t max_b
 		ret = loop_add(loop, &http->door, EPOLLIN);
 	if (!ret)
 		return http;
-	diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+	diag_fail(diag, -ret, "epoll: %s", error_text(-ret));
 	if (http->timer.fd >= 0)
 		close(http->timer.fd);
 	free(http);

@@ -5,6 +5,7 @@
 
 #include "api/object_parts.h"
 #include "host/tap.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <arpa/inet.h>
@@ -106,7 +107,7 @@ int metadata_start(struct metadata *metadata, const struct objects *objects, str
 		.ctx = metadata,
 	};
 	ret = loop_add(metadata->loop, &metadata->ended, EPOLLIN);
-	ret = ret ? diag_fail(diag, -ret, "epoll: %s", strerror(-ret))
+	ret = ret ? diag_fail(diag, -ret, "epoll: %s", error_text(-ret))
 	          : metadata_changed(metadata, objects, diag);
 	if (ret)
 		metadata_end(metadata);

@@ -6,6 +6,7 @@
 #include "api/object_parts.h"
 #include "api/route_parts.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <ctype.h>
@@ -280,7 +281,7 @@ int metrics_write(struct api *api, struct diag *diag)
 	if (ret) {
 		metrics->n_missed++;
 		json_decref(now);
-		return diag_fail(diag, -ret, "the line found no room: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "the line found no room: %s", error_text(-ret));
 	}
 	json_decref(metrics->told);
 	metrics->told = now;

@@ -7,6 +7,7 @@
 #include "api/mmds_net.h"
 #include "api/mmds_serve.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <arpa/inet.h>
@@ -80,7 +81,7 @@ static int set_up(const struct order *order, int *taps, int *listeners, struct d
 
 	if (ret)
 		return diag_fail(
-			diag, -ret, "the metadata service has no files: %s", strerror(-ret));
+			diag, -ret, "the metadata service has no files: %s", error_text(-ret));
 	prctl(PR_SET_NAME, NAME);
 	ret = make_nets(order, taps, listeners, diag);
 	if (ret)
@@ -127,7 +128,7 @@ static int launch(struct mmds *mmds, struct order *order, struct diag *diag)
 	int pair[2], err;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return diag_fail(diag, errno, "socketpair: %s", strerror(errno));
+		return diag_fail(diag, errno, "socketpair: %s", error_text(errno));
 	mmds->control_fd = pair[0];
 	order->control_fd = pair[1];
 	mmds->child.pid = fork();
@@ -136,14 +137,14 @@ static int launch(struct mmds *mmds, struct order *order, struct diag *diag)
 	err = errno;
 	close(pair[1]);
 	if (mmds->child.pid < 0)
-		return diag_fail(diag, err, "fork: %s", strerror(err));
+		return diag_fail(diag, err, "fork: %s", error_text(err));
 	mmds->child.pidfd = (int)syscall(SYS_pidfd_open, mmds->child.pid, 0);
 	if (mmds->child.pidfd >= 0)
 		return 0;
 	err = errno;
 	kill(mmds->child.pid, SIGKILL);
 	waitpid(mmds->child.pid, NULL, 0);
-	return diag_fail(diag, err, "pidfd_open: %s", strerror(err));
+	return diag_fail(diag, err, "pidfd_open: %s", error_text(err));
 }
 
 /* It waits for nobody while it sets itself up. */
@@ -239,8 +240,8 @@ int mmds_update(const struct mmds *mmds, const struct mmds_store *store, bool ne
 		return diag_fail(diag, EAGAIN, "the metadata service stands still");
 	if (ret == -EPIPE || ret == -ECONNRESET)
 		return diag_fail(diag, EPIPE, "the metadata service has ended");
-	return ret ? diag_fail(
-			     diag, -ret, "the metadata service cannot be told: %s", strerror(-ret))
+	return ret ? diag_fail(diag, -ret, "the metadata service cannot be told: %s",
+			     error_text(-ret))
 	           : 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include "api/mmds_answer.h"
 
+#include "util/error.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -102,7 +104,7 @@ static struct mmds_answer make_token(
 			"Invalid time to live value provided for token: %u. Please provide a value between %u and %u.",
 			ttl, MMDS_MIN_TTL, MMDS_MAX_TTL);
 	if (ret)
-		return say(500, "No random bytes: %s.", strerror(-ret));
+		return say(500, "No random bytes: %s.", error_text(-ret));
 	answer = say(200, "%s", text);
 	answer.ttl_field = field;
 	answer.ttl = ttl;

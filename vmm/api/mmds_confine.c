@@ -4,11 +4,11 @@
 #include "api/mmds_confine.h"
 
 #include "confine/confine.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -43,6 +43,6 @@ int mmds_confine(pid_t parent, struct diag *diag)
 	if (!ret && FILTER_FITS)
 		ret = filter_install(FILTER_MMDS, false);
 	return ret ? diag_fail(diag, -ret, "the metadata service cannot be confined: %s",
-			     strerror(-ret))
+			     error_text(-ret))
 	           : 0;
 }

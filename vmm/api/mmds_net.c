@@ -5,6 +5,7 @@
 
 #include "dev/net_mmds.h"
 #include "host/tap.h"
+#include "util/error.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,7 +34,7 @@ static int enter(struct diag *diag)
 		return 0;
 	return diag_fail(diag, errno,
 		"the host permits no network namespace for the metadata service (unshare: %s); allow user namespaces (`sysctl user.max_user_namespaces kernel.unprivileged_userns_clone`), or start as root",
-		strerror(errno));
+		error_text(errno));
 }
 
 /* What the host has by default is inherited.  Of what is not there, nothing need be set. */
@@ -60,7 +61,7 @@ static int make_tap(struct ifreq *req, struct diag *diag)
 		return fd;
 	ret = diag_fail(diag, errno,
 		"the host permits no tap for the metadata service, even in a namespace of its own (%s); start as root%s",
-		strerror(errno),
+		error_text(errno),
 		errno == EPERM ? ", or see `sysctl kernel.apparmor_restrict_unprivileged_userns`"
 			       : "");
 	close(fd);
@@ -160,6 +161,6 @@ int mmds_net_make(struct mmds_net *net, struct in_addr address, struct diag *dia
 	if (!ret)
 		return 0;
 	close(net->tap_fd);
-	return diag_fail(
-		diag, -ret, "the metadata service's network cannot be set up: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "the metadata service's network cannot be set up: %s",
+		error_text(-ret));
 }

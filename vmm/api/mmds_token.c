@@ -3,9 +3,10 @@
 
 #include "api/mmds_token.h"
 
+#include "util/random.h"
+
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define S UINT64_C(1000000000)
 
@@ -27,7 +28,7 @@ int mmds_token_make(
 
 	if (ttl < MMDS_MIN_TTL || ttl > MMDS_MAX_TTL)
 		return -EINVAL;
-	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+	if (random_bytes(secret, sizeof(secret)) != sizeof(secret))
 		return errno ? -errno : -EIO;
 	for (unsigned int i = 0; i < sizeof(secret); i++) {
 		token->text[2 * i] = "0123456789abcdef"[secret[i] >> 4];

@@ -4,6 +4,7 @@
 #include "api/objects.h"
 
 #include "api/object_parts.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -122,7 +123,7 @@ static int check_file(const char *what, const char *path, int mode, struct diag 
 	if (!access(path, mode))
 		return 0;
 	return diag_fail(diag, EINVAL, "The %s file cannot be opened: %s: %s (os error %d)", what,
-		path, strerror(errno), errno);
+		path, error_text(errno), errno);
 }
 
 static int check_boot_source(const json_t *object, struct diag *diag)
@@ -190,7 +191,7 @@ static int check_drive(const json_t *object, struct diag *diag)
 		return diag_fail(diag, EINVAL,
 			"Unable to create the virtio block device: Virtio backend error: Error "
 			"manipulating the backing file: %s (os error %d) %s",
-			strerror(errno), errno, path);
+			error_text(errno), errno, path);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "api/agent.h"
 #include "api/api.h"
 #include "exit_codes.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "util/timeline.h"
 
@@ -154,7 +155,7 @@ static void note_start(struct api *api)
 	int ret = metrics_begin(api);
 
 	if (ret)
-		log_warn("metrics: %s", strerror(-ret));
+		log_warn("metrics: %s", error_text(-ret));
 	api->state = api->begins_paused ? API_PAUSED : API_RUNNING;
 	if (api->is_restored)
 		note_restored(api);
@@ -451,7 +452,7 @@ static int hold_vmm(struct api *api, struct diag *diag)
 		waitpid(api->vmm, NULL, 0);
 	}
 	api->vmm = 0;
-	return diag_fail(diag, err, "the VMM's process cannot be made: %s", strerror(err));
+	return diag_fail(diag, err, "the VMM's process cannot be made: %s", error_text(err));
 }
 
 void vmm_signal(const struct api *api, int signal)
@@ -470,7 +471,7 @@ static int make_vmm(struct api *api, struct config *config, struct restore *rest
 	if (ret)
 		return ret;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds)) {
-		ret = diag_fail(diag, errno, "socketpair: %s", strerror(errno));
+		ret = diag_fail(diag, errno, "socketpair: %s", error_text(errno));
 		goto out;
 	}
 	api->vmm = fork();
@@ -490,7 +491,7 @@ static int make_vmm(struct api *api, struct config *config, struct restore *rest
 	if (!ret)
 		ret = expect(api, &start, answer, NULL, NULL);
 	if (ret)
-		ret = diag_fail(diag, -ret, "%s", strerror(-ret));
+		ret = diag_fail(diag, -ret, "%s", error_text(-ret));
 out:
 	if (ret && !api->vmm)
 		metadata_end(&api->metadata);
@@ -537,7 +538,7 @@ int vmm_ask(struct api *api, const struct link_message *question, const struct l
 	int ret = link_ask(api->link.fd, question, files);
 
 	if (ret)
-		return diag_fail(diag, -ret, "the VMM cannot be asked: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "the VMM cannot be asked: %s", error_text(-ret));
 	ret = expect(api, question, answer, object, change);
 	return ret ? diag_fail(diag, ENOMEM, "out of memory") : 0;
 }

@@ -8,6 +8,7 @@
 #include "boot/place.h"
 #include "boot/plan.h"
 #include "bus/platform.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -57,7 +58,7 @@ static int load_kernel(struct guest_mem *mem, const struct boot_spec *spec,
 			return diag_fail(diag, -ret,
 				"cannot read the kernel's %" PRIu64 " bytes at offset %" PRIu64
 				": %s",
-				segment->file_size, segment->offset, strerror(-ret));
+				segment->file_size, segment->offset, error_text(-ret));
 	}
 	return 0;
 }
@@ -72,7 +73,7 @@ static int load_module(const struct guest_mem *mem, const struct hvm_modlist_ent
 			"the %s became shorter than its %" PRIu64 " bytes while it was read", name,
 			module->size);
 	if (ret < 0)
-		return diag_fail(diag, -ret, "cannot read the %s: %s", name, strerror(-ret));
+		return diag_fail(diag, -ret, "cannot read the %s: %s", name, error_text(-ret));
 	return 0;
 }
 

@@ -3,10 +3,10 @@
 
 #include "util/file.h"
 #include "config/table.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* All of fd, at most `size` bytes; NULL and the reason in diag. */
@@ -24,7 +24,7 @@ static char *read_text(int fd, size_t size, size_t *n_read, struct diag *diag)
 		if (n == 0)
 			break;
 		if (n < 0) {
-			diag_fail(diag, errno, "cannot read: %s", strerror(errno));
+			diag_fail(diag, errno, "cannot read: %s", error_text(errno));
 			free(text);
 			return NULL;
 		}

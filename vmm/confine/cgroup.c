@@ -3,6 +3,7 @@
 
 #include "confine/cgroup.h"
 
+#include "util/error.h"
 #include "util/file.h"
 
 #include <errno.h>
@@ -89,7 +90,7 @@ int cgroup_open(struct cgroup *cgroup, struct diag *diag)
 
 	*cgroup = (struct cgroup){ .root_fd = -1, .fd = -1, .home_fd = -1 };
 	if (!mounts)
-		return diag_fail(diag, errno, "/proc/self/mounts: %s", strerror(errno));
+		return diag_fail(diag, errno, "/proc/self/mounts: %s", error_text(errno));
 	while ((mount = getmntent(mounts)) != NULL && strcmp(mount->mnt_type, "cgroup2"))
 		continue;
 	snprintf(cgroup->at, sizeof(cgroup->at), "%s", mount ? mount->mnt_dir : "");
@@ -99,7 +100,7 @@ int cgroup_open(struct cgroup *cgroup, struct diag *diag)
 			"no cgroup2 is mounted on this host: mount -t cgroup2 none /sys/fs/cgroup");
 	cgroup->root_fd = open(cgroup->at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup->root_fd < 0)
-		return diag_fail(diag, errno, "%s: %s", cgroup->at, strerror(errno));
+		return diag_fail(diag, errno, "%s: %s", cgroup->at, error_text(errno));
 	find_home(cgroup);
 	return 0;
 }
@@ -149,7 +150,7 @@ static int enable(const struct cgroup *cgroup, int dir_fd, const char *value, st
 		ret = write_file(dir_fd, "cgroup.subtree_control", order);
 	return ret ? diag_fail(diag, -ret,
 			     "%.100s: the controller `%s` cannot be switched on above %s/%.100s: %s",
-			     value, order + 1, cgroup->at, cgroup->path, strerror(-ret))
+			     value, order + 1, cgroup->at, cgroup->path, error_text(-ret))
 	           : 0;
 }
 
@@ -168,7 +169,7 @@ static int step(struct cgroup *cgroup, int dir_fd, const char *name, struct diag
 	}
 	close(dir_fd);
 	return err ? diag_fail(diag, err, "the cgroup %s/%.200s cannot be made: %s", cgroup->at,
-			     cgroup->path, strerror(err))
+			     cgroup->path, error_text(err))
 	           : fd;
 }
 
@@ -181,7 +182,7 @@ static int write_value(const struct cgroup *cgroup, const char *value, struct di
 	snprintf(file, sizeof(file), "%.*s", (int)size, value);
 	ret = write_file(cgroup->fd, file, value + size + 1);
 	return ret ? diag_fail(diag, -ret, "%s/%.200s/%s: %.60s cannot be written: %s", cgroup->at,
-			     cgroup->path, file, value + size + 1, strerror(-ret))
+			     cgroup->path, file, value + size + 1, error_text(-ret))
 	           : 0;
 }
 
@@ -192,7 +193,7 @@ int cgroup_make(struct cgroup *cgroup, const char *parent, const char *name,
 	int fd = fcntl(cgroup->root_fd, F_DUPFD_CLOEXEC, 0), ret = 0;
 
 	if (fd < 0)
-		return diag_fail(diag, errno, "%s: %s", cgroup->at, strerror(errno));
+		return diag_fail(diag, errno, "%s: %s", cgroup->at, error_text(errno));
 	snprintf(path, sizeof(path), "%.2000s/%.100s", parent, name);
 	memcpy(cgroup->path, path, sizeof(path));
 	while ((part = strsep(&rest, "/")) != NULL) {
@@ -217,7 +218,7 @@ int cgroup_join(struct cgroup *cgroup, struct diag *diag)
 	int ret = write_file(cgroup->fd, "cgroup.procs", "0");
 
 	return ret ? diag_fail(diag, -ret, "the cgroup %s/%.200s takes no process: %s%s",
-			     cgroup->at, cgroup->path, strerror(-ret),
+			     cgroup->at, cgroup->path, error_text(-ret),
 			     ret == -EBUSY ? " (one that has controllers for others has none)" : "")
 	           : 0;
 }

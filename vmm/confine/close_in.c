@@ -2,12 +2,12 @@
 /* close_in.c - no file system, and no rights of root, once all is open */
 
 #include "confine/confine.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,10 +60,11 @@ int confine_close_in(enum confine_rights rights, struct diag *diag)
 
 	ret = confine_drop_rights(rights);
 	if (ret)
-		return diag_fail(diag, -ret, "capabilities cannot be dropped: %s", strerror(-ret));
+		return diag_fail(
+			diag, -ret, "capabilities cannot be dropped: %s", error_text(-ret));
 	if (!version)
 		return diag_fail(diag, ENOSYS,
 			"this kernel has no Landlock, or it is off (lsm=landlock,...)");
 	ret = deny_files(version);
-	return ret ? diag_fail(diag, -ret, "Landlock: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "Landlock: %s", error_text(-ret)) : 0;
 }

@@ -3,6 +3,7 @@
 
 #include "confine/confine.h"
 
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ void confine_close_others(struct confine_kept *kept)
 		from = fd + 1;
 	}
 	if (close_range(from, ~0u, 0) || ret)
-		log_warn("what others left open stays so: close_range: %s", strerror(errno));
+		log_warn("what others left open stays so: close_range: %s", error_text(errno));
 }
 
 /* ---- the stages ---- */
@@ -75,7 +76,7 @@ void confine_enter(struct confine_kept *kept)
 	log_open();
 	confine_close_others(kept);
 	if (setrlimit(RLIMIT_CORE, &none) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		log_warn("a crash may leave a core file: %s", strerror(errno));
+		log_warn("a crash may leave a core file: %s", error_text(errno));
 }
 
 void confine_enter_as(const struct config *config, const struct confine_kept *ours)
@@ -111,7 +112,7 @@ int confine_own_cores(struct diag *diag)
 	if (errno == EINVAL)
 		return diag_fail(diag, EINVAL,
 			"this kernel has no core scheduling (Linux 5.14, CONFIG_SCHED_CORE)");
-	return diag_fail(diag, errno, "%s", strerror(errno));
+	return diag_fail(diag, errno, "%s", error_text(errno));
 }
 
 /* Not before: virtiofsd of a user without rights has its ids mapped by newuidmap(1), which is
@@ -124,8 +125,8 @@ void confine_settle(void)
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_max > files.rlim_cur) {
 		files.rlim_max = files.rlim_cur;
 		if (setrlimit(RLIMIT_NOFILE, &files))
-			log_warn("the limit of open files stays as it is: %s", strerror(errno));
+			log_warn("the limit of open files stays as it is: %s", error_text(errno));
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		log_warn("no_new_privs: %s", strerror(errno));
+		log_warn("no_new_privs: %s", error_text(errno));
 }

@@ -5,11 +5,11 @@
 #include "confine/confine.h"
 #include "host/terminal.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -66,6 +66,6 @@ void confine_thread(enum filter role, bool tells)
 	}
 	ret = filter_install(role, tells);
 	if (ret)
-		log_error("confinement: seccomp: %s", strerror(-ret));
+		log_error("confinement: seccomp: %s", error_text(-ret));
 	BUG_ON(ret);
 }

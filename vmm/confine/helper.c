@@ -5,13 +5,13 @@
 
 #include "confine/confine.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -74,7 +74,7 @@ int helper_start(struct helper *helper, const struct helper_order *order, struct
 
 	BUG_ON(order->question_size > HELPER_QUESTION);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return diag_fail(diag, errno, "socketpair: %s", strerror(errno));
+		return diag_fail(diag, errno, "socketpair: %s", error_text(errno));
 	helper->pid = fork();
 	if (!helper->pid)
 		be_helper(order, pair[1]);
@@ -85,7 +85,7 @@ int helper_start(struct helper *helper, const struct helper_order *order, struct
 		return 0;
 	}
 	close(pair[0]);
-	return diag_fail(diag, err, "fork: %s", strerror(err));
+	return diag_fail(diag, err, "fork: %s", error_text(err));
 }
 
 int helper_ask(const struct helper *helper, const void *question, size_t question_size,

@@ -5,6 +5,7 @@
 
 #include "confine/cgroup.h"
 #include "confine/confine.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -34,11 +34,11 @@ int jail_join_net(const char *path, struct diag *diag)
 	if (fd < 0)
 		return diag_fail(diag, errno,
 			"%.200s: %s; `ip netns add NAME` makes /run/netns/NAME", path,
-			strerror(errno));
+			error_text(errno));
 	err = setns(fd, CLONE_NEWNET) ? errno : 0;
 	close(fd);
 	return err ? diag_fail(diag, err, "%.200s: %s", path,
-			     err == EINVAL ? "it is no network namespace" : strerror(err))
+			     err == EINVAL ? "it is no network namespace" : error_text(err))
 	           : 0;
 }
 
@@ -47,10 +47,10 @@ int jail_limit(uint32_t n_files, uint64_t file_size, struct diag *diag)
 	const struct rlimit files = { n_files, n_files }, size = { file_size, file_size };
 
 	if (n_files && setrlimit(RLIMIT_NOFILE, &files))
-		return diag_fail(diag, errno, "no-file=%u: %s", n_files, strerror(errno));
+		return diag_fail(diag, errno, "no-file=%u: %s", n_files, error_text(errno));
 	if (file_size && setrlimit(RLIMIT_FSIZE, &size))
 		return diag_fail(diag, errno, "fsize=%llu: %s", (unsigned long long)file_size,
-			strerror(errno));
+			error_text(errno));
 	return 0;
 }
 
@@ -59,7 +59,7 @@ int jail_leave_mounts(struct diag *diag)
 {
 	if (!unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL))
 		return 0;
-	return diag_fail(diag, errno, "a mount namespace of its own: %s", strerror(errno));
+	return diag_fail(diag, errno, "a mount namespace of its own: %s", error_text(errno));
 }
 
 /* Have `tree`, which is mounted nowhere yet, as root.  Its own place is of no account, as the whole
@@ -71,7 +71,7 @@ static int pivot_to(int tree, int at_fd, struct diag *diag)
 		!fchdir(tree) && !syscall(SYS_pivot_root, ".", ".") && !umount2(".", MNT_DETACH) &&
 		!chdir("/"))
 		return 0;
-	return diag_fail(diag, errno, "its root cannot be changed: %s%s", strerror(errno),
+	return diag_fail(diag, errno, "its root cannot be changed: %s%s", error_text(errno),
 		errno == EINVAL ? " (that of an initramfs never can)" : "");
 }
 
@@ -82,7 +82,7 @@ int jail_change_root(int dir_fd, struct diag *diag)
 	int ret;
 
 	if (tree < 0)
-		return diag_fail(diag, errno, "open_tree: %s", strerror(errno));
+		return diag_fail(diag, errno, "open_tree: %s", error_text(errno));
 	ret = pivot_to(tree, dir_fd, diag);
 	close(tree);
 	return ret;
@@ -95,13 +95,14 @@ int jail_become(uint32_t uid, uint32_t gid, struct diag *diag)
 
 	prctl(PR_GET_PDEATHSIG, &signal_of_end);
 	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
-		return diag_fail(diag, errno, "uid=%u,gid=%u: %s", uid, gid, strerror(errno));
+		return diag_fail(diag, errno, "uid=%u,gid=%u: %s", uid, gid, error_text(errno));
 	ret = confine_drop_rights(CONFINE_NO_RIGHTS);
 	if (ret)
-		return diag_fail(diag, -ret, "capabilities cannot be dropped: %s", strerror(-ret));
+		return diag_fail(
+			diag, -ret, "capabilities cannot be dropped: %s", error_text(-ret));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 		prctl(PR_SET_PDEATHSIG, (unsigned long)signal_of_end))
-		return diag_fail(diag, errno, "prctl: %s", strerror(errno));
+		return diag_fail(diag, errno, "prctl: %s", error_text(errno));
 	if (!uid)
 		log_warn("uid=0: it stays root, if one without rights: whatever is root's it can "
 			 "open; give another uid");
@@ -148,7 +149,7 @@ static int make_empty(struct diag *diag)
 	err = errno;
 	if (fs >= 0)
 		close(fs);
-	return tree < 0 ? diag_fail(diag, err, "an empty root: tmpfs: %s", strerror(err)) : tree;
+	return tree < 0 ? diag_fail(diag, err, "an empty root: tmpfs: %s", error_text(err)) : tree;
 }
 
 static int enter_empty_root(struct diag *diag)

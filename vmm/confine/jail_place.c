@@ -4,6 +4,7 @@
 #include "confine/jail_place.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
 
@@ -39,7 +40,7 @@ void jail_place_undo(struct jail_place *place)
 
 static int fail(const struct jail_place *place, int err, const char *what, struct diag *diag)
 {
-	return diag_fail(diag, err, "%.200s/%.100s: %s%s", place->path, what, strerror(err),
+	return diag_fail(diag, err, "%.200s/%.100s: %s%s", place->path, what, error_text(err),
 		err == EEXIST ? ": there is a jail of this id: end it and remove it, or give "
 				"another --id"
 			      : "");
@@ -81,7 +82,7 @@ static int check_base(int fd, const char *base, struct diag *diag)
 
 	if (fstat(fd, &st) || fstatvfs(fd, &fs))
 		return diag_fail(
-			diag, errno, "--chroot-base-dir %.200s: %s", base, strerror(errno));
+			diag, errno, "--chroot-base-dir %.200s: %s", base, error_text(errno));
 	if (st.st_mode & (S_IWGRP | S_IWOTH) || st.st_uid)
 		log_warn("--chroot-base-dir %.200s: others can change what is in it, and so who is "
 			 "in the jail: have it root's, and chmod go-w it",
@@ -103,7 +104,7 @@ static int make_root(struct jail_place *place, const char *base, const char *id,
 	if (fd < 0)
 		return diag_fail(diag, errno,
 			"--chroot-base-dir %.200s: %s: make it, or name another", base,
-			strerror(errno));
+			error_text(errno));
 	snprintf(place->path, sizeof(place->path), "%.2000s/%s/%.100s", base, place->program, id);
 	ret = check_base(fd, base, diag);
 	if (ret)
@@ -111,7 +112,7 @@ static int make_root(struct jail_place *place, const char *base, const char *id,
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
 		fd = make_dir(place, fd, names[i], 0755);
 		if (fd < 0)
-			return diag_fail(diag, -fd, "%.300s: %s", place->path, strerror(-fd));
+			return diag_fail(diag, -fd, "%.300s: %s", place->path, error_text(-fd));
 	}
 	place->fd = make_own_dir(place, fd, "root", "root", diag);
 	snprintf(place->path, sizeof(place->path), "%.2000s/%s/%.100s/root", base, place->program,

@@ -6,6 +6,7 @@
 
 #include "dev/vconsole.h"
 #include "dev/vsock.h"
+#include "util/error.h"
 #include "util/listener.h"
 
 #include <errno.h>
@@ -234,7 +235,7 @@ static struct reply ask(struct outside *outside, const struct question *question
 	pthread_mutex_unlock(&outside->lock);
 	if (ret)
 		reply.ret = diag_fail(
-			&reply.diag, -ret, "the process outside has ended: %s", strerror(-ret));
+			&reply.diag, -ret, "the process outside has ended: %s", error_text(-ret));
 	return reply;
 }
 

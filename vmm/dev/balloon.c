@@ -4,6 +4,7 @@
 #include "dev/balloon.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/iov.h"
 
 #include <errno.h>
@@ -469,7 +470,7 @@ static struct virtio_dev *balloon_open(
 	ret = open_timer(balloon, options);
 	if (!ret)
 		return &balloon->dev;
-	diag_fail(diag, -ret, "timerfd: %s", strerror(-ret));
+	diag_fail(diag, -ret, "timerfd: %s", error_text(-ret));
 	balloon_close(&balloon->dev);
 	return NULL;
 }

@@ -6,6 +6,7 @@
 #include "dev/blk_parts.h"
 #include "dev/blk_remote.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/timeline.h"
 
 #include <errno.h>
@@ -220,7 +221,7 @@ static struct virtio_dev *blk_open(
 		ret = open_timer(blk);
 	if (!ret)
 		return &blk->dev;
-	diag_fail(diag, -ret, "%s: epoll: %s", options->path, strerror(-ret));
+	diag_fail(diag, -ret, "%s: epoll: %s", options->path, error_text(-ret));
 	free(blk->requests);
 err_dev:
 	virtio_dev_fini(&blk->dev);
@@ -259,7 +260,7 @@ static int blk_update(
 	int ret = is_limited && blk->timer.fd < 0 ? open_timer(blk) : 0;
 
 	if (ret)
-		return diag_fail(diag, -ret, "timerfd: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "timerfd: %s", error_text(-ret));
 	ret = anew ? exchange_file(blk, options, anew->fd, diag) : 0;
 	if (ret)
 		return ret;
@@ -320,7 +321,8 @@ static int blk_saving(struct virtio_dev *dev, struct diag *diag)
 {
 	int ret = disk_save_overlay(((struct blk *)dev)->disk);
 
-	return ret ? diag_fail(diag, -ret, "its overlay cannot be written: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "its overlay cannot be written: %s", error_text(-ret))
+	           : 0;
 }
 
 static const char *blk_why_stays(const struct virtio_dev *dev)

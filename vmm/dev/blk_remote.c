@@ -5,6 +5,7 @@
 
 #include "host/remote.h"
 #include "host/vhost_user.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <stdlib.h>

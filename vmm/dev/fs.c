@@ -8,6 +8,7 @@
 #include "host/vhost_user.h"
 #include "host/virtiofsd.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/iov.h"
 
 #include <errno.h>
@@ -151,7 +152,7 @@ static int start_daemon(struct fs *fs, const struct fs_options *options, struct 
 	int fd;
 
 	if (stat(options->dir, &st))
-		return diag_fail(diag, errno, "%s", strerror(errno));
+		return diag_fail(diag, errno, "%s", error_text(errno));
 	if (!S_ISDIR(st.st_mode))
 		return diag_fail(diag, ENOTDIR, "it is not a directory");
 	fd = virtiofsd_start(&fs->child, options->dir, options->read_only, diag);

@@ -5,13 +5,13 @@
 
 #include "dev/net_parts.h"
 #include "dev/net_rx.h"
+#include "util/error.h"
 #include "util/iov.h"
 #include "util/timeline.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* A burst is told of when it has this many bytes, so that the guest works while the rest is read.
@@ -412,7 +412,7 @@ static int net_update(
 	int ret = open_timer(net, options);
 
 	if (ret)
-		return diag_fail(diag, -ret, "timerfd: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "timerfd: %s", error_text(-ret));
 	set_rates(net, options);
 	for (unsigned int i = 0; i < dev->n_queues; i++)
 		virtio_kick_later(virtio_queue(dev, i));
@@ -433,7 +433,7 @@ static int watch(struct net *net, const struct net_options *options, struct diag
 		ret = loop_add(loop, &net->end, EPOLLIN);
 	if (!ret)
 		ret = open_timer(net, options);
-	return ret ? diag_fail(diag, -ret, "epoll: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "epoll: %s", error_text(-ret)) : 0;
 }
 
 static struct loop_source source(
@@ -469,7 +469,7 @@ static int reach_mmds(struct net *net, const struct net_mmds_options *options, s
 	net->mmds_frames = source(net, options->link->fd, mmds_ready, net);
 	ret = loop_add(net->dev.env->loop, &net->mmds_frames, EPOLLIN | EPOLLET);
 	if (ret)
-		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "epoll: %s", error_text(-ret));
 	net->mmds.link = options->link;
 	net->mmds.address = options->address.s_addr;
 	return 0;

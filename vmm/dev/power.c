@@ -4,10 +4,10 @@
 #include "dev/power.h"
 
 #include "bus/platform.h"
+#include "util/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 /* Sleep control register: ACPI 6.4, table 4.20 */
@@ -40,7 +40,7 @@ static uint8_t random_byte(const struct power *power)
 	if (power->random_fd >= 0)
 		(void)!read(power->random_fd, &byte, sizeof(byte));
 	else
-		(void)!getrandom(&byte, sizeof(byte), 0);
+		(void)!random_bytes(&byte, sizeof(byte));
 	return byte;
 }
 

@@ -4,13 +4,13 @@
 #include "dev/rng.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/iov.h"
+#include "util/random.h"
 #include "util/timeline.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define QUEUE_SIZE 64
@@ -54,7 +54,7 @@ static uint32_t fill(const struct virtq_chain *chain)
 {
 	uint8_t bytes[MOST_BYTES];
 	size_t want = chain->in_size < MOST_BYTES ? chain->in_size : MOST_BYTES;
-	ssize_t got = getrandom(bytes, want, 0);
+	ssize_t got = random_bytes(bytes, want);
 
 	if (got <= 0)
 		return 0;
@@ -97,7 +97,7 @@ static int set_rate(struct rng *rng, const struct rng_options *options, struct d
 	rate_set(&rng->rate, &options->rate, &options->ops, timeline_now());
 	if (rate_is_limited(&rng->rate))
 		ret = loop_add_timer(rng->dev.env->loop, &rng->timer, 0, 0);
-	return ret ? diag_fail(diag, -ret, "timerfd: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "timerfd: %s", error_text(-ret)) : 0;
 }
 
 static void rng_close(struct virtio_dev *dev)

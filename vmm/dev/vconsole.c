@@ -4,6 +4,7 @@
 #include "dev/vconsole.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/iov.h"
 
 #include <errno.h>
@@ -468,7 +469,7 @@ static int open_timer(struct vconsole *vconsole, struct loop *loop, struct diag 
 
 	vconsole->settle = (struct loop_source){ -1, settled, vconsole, &vconsole->dev.dev.lock };
 	ret = loop_add_timer(loop, &vconsole->settle, 0, 0);
-	return ret ? diag_fail(diag, -ret, "timerfd: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "timerfd: %s", error_text(-ret)) : 0;
 }
 
 static void ask_for_console(struct vconsole *vconsole, const struct vconsole_options *options,

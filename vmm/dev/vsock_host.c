@@ -2,11 +2,11 @@
 /* vsock_host.c - the connections of a vsock device, and the programs at their host's ends */
 
 #include "dev/vsock_parts.h"
+#include "util/error.h"
 #include "util/timeline.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -340,7 +340,7 @@ static int listen_at_path(struct vsock *vsock, struct diag *diag)
 		return diag_fail(diag, EADDRINUSE,
 			"%s: is there already; remove it, or end the VM that listens there",
 			vsock->path);
-	return ret ? diag_fail(diag, -ret, "%s: cannot listen: %s", vsock->path, strerror(-ret))
+	return ret ? diag_fail(diag, -ret, "%s: cannot listen: %s", vsock->path, error_text(-ret))
 	           : 0;
 }
 
@@ -358,7 +358,7 @@ int vsock_listen(struct vsock *vsock, struct diag *diag)
 	ret = loop_add_timer(loop, &vsock->tick, 0, 0);
 	if (!ret)
 		ret = loop_add(loop, &vsock->listener, EPOLLIN);
-	return ret ? diag_fail(diag, -ret, "epoll: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "epoll: %s", error_text(-ret)) : 0;
 }
 
 void vsock_stop_listening(struct vsock *vsock)

@@ -141,8 +141,8 @@ static void judge_arguments(unsigned int who, uint32_t nr)
 	code[last].jf = answer_to(who, nr);
 }
 
-/* Neighbours that are answered alike, up to where the next one begins; between calls that have a row
- * all are refused.
+/* Neighbours that are answered alike, up to where the next one begins; between calls that have a
+ * row all are refused.
  */
 static struct span {
 	uint32_t from;

@@ -4,6 +4,7 @@
 #include "host/child.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -144,7 +145,7 @@ int child_start_in(struct child *child, const char *const *argv, const int *fds,
 	BUG_ON(n_fds > CHILD_MAX_FDS);
 	/* Its end, too, for nobody may read. */
 	if (pipe2(words, O_CLOEXEC | O_NONBLOCK))
-		return diag_fail(diag, errno, "pipe: %s", strerror(errno));
+		return diag_fail(diag, errno, "pipe: %s", error_text(errno));
 	*child = (struct child){ .name = argv[0], .pid = -1, .pidfd = -1, .words_fd = words[0] };
 	order.words_fd = words[1];
 	ret = launch(&order, &child->pid, &child->pidfd);
@@ -154,7 +155,7 @@ int child_start_in(struct child *child, const char *const *argv, const int *fds,
 	if (child->pid > 0)
 		reap(child, &info);
 	close_fds(child);
-	return diag_fail(diag, -ret, "cannot start %s: %s", argv[0], strerror(-ret));
+	return diag_fail(diag, -ret, "cannot start %s: %s", argv[0], error_text(-ret));
 }
 
 int child_start(struct child *child, const char *const *argv, const int *fds, unsigned int n_fds,

@@ -5,12 +5,12 @@
 
 #include "host/console_door.h"
 #include "host/terminal.h"
+#include "util/error.h"
 #include "util/timeline.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -157,11 +157,11 @@ int console_attach(struct console *console, struct loop *loop, pthread_mutex_t *
 	if (!ret)
 		ret = door_attach(console, loop, lock);
 	if (ret)
-		return diag_fail(diag, -ret, "console: epoll: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "console: epoll: %s", error_text(-ret));
 	ret = input_attach(&console->in, loop, lock, &ops->input, ctx);
 	if (ret)
 		return diag_fail(
-			diag, -ret, "console: standard input cannot be used: %s", strerror(-ret));
+			diag, -ret, "console: standard input cannot be used: %s", error_text(-ret));
 	console->ops = ops;
 	console->ctx = ctx;
 	console_resize(console);

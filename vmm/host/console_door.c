@@ -3,12 +3,12 @@
 
 #include "host/console_door.h"
 
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -107,7 +107,7 @@ static void receive(struct console *console, int fd)
 	}
 	ret = begin_visit(console, fd);
 	if (ret) {
-		log_warn("%s: a client was turned away: %s", console->out.name, strerror(-ret));
+		log_warn("%s: a client was turned away: %s", console->out.name, error_text(-ret));
 		close(fd);
 	}
 }
@@ -121,7 +121,7 @@ static void visitor_ready(void *ctx, uint32_t)
 	while ((fd = accept4(console->door.at.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
 		receive(console, fd);
 	if (errno != EAGAIN)
-		log_warn("%s: a client has to wait: %s", console->out.name, strerror(errno));
+		log_warn("%s: a client has to wait: %s", console->out.name, error_text(errno));
 }
 
 /* ---- life ---- */
@@ -137,7 +137,7 @@ int door_open(struct console *console, const struct console_spec *spec, struct d
 			spec->option, spec->path, listener_max_path());
 	if (ret)
 		return diag_fail(diag, -ret, "%s socket:%s: %s", spec->option, spec->path,
-			ret == -EADDRINUSE ? "this file is there already" : strerror(-ret));
+			ret == -EADDRINUSE ? "this file is there already" : error_text(-ret));
 	door->listener = (struct loop_source){ door->at.fd, visitor_ready, console, NULL };
 	door->hangup = (struct loop_source){ -1, hung_up, console, NULL };
 	door->has_left = false;

@@ -4,13 +4,13 @@
 #include "host/console_door.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -111,7 +111,7 @@ static struct console *open_pty(const struct console_spec *spec, struct diag *di
 	struct console *console;
 
 	if (ret) {
-		diag_fail(diag, -ret, "%s pty: %s", spec->option, strerror(-ret));
+		diag_fail(diag, -ret, "%s pty: %s", spec->option, error_text(-ret));
 		goto err_pty;
 	}
 	console = create(spec, stream_own(fd[0]), stream_own(fd[1]), diag);

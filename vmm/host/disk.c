@@ -4,6 +4,7 @@
 #include "host/disk_parts.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/iov.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -233,7 +233,7 @@ static void complain(struct disk *disk, const struct disk_io *io)
 		snprintf(where, sizeof(where), " %llu bytes at %llu", (unsigned long long)io->size,
 			(unsigned long long)io->offset);
 	log_warn("%s%s: %s%s: %s; the guest is told of an I/O error", disk->path,
-		in_overlay ? ", its overlay" : "", what[io->op], where, strerror(-io->result));
+		in_overlay ? ", its overlay" : "", what[io->op], where, error_text(-io->result));
 }
 
 static void tell_done(struct disk *disk, struct disk_io *io)
@@ -389,7 +389,7 @@ static void close_overlay(struct disk *disk)
 
 	if (ret)
 		log_error("%s: its overlay cannot be saved, and lacks what was written last: %s",
-			disk->path, strerror(-ret));
+			disk->path, error_text(-ret));
 }
 
 static void give_file(struct disk *disk)

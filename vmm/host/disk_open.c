@@ -4,6 +4,7 @@
 #include "host/disk_parts.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ static int refuse_open(const struct disk_spec *spec, int err, struct diag *diag)
 	case EPERM:
 	case EROFS:
 		return diag_fail(diag, err, "%.300s: cannot open for %s: %s%s", path,
-			is_written(spec) ? "reading and writing" : "reading", strerror(err),
+			is_written(spec) ? "reading and writing" : "reading", error_text(err),
 			is_written(spec) ? "; `ro` leaves it unwritten, and so does `overlay`"
 					 : "");
 	case EBUSY:
@@ -53,7 +54,7 @@ static int refuse_open(const struct disk_spec *spec, int err, struct diag *diag)
 		break;
 	default: break;
 	}
-	return diag_fail(diag, err, "%.300s: cannot open: %s", path, strerror(err));
+	return diag_fail(diag, err, "%.300s: cannot open: %s", path, error_text(err));
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)
@@ -103,7 +104,7 @@ int disk_open_path(const struct disk_spec *spec, const char *before, struct diag
 		return refuse_open(spec, errno, diag);
 	if (!fcntl(fd, F_SETFL, spec->direct ? O_DIRECT : 0))
 		return fd;
-	diag_fail(diag, errno, "%.300s: fcntl: %s", spec->path, strerror(errno));
+	diag_fail(diag, errno, "%.300s: fcntl: %s", spec->path, error_text(errno));
 	close(fd);
 	return -EIO;
 }
@@ -138,7 +139,7 @@ static int lock_file(const struct disk *disk, const struct disk_spec *spec, stru
 	if (!fcntl(disk->fd, F_OFD_SETLK, &lock))
 		return 0;
 	if (errno != EAGAIN && errno != EACCES) {
-		log_info("%s: cannot be locked: %s", spec->path, strerror(errno));
+		log_info("%s: cannot be locked: %s", spec->path, error_text(errno));
 		return 0;
 	}
 	return diag_fail(diag, EBUSY,
@@ -165,7 +166,7 @@ static int see_device(struct disk *disk, struct diag *diag)
 
 	if (ioctl(disk->fd, BLKGETSIZE64, &disk->size) || ioctl(disk->fd, BLKSSZGET, &logical))
 		return diag_fail(diag, errno, "%.300s: cannot see its size: %s", disk->path,
-			strerror(errno));
+			error_text(errno));
 	ioctl(disk->fd, BLKPBSZGET, &good);
 	disk->is_block_device = true;
 	disk->block_size = (uint32_t)logical;
@@ -179,7 +180,7 @@ static int see_file(struct disk *disk, const struct disk_spec *spec, struct diag
 
 	if (file_stat(disk->fd, &st))
 		return diag_fail(
-			diag, errno, "%.300s: cannot stat: %s", disk->path, strerror(errno));
+			diag, errno, "%.300s: cannot stat: %s", disk->path, error_text(errno));
 	if (S_ISBLK(st.st_mode))
 		return see_device(disk, diag);
 	if (S_ISDIR(st.st_mode))

@@ -3,11 +3,11 @@
 
 #include "host/disk_parts.h"
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -65,7 +65,7 @@ static const char *why(int err)
 	case ENOSYS: return "this kernel has none";
 	case EINVAL: return "this kernel's cannot be told what it is for (Linux 5.10 can)";
 	case EPERM: return "it is forbidden here (sysctl kernel.io_uring_disabled, or a filter)";
-	default: return strerror(err);
+	default: return error_text(err);
 	}
 }
 

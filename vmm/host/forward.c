@@ -3,6 +3,8 @@
 
 #include "host/forward.h"
 
+#include "util/error.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -130,6 +132,6 @@ int forward_probe(const struct forward *forward, struct diag *diag)
 	if (err == EADDRNOTAVAIL)
 		return diag_fail(diag, err, "%s is no address of the host", forward->address);
 	return err ? diag_fail(diag, err, "the host's %s port %u: %s", proto, forward->from,
-			     strerror(err))
+			     error_text(err))
 	           : 0;
 }

@@ -4,6 +4,7 @@
 #include "host/input.h"
 
 #include "host/terminal.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -212,7 +213,7 @@ void input_look(struct input *input)
 		ret = look(input);
 	if (ret)
 		log_warn("console: the terminal cannot be set: %s; its keys are not taken",
-			strerror(-ret));
+			error_text(-ret));
 }
 
 /* Either we are elsewhere, or the ring has been full for long. */
@@ -251,7 +252,7 @@ int input_init(struct input *input, struct stream stream, int escape_key, struct
 	if (input->is_terminal)
 		input->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (input->wake.fd < 0 || (input->is_terminal && input->timer.fd < 0)) {
-		ret = diag_fail(diag, errno, "console: eventfd, timerfd: %s", strerror(errno));
+		ret = diag_fail(diag, errno, "console: eventfd, timerfd: %s", error_text(errno));
 		input_fini(input);
 	}
 	return ret;

@@ -3,6 +3,7 @@
 
 #include "host/output.h"
 
+#include "util/error.h"
 #include "util/log.h"
 #include "util/timeline.h"
 
@@ -33,7 +34,7 @@ static void lose_reader(struct output *output, int err)
 		output->is_absent = true;
 		return;
 	}
-	log_warn("%s: cannot write: %s; further output is dropped", output->name, strerror(err));
+	log_warn("%s: cannot write: %s; further output is dropped", output->name, error_text(err));
 	output->is_broken = true;
 }
 
@@ -250,7 +251,7 @@ int output_init(struct output *output, const char *name, struct stream stream, s
 	if (fd >= 0)
 		return 0;
 	stream_close(&output->stream);
-	return diag_fail(diag, err, "%s: timerfd: %s", name, strerror(err));
+	return diag_fail(diag, err, "%s: timerfd: %s", name, error_text(err));
 }
 
 struct output *output_create(const char *name, struct stream stream, struct diag *diag)
@@ -281,7 +282,7 @@ struct stream output_open_file(const char *option, const char *path, struct diag
 	if (fd < 0)
 		diag_fail(diag, errno, "%s file:%s: %s", option, path,
 			errno == ENXIO ? "nobody reads this FIFO; start its reader first"
-				       : strerror(errno));
+				       : error_text(errno));
 	return stream_own(fd);
 }
 

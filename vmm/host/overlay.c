@@ -4,6 +4,7 @@
 #include "host/overlay.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <errno.h>
@@ -85,13 +86,13 @@ static int open_unnamed(const char *dir, struct diag *diag)
 		return fd >= 0 ? fd
 		               : diag_fail(diag, errno,
 					 "%.300s: cannot make a file: %s; TMPDIR names another place",
-					 dir, strerror(errno));
+					 dir, error_text(errno));
 	snprintf(path, sizeof(path), "%s/pronto-XXXXXX", dir);
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return diag_fail(diag, errno,
 			"%.300s: cannot make a file: %s; TMPDIR names another place", dir,
-			strerror(errno));
+			error_text(errno));
 	unlink(path);
 	return fd;
 }
@@ -114,7 +115,7 @@ struct overlay *overlay_create(uint64_t size, struct diag *diag)
 	ret = overlay->fd < 0 ? overlay->fd : reserve_bits(overlay, size, diag);
 	if (!ret && ftruncate(overlay->fd, (off_t)size))
 		ret = diag_fail(diag, errno, "cannot make a file of %llu bytes: %s",
-			(unsigned long long)size, strerror(errno));
+			(unsigned long long)size, error_text(errno));
 	if (!ret)
 		return overlay;
 	overlay_close(overlay);
@@ -161,7 +162,7 @@ static int copy_unnamed(int from, int to, uint64_t size, struct diag *diag)
 	int ret = copy_file(from, to, (off_t)size);
 
 	return ret ? diag_fail(diag, -ret, "what was written to it cannot be copied: %s",
-			     strerror(-ret))
+			     error_text(-ret))
 	           : 0;
 }
 
@@ -273,7 +274,7 @@ static int open_kept(struct overlay *overlay, const char *path, uint64_t size,
 
 	overlay->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
 	if (overlay->fd < 0 || fstat(overlay->fd, &st))
-		return diag_fail(diag, errno, "%.300s: cannot open: %s", path, strerror(errno));
+		return diag_fail(diag, errno, "%.300s: cannot open: %s", path, error_text(errno));
 	if (!S_ISREG(st.st_mode))
 		return diag_fail(diag, EINVAL, "%.300s: is no regular file", path);
 	fcntl(overlay->fd, F_SETFL, 0);
@@ -282,7 +283,7 @@ static int open_kept(struct overlay *overlay, const char *path, uint64_t size,
 	if (st.st_size)
 		return read_header(overlay, size, (uint64_t)st.st_size, changed, path, diag);
 	ret = write_header(overlay, size, changed, path);
-	return ret ? diag_fail(diag, -ret, "%.300s: cannot write: %s", path, strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "%.300s: cannot write: %s", path, error_text(-ret)) : 0;
 }
 
 struct overlay *overlay_open(

@@ -7,6 +7,7 @@
 #include "host/forward.h"
 #include "host/framed.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -158,7 +159,7 @@ static int start(struct passt *passt, const char *const *argv, int *fd, struct d
 
 	*fd = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		return diag_fail(diag, errno, "socketpair: %s", strerror(errno));
+		return diag_fail(diag, errno, "socketpair: %s", error_text(errno));
 	ret = child_start(&passt->child, argv, &pair[1], 1, diag);
 	close(pair[1]);
 	*fd = pair[0];

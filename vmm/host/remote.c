@@ -3,6 +3,7 @@
 
 #include "host/remote.h"
 
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -234,7 +235,7 @@ static int open_calls(struct remote *remote, unsigned int n, struct diag *diag)
 		ret = open_call(remote, i);
 	if (!ret)
 		ret = watch_link(remote);
-	return ret ? diag_fail(diag, -ret, "eventfd: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "eventfd: %s", error_text(-ret)) : 0;
 }
 
 static void close_calls(struct remote *remote)

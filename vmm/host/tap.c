@@ -3,6 +3,7 @@
 
 #include "host/tap.h"
 
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -90,8 +91,8 @@ static void tap_switch_queue(struct link *link, bool on)
 	struct ifreq req = { .ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
 
 	if (ioctl(link->fd, TUNSETQUEUE, &req))
-		log_warn(
-			"net: %s: a queue cannot be switched: %s", tap_name(link), strerror(errno));
+		log_warn("net: %s: a queue cannot be switched: %s", tap_name(link),
+			error_text(errno));
 }
 
 static void tap_explain_end(struct link *link, struct diag *diag)
@@ -148,7 +149,7 @@ static struct link *create(int fd, const char *name, struct diag *diag)
 	/* A persistent interface has kept its last user's. */
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header)) {
 		diag_fail(diag, errno, "%s: the kernel refuses headers of %d bytes: %s", name,
-			header, strerror(errno));
+			header, error_text(errno));
 		free(tap);
 		return NULL;
 	}
@@ -169,7 +170,7 @@ int tap_open_device(struct diag *diag)
 	if (errno == EACCES || errno == EPERM)
 		return diag_fail(diag, errno,
 			"no permission to open /dev/net/tun; `ls -l` it, Debian has it open for all");
-	return diag_fail(diag, errno, "/dev/net/tun: %s; say `modprobe tun`", strerror(errno));
+	return diag_fail(diag, errno, "/dev/net/tun: %s; say `modprobe tun`", error_text(errno));
 }
 
 static int explain(const char *name, int err, struct diag *diag)
@@ -185,7 +186,7 @@ static int explain(const char *name, int err, struct diag *diag)
 		return diag_fail(diag, err,
 			"%s is no tap interface; make one: `ip tuntap add NAME mode tap user USER`",
 			name);
-	return diag_fail(diag, err, "%s: %s", name, strerror(err));
+	return diag_fail(diag, err, "%s: %s", name, error_text(err));
 }
 
 #define PLAIN   (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
@@ -281,7 +282,7 @@ struct link *tap_adopt(int fd, struct diag *diag)
 		return NULL;
 	}
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC)) {
-		diag_fail(diag, errno, "descriptor %d: fcntl: %s", fd, strerror(errno));
+		diag_fail(diag, errno, "descriptor %d: fcntl: %s", fd, error_text(errno));
 		return NULL;
 	}
 	return create(fd, req.ifr_name, diag);

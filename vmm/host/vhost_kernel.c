@@ -4,12 +4,12 @@
 #include "host/vhost_kernel.h"
 
 #include "loop/loop.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -160,7 +160,7 @@ static void close_kernel(struct vhost *vhost)
 
 static const char *describe(int ret)
 {
-	return strerror(-ret);
+	return error_text(-ret);
 }
 
 static const struct vhost_ops ops = {
@@ -183,7 +183,7 @@ static int explain(const char *path, const char *module, int err, struct diag *d
 	if (err == ENOENT || err == ENODEV || err == ENXIO)
 		return diag_fail(diag, err,
 			"there is no %s on this host; as root say `modprobe %s`", path, module);
-	return diag_fail(diag, err, "%s: %s", path, strerror(err));
+	return diag_fail(diag, err, "%s: %s", path, error_text(err));
 }
 
 static int open_device(
@@ -196,7 +196,7 @@ static int open_device(
 		return explain(path, module, errno, diag);
 	kernel->device[kernel->n_devices++] = fd;
 	if (ioctl(fd, VHOST_SET_OWNER) || ioctl(fd, VHOST_GET_FEATURES, &features))
-		return diag_fail(diag, errno, "%s: %s", path, strerror(errno));
+		return diag_fail(diag, errno, "%s: %s", path, error_text(errno));
 	if (!(features & BIT(VIRTIO_F_VERSION_1)))
 		return diag_fail(diag, ENOTSUP, "%s does not know virtio 1.0", path);
 	kernel->vhost.features = features & ~NOT_OFFERED;
@@ -215,7 +215,7 @@ int vhost_kernel_init(struct vhost_kernel *kernel, const char *path, const char 
 		.max_queues = n * VHOST_KERNEL_RINGS,
 	};
 	if (kernel->vhost.fd < 0)
-		return diag_fail(diag, errno, "eventfd: %s", strerror(errno));
+		return diag_fail(diag, errno, "eventfd: %s", error_text(errno));
 	while (kernel->n_devices < n && !ret)
 		ret = open_device(kernel, path, module, diag);
 	if (ret)

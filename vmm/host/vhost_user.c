@@ -3,6 +3,7 @@
 
 #include "host/vhost_user.h"
 
+#include "util/error.h"
 #include "util/iov.h"
 #include "util/rights.h"
 #include "util/timeline.h"
@@ -261,12 +262,12 @@ int vhost_user_connect(const char *path, struct diag *diag)
 	memcpy(at.sun_path, path, size);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return diag_fail(diag, errno, "socket: %s", strerror(errno));
+		return diag_fail(diag, errno, "socket: %s", error_text(errno));
 	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
 		return fd;
 	err = errno;
 	close(fd);
-	return diag_fail(diag, err, "cannot connect: %s%s", strerror(err),
+	return diag_fail(diag, err, "cannot connect: %s%s", error_text(err),
 		err == ENOENT || err == ECONNREFUSED ? "; start what serves it first" : "");
 }
 
@@ -325,7 +326,7 @@ const char *vhost_user_strerror(int ret)
 	case -ETIMEDOUT: return "it does not answer";
 	case -EPROTO: return "it does not keep to the protocol (vhost-user)";
 	case -EREMOTEIO: return "it refuses what it is asked for";
-	default: return strerror(-ret);
+	default: return error_text(-ret);
 	}
 }
 

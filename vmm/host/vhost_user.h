@@ -12,6 +12,7 @@
 
 #include "host/vhost.h"
 #include "util/diag.h"
+#include "util/error.h"
 
 #include <stdbool.h>
 #include <stdint.h>

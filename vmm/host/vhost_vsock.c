@@ -3,9 +3,10 @@
 
 #include "host/vhost_vsock.h"
 
+#include "util/error.h"
+
 #include <errno.h>
 #include <linux/vhost.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #define ALL_READY ((1u << VHOST_KERNEL_RINGS) - 1)
@@ -33,7 +34,7 @@ static int take_cid(const struct vhost_kernel *kernel, uint32_t cid, struct diag
 	if (errno == EADDRINUSE)
 		return diag_fail(diag, errno,
 			"cid=%u: another VM of this host has this number; choose another", cid);
-	return diag_fail(diag, errno, "cid=%u: %s", cid, strerror(errno));
+	return diag_fail(diag, errno, "cid=%u: %s", cid, error_text(errno));
 }
 
 int vhost_vsock_open(struct vhost_vsock *vsock, uint32_t cid, struct diag *diag)

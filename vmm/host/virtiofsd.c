@@ -4,6 +4,7 @@
 #include "host/virtiofsd.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +66,7 @@ static int make_sockets(int *listening, struct diag *diag)
 		return fd;
 	if (*listening >= 0)
 		close(*listening);
-	return diag_fail(diag, -fd, "socket: %s", strerror(-fd));
+	return diag_fail(diag, -fd, "socket: %s", error_text(-fd));
 }
 
 /* ---- the program ---- */
@@ -165,7 +166,7 @@ int virtiofsd_start(struct child *child, const char *dir, bool read_only, struct
 		return ret;
 	real = realpath(dir, NULL);
 	if (!real)
-		return diag_fail(diag, errno, "%s", strerror(errno));
+		return diag_fail(diag, errno, "%s", error_text(errno));
 	fd = make_sockets(&listening, diag);
 	if (fd < 0) {
 		free(real);

@@ -6,6 +6,7 @@
 #include "filter/filter.h"
 #include "image/codec.h"
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -94,7 +95,7 @@ static int give_up(const struct unpack_job *job, struct diag *diag)
 	lower(RLIMIT_AS, MAX_MEMORY, MAX_MEMORY);
 	if (filter_is_there())
 		ret = filter_install(FILTER_UNPACK, false);
-	return ret ? diag_fail(diag, -ret, "cannot be unpacked: seccomp: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "cannot be unpacked: seccomp: %s", error_text(-ret)) : 0;
 }
 
 _Noreturn static void be_child(struct answer *answer, apart_work work,
@@ -193,7 +194,7 @@ static int run(struct answer *answer, apart_work work, enum image_compression co
 		be_child(answer, work, compression, job);
 	}
 	if (pid < 0)
-		return diag_fail(diag, errno, "cannot be unpacked: fork: %s", strerror(errno));
+		return diag_fail(diag, errno, "cannot be unpacked: fork: %s", error_text(errno));
 	status = await(pid);
 	return answer->is_given ? take(answer, compression, job, diag)
 	                        : explain_end(status, compression, diag);

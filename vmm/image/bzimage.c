@@ -4,6 +4,7 @@
 #include "image/bzimage.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <asm/bootparam.h>
@@ -66,7 +67,7 @@ int bzimage_parse(struct bzimage *bz, int fd, uint64_t size, struct diag *diag)
 			" bytes end inside the setup header",
 			size);
 	if (ret < 0)
-		return diag_fail(diag, -ret, "cannot be read: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "cannot be read: %s", error_text(-ret));
 	if (header.version < VERSION_WITH_PAYLOAD)
 		return diag_fail(diag, ENOEXEC,
 			"it is a bzImage of boot protocol %u.%02u, which does not say where the kernel lies: 2.08 (Linux 2.6.26) or newer is needed",

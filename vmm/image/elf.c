@@ -5,11 +5,11 @@
 
 #include "image/elf_file.h"
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pvh/elfnote.h>
-#include <string.h>
 
 static int check_segment(
 	const struct elf_file *file, unsigned int i, const Elf64_Phdr *phdr, struct diag *diag)
@@ -61,7 +61,7 @@ static int read_segments(struct elf_image *elf, struct elf_file *file, struct di
 			return diag_fail(diag, file->window.err ? -file->window.err : ENOEXEC,
 				"program header %u cannot be read%s%s", i,
 				file->window.err ? ": " : "",
-				file->window.err ? strerror(-file->window.err) : "");
+				file->window.err ? error_text(-file->window.err) : "");
 		if (phdr.p_type != PT_LOAD || (!phdr.p_memsz && !phdr.p_filesz))
 			continue;
 		if (elf->n_segments == ELF_MAX_SEGMENTS)

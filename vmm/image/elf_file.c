@@ -4,6 +4,7 @@
 #include "image/elf_file.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -174,8 +175,8 @@ static int check_phdrs(const struct elf_file *file, struct diag *diag)
 static int truncated_header(const struct elf_file *file, size_t need, struct diag *diag)
 {
 	if (file->window.err)
-		return diag_fail(
-			diag, -file->window.err, "cannot be read: %s", strerror(-file->window.err));
+		return diag_fail(diag, -file->window.err, "cannot be read: %s",
+			error_text(-file->window.err));
 	return diag_fail(diag, ENOEXEC,
 		"it is truncated: the ELF header needs %zu bytes and the file has %" PRIu64, need,
 		file->window.size);

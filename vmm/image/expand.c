@@ -6,11 +6,11 @@
 #include "image/codec.h"
 #include "image/unpack.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 struct content {
@@ -24,7 +24,7 @@ static int read_whole(int fd, uint64_t max, struct content *packed, struct diag 
 	int ret;
 
 	if (fstat(fd, &st))
-		return diag_fail(diag, errno, "%s", strerror(errno));
+		return diag_fail(diag, errno, "%s", error_text(errno));
 	if (!S_ISREG(st.st_mode) || !st.st_size)
 		return diag_fail(diag, EINVAL, "it is no file with something in it");
 	if ((uint64_t)st.st_size > max)
@@ -35,7 +35,7 @@ static int read_whole(int fd, uint64_t max, struct content *packed, struct diag 
 	if (!packed->data)
 		return diag_fail(diag, ENOMEM, "out of memory");
 	ret = file_read_at(fd, packed->data, packed->size, 0);
-	return ret ? diag_fail(diag, -ret, "cannot be read: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "cannot be read: %s", error_text(-ret)) : 0;
 }
 
 static int grow(struct content *plain, uint64_t max)
@@ -112,7 +112,7 @@ static int explain(int err, const char *name, uint64_t max, struct diag *diag)
 		return diag_fail(diag, EFBIG, "packed by %s, it has more than %llu MiB", name,
 			(unsigned long long)max >> 20);
 	case ENOTSUP: return diag_fail(diag, ENOTSUP, "it is packed by %s: use another", name);
-	default: return diag_fail(diag, -err, "%s", strerror(-err));
+	default: return diag_fail(diag, -err, "%s", error_text(-err));
 	}
 }
 

@@ -6,6 +6,7 @@
 #include "image/bzimage.h"
 #include "image/foreign.h"
 #include "image/unpack.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <elf.h>
@@ -32,7 +33,7 @@ static int identify_bzimage(
 		return ret;
 	n = file_read_some(source->fd, head, sizeof(head), bz.payload_offset);
 	if (n < 0)
-		return diag_fail(diag, (int)-n, "cannot be read: %s", strerror((int)-n));
+		return diag_fail(diag, (int)-n, "cannot be read: %s", error_text((int)-n));
 	kind->compression = unpack_identify(head, (size_t)n);
 	if (kind->compression == IMAGE_NONE)
 		return diag_fail(diag, ENOEXEC,
@@ -50,7 +51,7 @@ int identify(struct image_kind *kind, const struct image_source *source, struct 
 
 	*kind = (struct image_kind){ .size = source->size };
 	if (n < 0)
-		return diag_fail(diag, (int)-n, "cannot be read: %s", strerror((int)-n));
+		return diag_fail(diag, (int)-n, "cannot be read: %s", error_text((int)-n));
 	if (n >= SELFMAG && !memcmp(head, ELFMAG, SELFMAG)) {
 		kind->container = IMAGE_ELF;
 		return 0;

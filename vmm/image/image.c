@@ -11,6 +11,7 @@
 #include "image/section.h"
 #include "image/shim.h"
 #include "image/source.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -44,7 +45,7 @@ int image_read_elf(struct elf_image *elf, int fd, uint64_t size, struct diag *di
 	section_find_code(elf, &file);
 	if (file.window.err)
 		return diag_fail(
-			diag, -file.window.err, "cannot be read: %s", strerror(-file.window.err));
+			diag, -file.window.err, "cannot be read: %s", error_text(-file.window.err));
 	return 0;
 }
 

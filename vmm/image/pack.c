@@ -5,6 +5,7 @@
 
 #include "image/shim.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <elf.h>
@@ -55,13 +56,13 @@ static int copy_part(struct writer *w, const struct part *part, struct diag *dia
 		if (ret < 0)
 			return diag_fail(diag, -ret, "the %s: %s", part->name,
 				ret == -ENODATA ? "it became shorter while it was read"
-						: strerror(-ret));
+						: error_text(-ret));
 		ret = file_write_at(w->fd, w->buf, n, w->pos + at);
 		if (ret < 0)
 			break;
 		at += n;
 	}
-	return ret < 0 ? diag_fail(diag, -ret, "cannot be written: %s", strerror(-ret)) : 0;
+	return ret < 0 ? diag_fail(diag, -ret, "cannot be written: %s", error_text(-ret)) : 0;
 }
 
 static int add_part(struct writer *w, const struct part *part, struct diag *diag)
@@ -174,7 +175,7 @@ static int write_all(struct writer *w, const struct pack *pack, struct diag *dia
 		return ret;
 	ret = write_shim(w, &told);
 	if (ret < 0)
-		return diag_fail(diag, -ret, "cannot be written: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "cannot be written: %s", error_text(-ret));
 	for (unsigned int i = 0; i < N_PARTS; i++) {
 		ret = add_part(w, &w->part[i], diag);
 		if (ret < 0)
@@ -184,7 +185,7 @@ static int write_all(struct writer *w, const struct pack *pack, struct diag *dia
 	if (!ret)
 		ret = file_write_at(
 			w->fd, w->phdr, w->ehdr.e_phnum * sizeof(w->phdr[0]), sizeof(w->ehdr));
-	return ret < 0 ? diag_fail(diag, -ret, "cannot be written: %s", strerror(-ret)) : 0;
+	return ret < 0 ? diag_fail(diag, -ret, "cannot be written: %s", error_text(-ret)) : 0;
 }
 
 int pack_write(int fd, const struct pack *pack, struct diag *diag)

@@ -4,6 +4,7 @@
 #include "image/plain.h"
 
 #include "image/apart.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <errno.h>
@@ -63,7 +64,7 @@ static int unpack_in_memory(struct plain *plain, const struct image_source *sour
 	plain->fd = memfd_create("kernel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (plain->fd < 0)
 		return diag_fail(
-			diag, errno, "no memory file to unpack it to: %s", strerror(errno));
+			diag, errno, "no memory file to unpack it to: %s", error_text(errno));
 	job.out_fd = plain->fd;
 	job.max_size = memory_limit();
 	lift_file_limit(&limit);
@@ -74,7 +75,7 @@ static int unpack_in_memory(struct plain *plain, const struct image_source *sour
 			"the host's limit on the size of files (ulimit -f) is too low to unpack it, even in memory: raise it, or give an uncompressed kernel");
 	if (!ret && fcntl(plain->fd, F_ADD_SEALS, seals))
 		ret = diag_fail(
-			diag, errno, "cannot seal the unpacked kernel: %s", strerror(errno));
+			diag, errno, "cannot seal the unpacked kernel: %s", error_text(errno));
 	plain->size = job.out_size;
 	return ret;
 }

@@ -3,6 +3,7 @@
 
 #include "image/shim.h"
 
+#include "util/error.h"
 #include "util/file.h"
 
 #include <elf.h>
@@ -36,11 +37,11 @@ int shim_open(uint64_t *size, struct diag *diag)
 
 	*size = (uint64_t)(shim_elf_end - shim_elf);
 	if (fd < 0)
-		return diag_fail(diag, errno, "no memory file for pvh-shim: %s", strerror(errno));
+		return diag_fail(diag, errno, "no memory file for pvh-shim: %s", error_text(errno));
 	ret = file_write_at(fd, shim_elf, *size, 0);
 	if (!ret)
 		return fd;
 	close(fd);
 	return diag_fail(
-		diag, -ret, "pvh-shim cannot be written to a memory file: %s", strerror(-ret));
+		diag, -ret, "pvh-shim cannot be written to a memory file: %s", error_text(-ret));
 }

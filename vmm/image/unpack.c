@@ -8,6 +8,7 @@
 #include "image/lz4_legacy.h"
 #include "image/unpack_io.h"
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -159,7 +160,7 @@ static int explain(int err, const struct unpack_io *io, const struct unpack_job 
 {
 	if (io->out_err)
 		return diag_fail(
-			diag, -err, "the unpacked kernel cannot be written: %s", strerror(-err));
+			diag, -err, "the unpacked kernel cannot be written: %s", error_text(-err));
 	if (io->elf_err) {
 		*diag = io->elf_diag;
 		return io->elf_err;
@@ -182,7 +183,7 @@ static int explain(int err, const struct unpack_io *io, const struct unpack_job 
 			"to unpack the %s-compressed kernel takes more than %" PRIu64
 			" MiB of memory: compress it with a smaller dictionary",
 			name, CODEC_MAX_MEMORY >> 20);
-	default: return diag_fail(diag, -err, "cannot be read: %s", strerror(-err));
+	default: return diag_fail(diag, -err, "cannot be read: %s", error_text(-err));
 	}
 }
 

@@ -4,6 +4,7 @@
 #include "initramfs/modules.h"
 
 #include "image/expand.h"
+#include "util/error.h"
 #include "util/file.h"
 
 #include <ctype.h>
@@ -24,7 +25,7 @@ static int read_text(int fd, char **text, struct diag *diag)
 	int ret;
 
 	if (fstat(fd, &st))
-		return diag_fail(diag, errno, "%s", strerror(errno));
+		return diag_fail(diag, errno, "%s", error_text(errno));
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > MODULES_MAX_SIZE)
 		return diag_fail(diag, EINVAL, "it is no file of at most %llu MiB",
 			(unsigned long long)MODULES_MAX_SIZE >> 20);
@@ -36,7 +37,7 @@ static int read_text(int fd, char **text, struct diag *diag)
 		return 0;
 	free(*text);
 	*text = NULL;
-	return diag_fail(diag, -ret, "cannot be read: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "cannot be read: %s", error_text(-ret));
 }
 
 static int read_list(
@@ -49,7 +50,7 @@ static int read_list(
 	snprintf(path, sizeof(path), "%s/%s", modules->dir, name);
 	fd = file_open_in(modules->root_fd, path, O_RDONLY);
 	if (fd < 0)
-		return diag_fail(diag, -fd, "%s: %s", path, strerror(-fd));
+		return diag_fail(diag, -fd, "%s: %s", path, error_text(-fd));
 	ret = read_text(fd, text, &why);
 	close(fd);
 	return ret ? diag_fail(diag, -ret, "%s: %s", path, why.text) : 0;
@@ -168,7 +169,7 @@ static int read_content(const struct modules *modules, const char *path, uint8_t
 	int ret;
 
 	if (fd < 0)
-		return diag_fail(diag, -fd, "%s", strerror(-fd));
+		return diag_fail(diag, -fd, "%s", error_text(-fd));
 	ret = expand_file(fd, MODULES_MAX_SIZE, data, size, diag);
 	close(fd);
 	return ret;
@@ -220,7 +221,7 @@ int modules_open(struct modules *modules, int root_fd, const char *release, stru
 	*modules = (struct modules){ .root_fd = root_fd };
 	ret = find_dir(modules, release);
 	if (ret)
-		return diag_fail(diag, -ret, "lib/modules/%s: %s", release, strerror(-ret));
+		return diag_fail(diag, -ret, "lib/modules/%s: %s", release, error_text(-ret));
 	ret = read_list(modules, "modules.dep", &modules->dep, &why);
 	if (ret)
 		return diag_fail(

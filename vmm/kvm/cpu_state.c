@@ -4,6 +4,7 @@
 #include "kvm/cpu_state.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ int cpu_state_set_msrs(struct vcpu *vcpu, struct diag *diag)
 		return 0;
 	if (n < 0)
 		return diag_fail(
-			diag, errno, "vCPU %u: KVM_SET_MSRS: %s", vcpu->id, strerror(errno));
+			diag, errno, "vCPU %u: KVM_SET_MSRS: %s", vcpu->id, error_text(errno));
 	return diag_fail(diag, ENOTSUP, "vCPU %u: this KVM does not take MSR 0x%x", vcpu->id,
 		entries[n].index);
 }
@@ -59,7 +60,7 @@ int cpu_state_announce_apic(struct vcpu *vcpu, struct diag *diag)
 	/* Its state stays as it is; but whenever one is set, the map is made anew. */
 	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) || ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic))
 		return diag_fail(
-			diag, errno, "vCPU %u: KVM_SET_LAPIC: %s", vcpu->id, strerror(errno));
+			diag, errno, "vCPU %u: KVM_SET_LAPIC: %s", vcpu->id, error_text(errno));
 	return 0;
 }
 
@@ -98,7 +99,7 @@ int vcpu_set_pvh_entry(struct vcpu *vcpu, const struct vcpu_entry *entry, struct
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
-		return diag_fail(diag, errno, "KVM_GET_SREGS: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_GET_SREGS: %s", error_text(errno));
 	sregs.cr0 = CR0_PE | CR0_ET;
 	sregs.cr3 = 0;
 	sregs.cr4 = 0;
@@ -113,9 +114,9 @@ int vcpu_set_pvh_entry(struct vcpu *vcpu, const struct vcpu_entry *entry, struct
 	/* No IDT: the ABI promises none, and there is nothing to say in one. */
 	memset(&sregs.idt, 0, sizeof(sregs.idt));
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs))
-		return diag_fail(diag, errno, "KVM_SET_SREGS: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_SET_SREGS: %s", error_text(errno));
 	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
-		return diag_fail(diag, errno, "KVM_SET_REGS: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_SET_REGS: %s", error_text(errno));
 	return 0;
 }
 
@@ -133,7 +134,7 @@ void vcpu_log_registers(const struct vcpu *vcpu)
 	struct kvm_sregs s;
 
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &r) || ioctl(vcpu->fd, KVM_GET_SREGS, &s)) {
-		log_error("vCPU %u: its registers cannot be read: %s", vcpu->id, strerror(errno));
+		log_error("vCPU %u: its registers cannot be read: %s", vcpu->id, error_text(errno));
 		return;
 	}
 	/* On AMD a triple fault leaves no defined state, and KVM resets the vCPU. */

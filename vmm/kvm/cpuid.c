@@ -3,6 +3,7 @@
 
 #include "kvm/cpu_state.h"
 #include "util/bits.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
@@ -357,6 +358,6 @@ int cpu_state_set_cpuid(const struct vcpu *vcpu, const union cpuid_table *table,
 {
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, table))
 		return diag_fail(
-			diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id, strerror(errno));
+			diag, errno, "vCPU %u: KVM_SET_CPUID2: %s", vcpu->id, error_text(errno));
 	return 0;
 }

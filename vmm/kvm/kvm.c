@@ -6,6 +6,7 @@
 #include "kvm/cpu_state.h"
 #include "kvm/offer.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -53,7 +54,7 @@ int kvm_open_device(const char *path, struct diag *diag)
 				"%s: not permitted; join its group (as root: usermod -aG kvm USER, "
 				"then log in again)",
 				path);
-		return diag_fail(diag, err, "%s: cannot open: %s", path, strerror(err));
+		return diag_fail(diag, err, "%s: cannot open: %s", path, error_text(err));
 	}
 	version = ioctl(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
@@ -156,7 +157,7 @@ static int ask_cpuid(const struct kvm *kvm, struct diag *diag)
 	kvm->supported->nent = KVM_CPUID_MAX_ENTRIES;
 	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->supported))
 		return diag_fail(diag, errno, "%s: KVM_GET_SUPPORTED_CPUID: %s", KVM_DEVICE,
-			strerror(errno));
+			error_text(errno));
 	read_host_name(name, sizeof(name));
 	cpu_state_name_cpu(kvm->supported, name);
 	return 0;
@@ -224,7 +225,7 @@ static int kvm_vm_add_memory(
 			return diag_fail(diag, errno,
 				"the host cannot address %llu MiB of guest memory at 0x%llx: %s; "
 				"give the VM less (--memory)",
-				slot.memory_size >> 20, slot.guest_phys_addr, strerror(errno));
+				slot.memory_size >> 20, slot.guest_phys_addr, error_text(errno));
 	}
 	return 0;
 }
@@ -270,9 +271,9 @@ static int kvm_vm_create_irqchip(
 	/* Where Intel hosts without "unrestricted guest" keep what real mode needs. */
 	if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &reserved) ||
 		ioctl(vm->fd, KVM_SET_TSS_ADDR, reserved + 4096))
-		return diag_fail(diag, errno, "KVM_SET_TSS_ADDR: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_SET_TSS_ADDR: %s", error_text(errno));
 	if (ioctl(vm->fd, KVM_ENABLE_CAP, &split))
-		return diag_fail(diag, errno, "KVM_CAP_SPLIT_IRQCHIP: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_CAP_SPLIT_IRQCHIP: %s", error_text(errno));
 	return 0;
 }
 
@@ -285,7 +286,7 @@ int kvm_vm_init(struct kvm_vm *vm, const struct kvm *kvm, const struct guest_mem
 		vm->fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0)
-		return diag_fail(diag, errno, "KVM_CREATE_VM: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_CREATE_VM: %s", error_text(errno));
 	ret = kvm_vm_add_memory(vm, mem, diag);
 	if (!ret)
 		ret = kvm_vm_create_irqchip(vm, n_gsis, reserved, diag);

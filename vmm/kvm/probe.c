@@ -5,11 +5,11 @@
 
 #include "kvm/vcpu.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/timeline.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -49,14 +49,14 @@ static int probe_round(struct vcpu *vcpu, uint32_t turns, uint64_t *ns, struct d
 	int ret;
 
 	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
-		return diag_fail(diag, errno, "KVM_SET_REGS: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_SET_REGS: %s", error_text(errno));
 	start = timeline_now();
 	do
 		ret = ioctl(vcpu->fd, KVM_RUN, 0);
 	while (ret < 0 && (errno == EINTR || errno == EAGAIN));
 	*ns = timeline_now() - start;
 	if (ret < 0)
-		return diag_fail(diag, errno, "KVM_RUN: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_RUN: %s", error_text(errno));
 	if (vcpu->run->exit_reason != KVM_EXIT_IO)
 		return diag_fail(diag, EIO, "KVM_RUN: exit %u where port I/O was due",
 			vcpu->run->exit_reason);

@@ -5,6 +5,7 @@
 
 #include "kvm/cpu_state.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -111,7 +112,7 @@ static int list_msrs(const struct kvm *kvm, struct vcpu_state *state, struct dia
 	uint32_t n = 0;
 
 	if (ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, &list))
-		return diag_fail(diag, errno, "KVM_GET_MSR_INDEX_LIST: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_GET_MSR_INDEX_LIST: %s", error_text(errno));
 	entry[n++] = (struct kvm_msr_entry){ .index = MSR_IA32_TSC };
 	for (uint32_t i = 0; i < list.head.nmsrs; i++)
 		if (list.head.indices[i] != MSR_IA32_TSC &&
@@ -151,7 +152,7 @@ static int save_msrs(const struct vcpu *vcpu, struct vcpu_state *state, struct d
 
 		if (done < 0)
 			return diag_fail(diag, errno, "vCPU %u: KVM_GET_MSRS: %s", vcpu->id,
-				strerror(errno));
+				error_text(errno));
 		at += (uint32_t)done;
 		if (at < n) {
 			n--;
@@ -180,7 +181,7 @@ static int load_msrs(
 
 		if (done < 0)
 			return diag_fail(diag, errno, "vCPU %u: KVM_SET_MSRS: %s", vcpu->id,
-				strerror(errno));
+				error_text(errno));
 		at += (uint32_t)done;
 		if (at < n && !msr_is(vcpu, &entry[at]))
 			return diag_fail(diag, EIO, "vCPU %u: KVM does not take MSR 0x%x", vcpu->id,
@@ -255,7 +256,7 @@ static int load_tsc(const struct vcpu *vcpu, const struct vcpu_state *state, str
 	int ret = tsc_offset(vcpu, KVM_SET_DEVICE_ATTR, &offset);
 
 	return ret ? diag_fail(diag, -ret, "vCPU %u: KVM_SET_DEVICE_ATTR: %s", vcpu->id,
-			     strerror(-ret))
+			     error_text(-ret))
 	           : 0;
 }
 
@@ -294,7 +295,7 @@ static int set_tsc_rate(const struct vcpu *vcpu, int now, uint32_t khz, struct d
 	return diag_fail(diag, ENOTSUP,
 		"its time stamp counter runs at %u kHz, this host's at %d, and the host's KVM does "
 		"not scale it (%s)",
-		khz, now, strerror(errno));
+		khz, now, error_text(errno));
 }
 
 int vcpu_state_set_up(
@@ -332,7 +333,7 @@ static int do_steps(const struct vcpu *vcpu, const struct step *step, size_t n,
 			continue;
 		if (ioctl(vcpu->fd, step->request, (const uint8_t *)state + step->offset))
 			return diag_fail(diag, errno, "vCPU %u: %s: %s", vcpu->id, step->name,
-				strerror(errno));
+				error_text(errno));
 	}
 	return 0;
 }
@@ -413,10 +414,10 @@ int vcpu_state_load(const struct vcpu *vcpu, const struct vcpu_state *state, str
 
 	if (vcpu->started && ioctl(vcpu->fd, KVM_GET_MP_STATE, &now))
 		return diag_fail(
-			diag, errno, "vCPU %u: KVM_GET_MP_STATE: %s", vcpu->id, strerror(errno));
+			diag, errno, "vCPU %u: KVM_GET_MP_STATE: %s", vcpu->id, error_text(errno));
 	if (state->has_nested && ioctl(vcpu->fd, KVM_SET_NESTED_STATE, state->nested))
 		return diag_fail(diag, errno, "vCPU %u: KVM_SET_NESTED_STATE: %s", vcpu->id,
-			strerror(errno));
+			error_text(errno));
 	ret = do_steps(vcpu, before_msrs, ARRAY_SIZE(before_msrs), state, diag);
 	if (!ret && state->has_tsc_offset)
 		ret = load_tsc(vcpu, state, diag);
@@ -435,7 +436,7 @@ int kvm_vm_get_clock(const struct kvm_vm *vm, uint64_t *ns, struct diag *diag)
 	struct kvm_clock_data clock;
 
 	if (ioctl(vm->fd, KVM_GET_CLOCK, &clock))
-		return diag_fail(diag, errno, "KVM_GET_CLOCK: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_GET_CLOCK: %s", error_text(errno));
 	*ns = clock.clock;
 	return 0;
 }
@@ -445,6 +446,6 @@ int kvm_vm_set_clock(const struct kvm_vm *vm, uint64_t ns, struct diag *diag)
 	struct kvm_clock_data clock = { .clock = ns };
 
 	if (ioctl(vm->fd, KVM_SET_CLOCK, &clock))
-		return diag_fail(diag, errno, "KVM_SET_CLOCK: %s", strerror(errno));
+		return diag_fail(diag, errno, "KVM_SET_CLOCK: %s", error_text(errno));
 	return 0;
 }

@@ -4,11 +4,11 @@
 #include "kvm/tsc.h"
 
 #include "kvm/vcpu.h"
+#include "util/error.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
 #include <math.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <x86intrin.h>
@@ -86,7 +86,7 @@ enum tsc_verdict tsc_check(int vcpu_khz, const struct tsc_sample *first, struct 
 	verdict = tsc_judge(vcpu_khz, &host);
 	if (vcpu_khz < 0)
 		diag_fail(finding, -vcpu_khz, "KVM does not tell what it takes it for: %s",
-			strerror(-vcpu_khz));
+			error_text(-vcpu_khz));
 	else if (verdict == TSC_UNKNOWN)
 		diag_fail(finding, 0,
 			"KVM takes it for %d kHz; this host's clock is too coarse to tell",

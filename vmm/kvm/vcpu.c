@@ -5,6 +5,7 @@
 
 #include "kvm/cpu_state.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -60,14 +61,15 @@ int vcpu_create(
 	vcpu->run_size = kvm->run_size;
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, vcpu->id);
 	if (vcpu->fd < 0)
-		return diag_fail(diag, errno, "KVM_CREATE_VCPU %u: %s", vcpu->id, strerror(errno));
+		return diag_fail(
+			diag, errno, "KVM_CREATE_VCPU %u: %s", vcpu->id, error_text(errno));
 	vcpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run != MAP_FAILED) {
 		/* A fork could do nothing with it, but would keep the VM from ending. */
 		madvise(vcpu->run, kvm->run_size, MADV_DONTFORK);
 		return 0;
 	}
-	ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", vcpu->id, strerror(errno));
+	ret = diag_fail(diag, errno, "vCPU %u: mmap: %s", vcpu->id, error_text(errno));
 	close(vcpu->fd);
 	vcpu->fd = -1;
 	return ret;
@@ -234,7 +236,7 @@ static bool vcpu_turn(struct vcpu *vcpu)
 	if (ret < 0 && errno == EAGAIN)
 		return true;
 	if (ret < 0)
-		log_error("vCPU %u: KVM_RUN: %s", vcpu->id, strerror(errno));
+		log_error("vCPU %u: KVM_RUN: %s", vcpu->id, error_text(errno));
 	else if (vcpu_handle_exit(vcpu, &end))
 		return true;
 	vcpu->ops->ended(vcpu->ctx, vcpu, end);
@@ -276,7 +278,7 @@ int vcpu_start(struct vcpu *vcpu, struct crew *crew, struct diag *diag)
 	err = crew_start(crew, &vcpu->thread, vcpu_thread, vcpu);
 	if (err)
 		return diag_fail(diag, err, "cannot start the thread of vCPU %u: %s", vcpu->id,
-			strerror(err));
+			error_text(err));
 	vcpu->started = true;
 	return 0;
 }

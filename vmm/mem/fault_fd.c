@@ -3,10 +3,11 @@
 
 #include "mem/fault_fd.h"
 
+#include "util/error.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -39,12 +40,12 @@ int fault_fd_open(struct diag *diag)
 			"vm.unprivileged_userfaultfd to 1");
 	if (fd < 0)
 		return diag_fail(
-			diag, errno, "the host's kernel has no userfaultfd: %s", strerror(errno));
+			diag, errno, "the host's kernel has no userfaultfd: %s", error_text(errno));
 	if (!ioctl(fd, UFFDIO_API, &api))
 		return fd;
 	diag_fail(diag, EOPNOTSUPP,
 		"userfaultfd of the host's kernel does not tell of memory that is given back: %s",
-		strerror(errno));
+		error_text(errno));
 	close(fd);
 	return -EOPNOTSUPP;
 }

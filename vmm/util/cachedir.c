@@ -4,6 +4,7 @@
 #include "util/cachedir.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/size.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ bool cachedir_find(char *dir, size_t size)
 
 int cachedir_explain(const char *dir, int err, struct diag *diag)
 {
-	return diag_fail(diag, -err, "nothing can be kept in %.300s: %s", dir, strerror(-err));
+	return diag_fail(diag, -err, "nothing can be kept in %.300s: %s", dir, error_text(-err));
 }
 
 /* The last name of the path must not be a link: whoever could place one would choose which of our

@@ -3,10 +3,11 @@
 
 #include "util/file.h"
 
+#include "util/error.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,9 +28,9 @@ int file_open_regular(const char *path, struct stat *st, struct diag *diag)
 	int ret;
 
 	if (fd < 0)
-		return diag_fail(diag, errno, "cannot open: %s", strerror(errno));
+		return diag_fail(diag, errno, "cannot open: %s", error_text(errno));
 	if (fstat(fd, st))
-		ret = diag_fail(diag, errno, "cannot stat: %s", strerror(errno));
+		ret = diag_fail(diag, errno, "cannot stat: %s", error_text(errno));
 	else if (!S_ISREG(st->st_mode))
 		ret = diag_fail(diag, EINVAL, "is %s; give a regular file", kind_name(st->st_mode));
 	else if (!st->st_size)

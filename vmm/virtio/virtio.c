@@ -3,6 +3,8 @@
 
 #include "virtio/virtio.h"
 
+#include "util/error.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,7 +182,7 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_class *class,
 	if (!ret)
 		return 0;
 	virtio_dev_fini(dev);
-	return diag_fail(diag, -ret, "eventfd: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "eventfd: %s", error_text(-ret));
 }
 
 void virtio_dev_fini(struct virtio_dev *dev)

@@ -7,11 +7,11 @@
 #include "confine/jail.h"
 #include "filter/filter.h"
 #include "mem/guest_mem_watch.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "vm/instant.h"
 
 #include <errno.h>
-#include <string.h>
 
 static bool is_wanted(const struct vm *vm)
 {
@@ -120,11 +120,11 @@ int confined_close_in(struct vm *vm, struct diag *diag)
 		return ret;
 	ret = vm->has_filters || has_jail ? power_open_random(&vm->power) : 0;
 	if (ret)
-		return diag_fail(diag, -ret, "/dev/urandom: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "/dev/urandom: %s", error_text(-ret));
 	if (vm->has_filters && (may_be_saved(vm) || is_recorded(vm))) {
 		ret = guest_mem_prepare_watch(&vm->mem);
 		if (ret)
-			return diag_fail(diag, -ret, "%s", strerror(-ret));
+			return diag_fail(diag, -ret, "%s", error_text(-ret));
 	}
 	log_prepare();
 	if (vm->tells_refused)

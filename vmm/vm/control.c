@@ -6,12 +6,12 @@
 #include "exit_codes.h"
 #include "host/terminal.h"
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "util/timeline.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -142,7 +142,7 @@ int control_init(struct control *control, struct loop *loop, uint64_t grace_ms,
 	if (!ret)
 		return 0;
 	control_fini(control);
-	return diag_fail(diag, -ret, "signalfd, timerfd: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "signalfd, timerfd: %s", error_text(-ret));
 }
 
 void control_fini(struct control *control)

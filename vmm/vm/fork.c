@@ -10,7 +10,9 @@
 #include "vm/fork.h"
 
 #include "host/terminal.h"
+#include "util/error.h"
 #include "util/log.h"
+#include "util/random.h"
 #include "vm/confined.h"
 #include "vm/saved.h"
 #include "vm/server.h"
@@ -21,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -191,7 +192,7 @@ static int begin_state(struct origin *origin, struct diag *diag)
 
 	if (snapshot)
 		memcpy(id, snapshot->reader.id, sizeof(id));
-	else if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
+	else if (random_bytes(id, sizeof(id)) != (ssize_t)sizeof(id))
 		return diag_fail(diag, EIO, "there is no random number for its name");
 	state_begin(&origin->state, id);
 	return 0;
@@ -208,7 +209,7 @@ static int write_state(struct origin *origin, struct diag *diag)
 	if (ret)
 		return ret;
 	ret = state_finish(&origin->state);
-	return ret ? diag_fail(diag, -ret, "the state cannot be kept: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "the state cannot be kept: %s", error_text(-ret)) : 0;
 }
 
 static pid_t fork_server(struct origin *origin, struct diag *diag)
@@ -217,7 +218,7 @@ static pid_t fork_server(struct origin *origin, struct diag *diag)
 
 	if (!pid)
 		be_server(origin);
-	return pid < 0 ? diag_fail(diag, errno, "cannot fork: %s", strerror(errno)) : pid;
+	return pid < 0 ? diag_fail(diag, errno, "cannot fork: %s", error_text(errno)) : pid;
 }
 
 static pid_t copy_machine(struct origin *origin, struct diag *diag)
@@ -289,7 +290,7 @@ pid_t fork_machine(struct vm *vm, const struct fork_target *target, struct diag 
 	ret = server_listen(&origin.listener, target->path);
 	if (ret)
 		return diag_fail(diag, -ret, "%.300s: cannot listen there: %s", target->path,
-			strerror(-ret));
+			error_text(-ret));
 	pid = pause_and_copy(&origin, diag);
 	give_listener(&origin.listener, pid > 0);
 	state_free(&origin.state);

@@ -8,6 +8,7 @@
 #include "initramfs/instant.h"
 #include "util/bits.h"
 #include "util/cachedir.h"
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
 
@@ -258,7 +259,7 @@ static int add_program(struct boot_spec *spec, struct diag *diag)
 	int ret;
 
 	if (cpio.fd < 0)
-		return diag_fail(diag, errno, "no file in memory: %s", strerror(errno));
+		return diag_fail(diag, errno, "no file in memory: %s", error_text(errno));
 	ret = copy_initrd(spec->initrd_fd, spec->initrd_size, cpio.fd);
 	if (!ret) {
 		cpio_add(&cpio, INSTANT_NAME, S_IFREG | 0755, instant_elf,
@@ -267,7 +268,7 @@ static int add_program(struct boot_spec *spec, struct diag *diag)
 	}
 	if (ret) {
 		close(cpio.fd);
-		return diag_fail(diag, -ret, "the initrd cannot be copied: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "the initrd cannot be copied: %s", error_text(-ret));
 	}
 	close(spec->initrd_fd);
 	spec->initrd_fd = cpio.fd;

@@ -4,11 +4,11 @@
 #include "vm/io.h"
 
 #include "confine/confine.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -41,7 +41,7 @@ static void *io_thread(void *arg)
 
 		if (!ret)
 			continue;
-		log_error("I/O thread: epoll: %s; devices are no longer served", strerror(-ret));
+		log_error("I/O thread: epoll: %s; devices are no longer served", error_text(-ret));
 		await_call(io);
 	}
 	return NULL;
@@ -52,7 +52,7 @@ int io_init(struct io *io, struct diag *diag)
 	int ret = loop_init(&io->loop);
 
 	if (ret)
-		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "epoll: %s", error_text(-ret));
 	crew_init(&io->crew);
 	io->started = io->has_filter = io->tells_refused = false;
 	io->call = (struct loop_source){
@@ -64,14 +64,14 @@ int io_init(struct io *io, struct diag *diag)
 	if (!ret)
 		return 0;
 	io_fini(io);
-	return diag_fail(diag, -ret, "eventfd: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "eventfd: %s", error_text(-ret));
 }
 
 int io_start(struct io *io, struct diag *diag)
 {
 	int err = crew_start(&io->crew, &io->thread, io_thread, io);
 	if (err)
-		return diag_fail(diag, err, "cannot start the I/O thread: %s", strerror(err));
+		return diag_fail(diag, err, "cannot start the I/O thread: %s", error_text(err));
 	io->started = true;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "boot/words.h"
 #include "confine/jail.h"
 #include "image/foreign.h"
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "vm/root.h"
@@ -14,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static void close_files(struct launch *launch)
@@ -214,7 +214,7 @@ static int open_timeline(struct launch *launch, uint64_t since_ns, struct diag *
 	err = errno;
 	if (fd >= 0)
 		close(fd);
-	return diag_fail(diag, err, "--timeline: %s: cannot open: %s", path, strerror(err));
+	return diag_fail(diag, err, "--timeline: %s: cannot open: %s", path, error_text(err));
 }
 
 /* 0, or -1 if it could not be written whole. */
@@ -232,13 +232,13 @@ static int close_timeline(struct launch *launch)
 	 * measured. */
 	if (ftruncate(fileno(launch->timeline_file), 0) && errno != EINVAL)
 		log_warn("--timeline: %s: cannot be emptied: %s", launch->config->timeline_path,
-			strerror(errno));
+			error_text(errno));
 	timeline_write(launch->timeline_file, launch->config->timeline_path, &launch->timeline);
 	bad = ferror(launch->timeline_file);
 	if (!fclose(launch->timeline_file) && !bad)
 		return 0;
-	log_error(
-		"--timeline: %s: cannot write: %s", launch->config->timeline_path, strerror(errno));
+	log_error("--timeline: %s: cannot write: %s", launch->config->timeline_path,
+		error_text(errno));
 	return -1;
 }
 

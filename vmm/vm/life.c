@@ -4,11 +4,11 @@
 #include "vm/life.h"
 
 #include "util/bits.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "util/timeline.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -189,7 +189,7 @@ int life_serve(struct life *life, enum exit_code *outcome, struct diag *diag)
 	int ret = loop_run(life->loop);
 
 	if (ret)
-		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "epoll: %s", error_text(-ret));
 	if (life->error) {
 		*diag = life->diag;
 		return life->error;
@@ -223,7 +223,7 @@ int life_init(struct life *life, struct loop *loop, const struct life_ops *ops, 
 	if (!ret)
 		return 0;
 	life_fini(life);
-	return diag_fail(diag, -ret, "eventfd, timerfd: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "eventfd, timerfd: %s", error_text(-ret));
 }
 
 void life_fini(struct life *life)

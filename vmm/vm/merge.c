@@ -4,12 +4,12 @@
 #include "vm/merge.h"
 
 #include "boot/place.h"
+#include "util/error.h"
 #include "util/log.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #define KSM_RUN "/sys/kernel/mm/ksm/run"
@@ -61,7 +61,7 @@ int vm_merge(struct vm *vm, struct diag *diag)
 	return diag_fail(diag, ENOTSUP,
 		"--merge: this host's kernel cannot merge pages (CONFIG_KSM): %s; leave "
 		"the option out",
-		strerror(-ret));
+		error_text(-ret));
 }
 
 /* The directory is there in every kernel that has KSM, however it is set. */

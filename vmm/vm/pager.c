@@ -5,6 +5,7 @@
 
 #include "host/terminal.h"
 #include "mem/fault_fd.h"
+#include "util/error.h"
 #include "util/listener.h"
 #include "util/log.h"
 #include "util/rights.h"
@@ -18,7 +19,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
@@ -303,7 +303,7 @@ static int make_memory(struct vm *vm, struct diag *diag)
 		return 0;
 	close(fd);
 	return diag_fail(diag, -ret, "the host has no room for %llu MiB of memory: %s",
-		(unsigned long long)(size >> 20), strerror(-ret));
+		(unsigned long long)(size >> 20), error_text(-ret));
 }
 
 static int open_connection(struct pager *pager, struct diag *diag)
@@ -313,7 +313,7 @@ static int open_connection(struct pager *pager, struct diag *diag)
 	if (ret < 0)
 		return diag_fail(diag, -ret,
 			"cannot connect to who is to bring the machine's memory: %s",
-			strerror(-ret));
+			error_text(-ret));
 	pager->process = open_process(pager->connection);
 	ret = make_memory(pager->vm, diag);
 	if (ret)
@@ -322,7 +322,7 @@ static int open_connection(struct pager *pager, struct diag *diag)
 	if (!ret)
 		return 0;
 	guest_mem_fini(&pager->vm->mem);
-	return diag_fail(diag, -ret, "does not take where memory is: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "does not take where memory is: %s", error_text(-ret));
 }
 
 static void close_parts(struct pager *pager)
@@ -344,9 +344,9 @@ static int start_watch(struct pager *pager, struct diag *diag)
 	pager->timer = loop_timer_create(0, 0);
 	pager->signals = signalfd(-1, &pager->vm->control.ending, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (pager->stop < 0 || pager->timer < 0 || pager->signals < 0)
-		return diag_fail(diag, errno, "eventfd, timerfd, signalfd: %s", strerror(errno));
+		return diag_fail(diag, errno, "eventfd, timerfd, signalfd: %s", error_text(errno));
 	ret = thread_create(&pager->watch, look, pager);
-	return ret ? diag_fail(diag, ret, "cannot start a thread: %s", strerror(ret)) : 0;
+	return ret ? diag_fail(diag, ret, "cannot start a thread: %s", error_text(ret)) : 0;
 }
 
 int pager_open(struct vm *vm, struct diag *diag)

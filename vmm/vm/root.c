@@ -7,6 +7,7 @@
 #include "initramfs/cpio.h"
 #include "initramfs/init.h"
 #include "initramfs/modules.h"
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
 
@@ -139,7 +140,7 @@ static int open_dir(const char *path, struct diag *diag)
 {
 	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? diag_fail(diag, errno, "%s: %s", path, strerror(errno)) : fd;
+	return fd < 0 ? diag_fail(diag, errno, "%s: %s", path, error_text(errno)) : fd;
 }
 
 static int add_modules(const struct config *config, const char *version, struct archive *archive,
@@ -249,11 +250,12 @@ static int make_archive(
 	int fd = archive.cpio.fd, ret, err;
 
 	if (fd < 0)
-		return diag_fail(diag, errno, "no file in memory: %s", strerror(errno));
+		return diag_fail(diag, errno, "no file in memory: %s", error_text(errno));
 	ret = fill(config, version, &archive, diag);
 	err = cpio_finish(&archive.cpio);
 	if (!ret && err)
-		ret = diag_fail(diag, -err, "the initramfs cannot be written: %s", strerror(-err));
+		ret = diag_fail(
+			diag, -err, "the initramfs cannot be written: %s", error_text(-err));
 	*size = archive.cpio.size;
 	if (!ret)
 		return fd;
@@ -276,7 +278,7 @@ static int check_dir(const struct config *config, struct diag *diag)
 		close(at);
 		return config->dry_run ? 0 : virtiofsd_check(diag);
 	}
-	return diag_fail(diag, -at, "%s: %s in it: %s%s", root->dir, program, strerror(-at),
+	return diag_fail(diag, -at, "%s: %s in it: %s%s", root->dir, program, error_text(-at),
 		root->init ? "" : "; a root file system has a shell, or say `init=PROGRAM`");
 }
 

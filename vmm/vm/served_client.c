@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* served_client.c - the client of a machine that a server begins for it */
 
+#include "util/error.h"
 #include "vm/served.h"
 
 #include "exit_codes.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <string.h>
 #include <unistd.h>
 
 static pid_t machine_pid;
@@ -63,6 +63,6 @@ int served_have_machine(const char *path, int argc, char *const *argv, uint32_t 
 		return ret;
 	log_error("%s: %s", path,
 		ret == -ECONNRESET ? "the machine's process has ended without a word"
-				   : strerror(-ret));
+				   : error_text(-ret));
 	return EXIT_HOST_ERROR;
 }

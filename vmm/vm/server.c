@@ -5,6 +5,7 @@
 #include "vm/server.h"
 
 #include "exit_codes.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "util/timeline.h"
 #include "vm/served.h"
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,7 +90,7 @@ static int serve_one(struct warm *warm, struct listener *listener, bool *is_chil
 		return 0; /* who came has left, or it is time to end */
 	pid = fork();
 	if (pid < 0)
-		log_warn("cannot fork: %s", strerror(errno));
+		log_warn("cannot fork: %s", error_text(errno));
 	if (pid) {
 		close(fd);
 		return 0;
@@ -107,7 +107,7 @@ static int wait_in_accept(const struct listener *listener)
 {
 	if (!fcntl(listener->fd, F_SETFL, 0))
 		return 0;
-	log_error("%s: %s", listener->path, strerror(errno));
+	log_error("%s: %s", listener->path, error_text(errno));
 	return EXIT_HOST_ERROR;
 }
 

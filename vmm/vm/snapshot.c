@@ -4,6 +4,7 @@
 #include "vm/snapshot.h"
 
 #include "mem/guest_mem.h"
+#include "util/error.h"
 #include "util/file.h"
 #include "vm/snapshot_parts.h"
 
@@ -45,7 +46,7 @@ static int read_state(struct snapshot *snapshot, const char *path, struct diag *
 	ret = snapshot->data ? file_read_at(fd, snapshot->data, snapshot->size, 0) : -ENOMEM;
 	close(fd);
 	if (ret)
-		return diag_fail(diag, -ret, "cannot read: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "cannot read: %s", error_text(-ret));
 	return state_open(&snapshot->reader, snapshot->data, snapshot->size, diag);
 }
 
@@ -181,7 +182,7 @@ static int read_trailer(
 	if (ret == -ENODATA)
 		return diag_fail(diag, ENODATA, "is shorter than the machine's memory: it was cut");
 	if (ret)
-		return diag_fail(diag, -ret, "cannot read: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "cannot read: %s", error_text(-ret));
 	if (!snapshot_trailer_is_one(trailer) ||
 		memcmp(trailer->id, snapshot->reader.id, STATE_ID_SIZE) != 0)
 		return diag_fail(diag, EINVAL, "is the memory of another snapshot");
@@ -228,7 +229,7 @@ int snapshot_look_at_memory(struct snapshot *snapshot, const char *path,
 	if (!memory->path)
 		return -EINVAL;
 	if (fstat(snapshot->memory_fd, &st))
-		return diag_fail(diag, errno, "%s: %s", memory->path, strerror(errno));
+		return diag_fail(diag, errno, "%s: %s", memory->path, error_text(errno));
 	memory->size = (uint64_t)st.st_size;
 	memory->on_disk = (uint64_t)st.st_blocks * STAT_BLOCK;
 	memory->is_whole = snapshot_is_whole(&trailer);

@@ -3,12 +3,12 @@
 
 #include "vm/snapshot_memory.h"
 
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -156,13 +156,13 @@ static int start_child(struct memory_writer *writer, struct diag *diag)
 
 	writer->child = fork();
 	if (writer->child < 0)
-		return diag_fail(diag, errno, "cannot fork: %s", strerror(errno));
+		return diag_fail(diag, errno, "cannot fork: %s", error_text(errno));
 	if (!writer->child)
 		be_child(writer, parent);
 	writer->end.fd = pidfd_open(writer->child, 0);
 	if (writer->end.fd >= 0)
 		return 0;
-	diag_fail(diag, errno, "pidfd_open: %s", strerror(errno));
+	diag_fail(diag, errno, "pidfd_open: %s", error_text(errno));
 	kill(writer->child, SIGKILL);
 	await_child(writer->child);
 	return -EIO;
@@ -193,7 +193,8 @@ int memory_writer_go_ahead(struct memory_writer *writer, struct diag *diag)
 	int ret = guest_mem_watch(writer->mem);
 
 	if (ret)
-		return diag_fail(diag, EOPNOTSUPP, "memory cannot be watched: %s", strerror(-ret));
+		return diag_fail(
+			diag, EOPNOTSUPP, "memory cannot be watched: %s", error_text(-ret));
 	return start_thread(writer, run_ahead, diag);
 }
 
@@ -209,7 +210,8 @@ int memory_writer_take(struct memory_writer *writer, struct diag *diag)
 	if (writer->is_ahead || writer->stays_watched)
 		ret = guest_mem_take_written(writer->mem, &writer->runs, true);
 	if (ret)
-		return diag_fail(diag, -ret, "what was written cannot be told: %s", strerror(-ret));
+		return diag_fail(
+			diag, -ret, "what was written cannot be told: %s", error_text(-ret));
 	if (writer->is_ahead && writer->copy && writer->runs.size <= COPY_MAX) {
 		mem_runs_copy(&writer->runs, writer->copy);
 		return start_thread(writer, run_rest, diag);

@@ -2,6 +2,7 @@
 /* snapshot_merge.c - what has changed since a snapshot, and that snapshot, made one that is whole
  */
 
+#include "util/error.h"
 #include "util/file.h"
 #include "util/newfile.h"
 #include "vm/snapshot_parts.h"
@@ -97,7 +98,7 @@ static int merge_files(struct merging *merging, const char *path, uint64_t size,
 		newfile_discard(&merging->out);
 	}
 	close(dir);
-	return ret ? diag_fail(diag, -ret, "%s: cannot be written: %s", path, strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "%s: cannot be written: %s", path, error_text(-ret)) : 0;
 }
 
 int snapshot_merge(const char *base_path, const char *changes_path, struct diag *diag)

@@ -3,6 +3,7 @@
 
 #include "vm/snapshot_place.h"
 
+#include "util/error.h"
 #include "util/file.h"
 
 #include <dirent.h>
@@ -39,7 +40,7 @@ int snapshot_open_dir(const char *path, int *dir, char name[SNAPSHOT_MAX_NAME], 
 	free(parent);
 	if (*dir < 0)
 		return diag_fail(diag, errno, "%.200s: cannot open its directory: %s", path,
-			strerror(errno));
+			error_text(errno));
 	memcpy(name, last, strlen(last) + 1);
 	return 0;
 }
@@ -56,7 +57,7 @@ static int make_directory(struct snapshot_place *place, struct diag *diag)
 	}
 	if (errno != EEXIST)
 		return diag_fail(
-			diag, errno, "%s: cannot make the directory: %s", path, strerror(errno));
+			diag, errno, "%s: cannot make the directory: %s", path, error_text(errno));
 	if (stat(path, &st) || !S_ISDIR(st.st_mode))
 		return diag_fail(diag, ENOTDIR,
 			"%s: is no directory; give one, or a file for the memory as well", path);
@@ -72,7 +73,8 @@ static int open_directory(struct snapshot_place *place, struct diag *diag)
 	place->state_dir = open(place->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	place->memory_dir = open(place->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (place->state_dir < 0 || place->memory_dir < 0)
-		return diag_fail(diag, errno, "%s: cannot open: %s", place->path, strerror(errno));
+		return diag_fail(
+			diag, errno, "%s: cannot open: %s", place->path, error_text(errno));
 	memcpy(place->state_name, SNAPSHOT_STATE_FILE, sizeof(SNAPSHOT_STATE_FILE));
 	place->is_beside = true;
 	return 0;
@@ -101,8 +103,8 @@ static int make_files(struct snapshot_place *place, struct diag *diag)
 
 	if (!ret)
 		ret = newfile_create(&place->state, place->state_dir, 0600, false);
-	return ret ? diag_fail(
-			     diag, -ret, "%s: cannot write there: %s", place->path, strerror(-ret))
+	return ret ? diag_fail(diag, -ret, "%s: cannot write there: %s", place->path,
+			     error_text(-ret))
 	           : 0;
 }
 
@@ -142,7 +144,7 @@ static int read_trailer(
 	if (!ret && !snapshot_trailer_is_one(trailer))
 		ret = -EBADMSG;
 	return ret ? diag_fail(diag, -ret, "%s: the memory is not whole: %s", place->path,
-			     strerror(-ret))
+			     error_text(-ret))
 	           : 0;
 }
 
@@ -225,7 +227,7 @@ int snapshot_place_settle(struct snapshot_place *place, struct diag *diag)
 	ret = name_files(place);
 	if (ret)
 		return diag_fail(diag, -ret, "%s: the files cannot get their names: %s",
-			place->path, strerror(-ret));
+			place->path, error_text(-ret));
 	place->is_made = false;
 	settle_names(place);
 	return 0;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* snapshot_write.c - a snapshot of a machine, while it goes on */
 
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
+#include "util/random.h"
 #include "vm/pager.h"
 #include "vm/saved.h"
 #include "vm/snapshot_memory.h"
@@ -11,7 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -113,9 +114,9 @@ static void finish(struct snapshot_writer *writer)
 
 	let_go(writer);
 	if (ret)
-		diag_fail(&why, -ret, "the memory cannot be written: %s", strerror(-ret));
+		diag_fail(&why, -ret, "the memory cannot be written: %s", error_text(-ret));
 	else if ((ret = write_state(writer)) != 0)
-		diag_fail(&why, -ret, "the state cannot be written: %s", strerror(-ret));
+		diag_fail(&why, -ret, "the state cannot be written: %s", error_text(-ret));
 	end(writer, ret, why.text);
 }
 
@@ -181,7 +182,7 @@ static int take_machine(struct snapshot_writer *writer, struct diag *diag)
 	save_names(writer);
 	ret = state_finish(&writer->state);
 	if (ret)
-		return diag_fail(diag, -ret, "the state cannot be kept: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "the state cannot be kept: %s", error_text(-ret));
 	return memory_writer_take(&writer->memory, diag);
 }
 
@@ -194,7 +195,7 @@ static int watch_end(struct snapshot_writer *writer, struct diag *diag)
 	if (!ret)
 		return 0;
 	memory_writer_wait(&writer->memory, true);
-	return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+	return diag_fail(diag, -ret, "epoll: %s", error_text(-ret));
 }
 
 static int pause_and_take(struct snapshot_writer *writer, struct diag *diag)
@@ -232,7 +233,7 @@ static void at_end(void *ctx, uint32_t)
 	}
 	ret = memory_writer_wait(&writer->memory, false);
 	if (ret)
-		diag_fail(&why, -ret, "the memory cannot be written: %s", strerror(-ret));
+		diag_fail(&why, -ret, "the memory cannot be written: %s", error_text(-ret));
 	else
 		ret = pause_and_take(writer, &why);
 	if (ret)
@@ -249,7 +250,7 @@ static void fetched(void *ctx, int ret)
 
 	writer->is_fetching = false;
 	if (ret)
-		diag_fail(&why, -ret, "the memory cannot be fetched: %s", strerror(-ret));
+		diag_fail(&why, -ret, "the memory cannot be fetched: %s", error_text(-ret));
 	else
 		ret = pause_and_take(writer, &why);
 	if (ret)
@@ -267,7 +268,8 @@ static int fetch(struct snapshot_writer *writer, struct diag *diag)
 		ret = pager_fetch(writer->vm->pager, fetched, writer);
 
 	writer->is_fetching = !ret;
-	return ret ? diag_fail(diag, -ret, "the memory cannot be fetched: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "the memory cannot be fetched: %s", error_text(-ret))
+	           : 0;
 }
 
 /* ---- its beginning ---- */
@@ -346,7 +348,7 @@ static struct snapshot_writer *create_writer(
 	};
 	if (target->note && !writer->note)
 		diag_fail(diag, ENOMEM, "out of memory");
-	else if (getrandom(writer->id, sizeof(writer->id), 0) != (ssize_t)sizeof(writer->id))
+	else if (random_bytes(writer->id, sizeof(writer->id)) != (ssize_t)sizeof(writer->id))
 		diag_fail(diag, EIO, "there is no random number for its name");
 	else
 		return writer;

@@ -4,6 +4,7 @@
 #include "vm/start.h"
 
 #include "bus/platform.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "vm/confined.h"
 #include "vm/lost_memory.h"
@@ -15,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 /* ---- the steps ---- */
@@ -63,7 +63,7 @@ static int reserve_memory(struct vm *vm, struct diag *diag)
 		return 0;
 	return fail_by_operator(
 		vm, diag_fail(diag, -ret, "--memory: the host has no room for %llu MiB: %s",
-			    (unsigned long long)(size >> 20), strerror(-ret)));
+			    (unsigned long long)(size >> 20), error_text(-ret)));
 }
 
 /* What can be said before anything is loaded: whether there is KVM, and whether it has room. */
@@ -342,7 +342,7 @@ static int load_again(struct vm *vm, struct diag *diag)
 	pager_forget(vm->pager);
 	if (ret)
 		return diag_fail(
-			diag, -ret, "the guest's memory cannot be emptied: %s", strerror(-ret));
+			diag, -ret, "the guest's memory cannot be emptied: %s", error_text(-ret));
 	control_leave_signals(&vm->control);
 	ret = load(vm, diag);
 	control_take_signals(&vm->control);

@@ -3,6 +3,7 @@
 
 #include "vm/vm.h"
 
+#include "util/error.h"
 #include "util/log.h"
 #include "vm/confined.h"
 #include "vm/instant.h"
@@ -13,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -296,7 +296,7 @@ int vm_open(struct vm *vm, struct diag *diag)
 	int ret = loop_init(&vm->loop);
 
 	if (ret)
-		return diag_fail(diag, -ret, "epoll: %s", strerror(-ret));
+		return diag_fail(diag, -ret, "epoll: %s", error_text(-ret));
 	ret = life_init(&vm->life, &vm->loop, &life_ops, vm, diag);
 	if (ret)
 		goto err_loop;
@@ -308,7 +308,7 @@ int vm_open(struct vm *vm, struct diag *diag)
 		ret = open_leash(vm);
 	if (!ret)
 		return 0;
-	diag_fail(diag, -ret, "eventfd: %s", strerror(-ret));
+	diag_fail(diag, -ret, "eventfd: %s", error_text(-ret));
 	control_fini(&vm->control);
 err_life:
 	life_fini(&vm->life);

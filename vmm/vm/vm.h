@@ -91,7 +91,7 @@ struct vm {
 	struct kvm_vm kvm_vm;
 	struct kvm_routes routes;
 	struct crew crew; /* the vCPUs' threads */
-	int tsc_khz;                               /* of the boot CPU, as KVM has it */
+	int tsc_khz;      /* of the boot CPU, as KVM has it */
 	struct tsc_sample tsc_first;
 
 	struct bus pio, mmio;
@@ -134,9 +134,9 @@ struct vm {
 	struct vcpu_state *saved[CONFIG_MAX_CPUS]; /* of each, by the snapshot that it began with */
 };
 
-/* A machine that is configured and nothing else: `vm` is zero, and most of its pages are not touched
- * before they are needed; the three outlive it.  One that is to begin with a snapshot is told so
- * afterwards.
+/* A machine that is configured and nothing else: `vm` is zero, and most of its pages are not
+ * touched before they are needed; the three outlive it.  One that is to begin with a snapshot is
+ * told so afterwards.
  */
 void vm_init(struct vm *vm, const struct config *config, const struct boot_spec *spec,
 	struct timeline *timeline);

@@ -3,23 +3,23 @@
 
 #include "vm/vmgenid.h"
 
+#include "util/error.h"
+#include "util/random.h"
 #include "vm/vm.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
-#include <sys/random.h>
 
 static int choose(struct vmgenid *vmgenid, struct diag *diag)
 {
-	ssize_t got = getrandom(vmgenid->id, sizeof(vmgenid->id), 0);
+	ssize_t got = random_bytes(vmgenid->id, sizeof(vmgenid->id));
 
 	if (got != sizeof(vmgenid->id)) {
 		int error = got < 0 ? errno : EIO;
 
 		return diag_fail(diag, error,
 			"the host gives no random bytes for the generation ID: %s",
-			strerror(error));
+			error_text(error));
 	}
 	vmgenid->is_chosen = true;
 	return 0;

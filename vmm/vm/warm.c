@@ -5,6 +5,7 @@
 
 #include "confine/confine.h"
 #include "dev/blk.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "vm/control.h"
 #include "vm/launch.h"
@@ -24,7 +25,7 @@ static int open_parts(struct warm *warm, struct diag *diag)
 
 	if (ret)
 		return diag_fail(diag, -ret, "%s: its memory cannot be mapped: %s", warm->path,
-			strerror(-ret));
+			error_text(-ret));
 	ret = kvm_init(&warm->kvm, &extras, diag);
 	if (!ret) {
 		ret = kvm_query_cpuid(&warm->kvm, !warm->config.no_cache, diag);

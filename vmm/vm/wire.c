@@ -5,10 +5,10 @@
 
 #include "bus/platform.h"
 #include "confine/confine.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "vm/lost_memory.h"
 
-#include <string.h>
 #include <time.h>
 
 /* ---- the end ---- */
@@ -355,7 +355,7 @@ int wire_debug_console(struct vm *vm, struct diag *diag)
 	int ret = output_attach(
 		vm->debug_output, &vm->loop, &vm->debug_console.dev.lock, NULL, NULL);
 
-	return ret ? diag_fail(diag, -ret, "--debug-console: epoll: %s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "--debug-console: epoll: %s", error_text(-ret)) : 0;
 }
 
 /* ---- the machine's pause ---- */

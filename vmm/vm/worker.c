@@ -4,10 +4,10 @@
 #include "vm/worker.h"
 
 #include "loop/loop.h"
+#include "util/error.h"
 #include "util/thread.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -63,13 +63,13 @@ int worker_start(struct worker *worker, void (*begun)(void *ctx), void *ctx, str
 		return 0;
 	worker->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->done < 0)
-		return diag_fail(diag, errno, "eventfd: %s", strerror(errno));
+		return diag_fail(diag, errno, "eventfd: %s", error_text(errno));
 	worker->begun = begun;
 	worker->ctx = ctx;
 	err = thread_create(&worker->thread, run, worker);
 	if (err) {
 		close(worker->done);
-		return diag_fail(diag, err, "cannot start a thread: %s", strerror(err));
+		return diag_fail(diag, err, "cannot start a thread: %s", error_text(err));
 	}
 	worker->is_there = true;
 	return 0;

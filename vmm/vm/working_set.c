@@ -4,6 +4,7 @@
 #include "vm/working_set.h"
 
 #include "mem/guest_mem_watch.h"
+#include "util/error.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "vm/snapshot.h"
@@ -67,7 +68,7 @@ static int read_set(struct working_set *set, int fd, uint64_t size, struct diag 
 		return 0;
 	}
 	ret = n ? take_entries(set, fd, n) : 0;
-	return ret ? diag_fail(diag, -ret, "%s", strerror(-ret)) : 0;
+	return ret ? diag_fail(diag, -ret, "%s", error_text(-ret)) : 0;
 }
 
 static int open_to_use(struct working_set *set, struct diag *diag)
@@ -125,7 +126,7 @@ static int open_to_record(struct working_set *set, struct diag *diag)
 		set->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	set->is_recorded = set->fd >= 0;
 	return set->fd < 0 ? diag_fail(diag, errno, "--working-set: %s: cannot write: %s",
-				     set->path, strerror(errno))
+				     set->path, error_text(errno))
 	                   : 0;
 }
 
@@ -163,7 +164,7 @@ void working_set_record(const struct working_set *set, struct guest_mem *mem)
 	ret = n < 0 ? (int)n : n > MAX_RUNS ? -E2BIG : write_set(set, runs, (size_t)n);
 	free(runs);
 	if (ret)
-		log_warn("--working-set: %s: %s", set->path, strerror(-ret));
+		log_warn("--working-set: %s: %s", set->path, error_text(-ret));
 }
 
 void working_set_forget(struct working_set *set)
