@@ -59,7 +59,7 @@ def cgroup(name):
 @contextlib.contextmanager
 def network(commands=""):
     """The path of a network namespace."""
-    with subprocess.Popen(["unshare", "--net", "sh", "-c", f"{commands} echo ready; exec sleep 600"], stdout=subprocess.PIPE) as keeper:
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", f"{commands} echo ready && exec sleep 600"], stdout=subprocess.PIPE) as keeper:
         assert keeper.stdout.readline() == b"ready\n"
         yield f"/proc/{keeper.pid}/ns/net"
         keeper.kill()

@@ -3,7 +3,7 @@
 
 usage: drive_snapshot.py PRONTO PLAN    where PLAN is JSON: setup (a script), config (settings of the first process, if there are any),
 requests (of the same), n_trips, from_text (what is said before the first), pauses (seconds between two, at most), load (fields for
-/snapshot/load)
+/snapshot/load), handler (a program that brings memory by userfaultfd: its arguments are a socket and a file)
 
 Prints what the guest says, and "@@ trips N", "@@ stood MS" for each, "@@ status N" of the last process.
 """
@@ -24,7 +24,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
 from drive_api import SOCKET, Blob, api, ask  # noqa: E402
 
-PLACE, CONFIG = "/run/snapshot", "/run/config.json"
+PLACE, CONFIG, HANDLER = "/run/snapshot", "/run/config.json", "/run/handler"
+ANSWERS = 300  # seconds after which it does not; a handler in Python brings a few hundred pages a second here
 
 
 class Host(Blob):
@@ -57,7 +58,7 @@ class Machine:
         self.process = subprocess.Popen([pronto, "api", "--socket", SOCKET, *options], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
-        self.connection = api.Connection(SOCKET)
+        self.connection = api.Connection(SOCKET, ANSWERS)
         while self.is_running() and not self.is_served():
             time.sleep(0.01)
 
@@ -93,7 +94,17 @@ class Machine:
         return self.process.poll() is None
 
 
-def save_and_go_on(machine, pronto, said, load):
+def start_handler(program):
+    """What it says is nobody's business but that it listens."""
+    memory, = pathlib.Path(PLACE).glob("memory-*")
+    with open(HANDLER + ".log", "w+b") as log:
+        subprocess.Popen(["/usr/bin/python3", program, HANDLER, memory], stdout=log, stderr=log)  # pylint: disable=consider-using-with
+        while not log.seek(0) and b"listens" not in log.read():
+            time.sleep(0.05)
+    return {"mem_backend": {"backend_type": "Uffd", "backend_path": HANDLER}}
+
+
+def save_and_go_on(machine, pronto, said, load, handler):
     """The machine stands still from the one process to the other.  The same one: it has ended by itself
     meanwhile."""
     try:
@@ -101,10 +112,13 @@ def save_and_go_on(machine, pronto, said, load):
         machine.ask("PATCH", "/vm", {"state": "Paused"})
         machine.ask("PUT", "/snapshot/create", {"snapshot_path": PLACE})
     except (OSError, http.client.HTTPException):
+        machine.process.wait(ANSWERS)
         return machine
     saved = time.monotonic()
     machine.kill()
     machine = Machine(pronto, said)
+    if handler:
+        load = {**load, **start_handler(handler)}
     machine.ask("PUT", "/snapshot/load", {"snapshot_path": PLACE, "resume_vm": True, **load})
     print(f"@@ stood {(saved - began) * 1000:.0f} {(time.monotonic() - began) * 1000:.0f}", flush=True)
     return machine
@@ -126,7 +140,7 @@ def main(pronto, plan):
     while trips < plan["n_trips"] and machine.is_running():
         time.sleep(random.uniform(0, plan["pauses"]))
         before = machine
-        machine = save_and_go_on(machine, pronto, said, plan.get("load", {}))
+        machine = save_and_go_on(machine, pronto, said, plan.get("load", {}), plan.get("handler"))
         trips += machine is not before
     Host.is_enough = True
     print("@@ trips", trips, flush=True)

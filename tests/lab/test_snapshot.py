@@ -43,16 +43,16 @@ def long(*values):
 
 
 def trips(do, n, *objects, cpus=2, kernel="cloud-newer", pauses=1.0, from_text="@@ nic ", load=None, setup=PLACE, config=None,
-          seconds=600):
+          handler=None, memory=256, seconds=600):
     """What the guest said, as lists, when it has been through so many."""
     vmlinux, initrd = kernel_with_devices(kernel)
     requests = [
-        ["PUT", "/machine-config", {"vcpu_count": cpus, "mem_size_mib": 256}],
+        ["PUT", "/machine-config", {"vcpu_count": cpus, "mem_size_mib": memory}],
         ["PUT", "/boot-source", {"kernel_image_path": vmlinux, "initrd_path": initrd, "boot_args":
                                  f"{ARGS} pronto.ip=10.9.0.2/24 pronto.url=http://10.9.0.1:8000/blob pronto.do={do}"}],
         *objects, ["PUT", "/actions", {"action_type": "InstanceStart"}]]
     plan = {"setup": setup, "config": config or {}, "requests": requests, "n_trips": n, "from_text": from_text, "pauses": pauses,
-            "load": load or {}}
+            "load": load or {}, "handler": handler and str(handler)}
     done = in_lab("/usr/bin/python3", ROOT / "tests" / "lab" / "drive_snapshot.py", PRONTO, json.dumps(plan), seconds=seconds)
     out, err = (text.decode(errors="replace").replace("\r", "") for text in (done.stdout, done.stderr))
     facts = collections.defaultdict(list)
@@ -123,6 +123,15 @@ def test_what_the_kernel_serves():
     assert facts["fetched"] == [f"0 {hashlib.sha256(blob).hexdigest()} {len(blob)}"] * n
     check_ticks(facts, 1)
     assert int(facts["trips"][0]) >= 5
+
+
+@pytest.mark.long
+def test_memory_that_a_handler_brings():
+    """And that is saved again before all of it has come: what is missing comes then."""
+    facts = trips("modules,ticks", 3, memory=128, pauses=3.0, from_text="@@ tick 2 ",
+                  handler=ROOT / "tests" / "functional" / "pager.py")
+    check_ticks(facts, 1)
+    assert int(facts["trips"][0]) >= 2
 
 
 @pytest.mark.long
