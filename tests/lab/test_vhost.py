@@ -21,6 +21,14 @@ ip tuntap add tap7 mode tap user nobody
 ip link set tap7 up
 """
 
+# Neither may be where this user has no way to.
+NOBODY = """
+chmod 600 /dev/vhost*
+cp "$1" "$2" /run
+shift 2
+exec setpriv --reuid nobody --regid nogroup --clear-groups "$@"
+"""
+
 
 def test_every_rule_broken():
     """The kernel judges the rings; whatever comes of it, the machine lives, and a reset mends the device."""
@@ -38,8 +46,7 @@ def test_every_rule_broken():
 
 @pytest.mark.parametrize("device, option", [("vhost-net", "--net tap=tap7,vhost"), ("vhost-vsock", "--vsock cid=3")])
 def test_no_right(device, option):
-    done = in_lab("sh", "-c", TAP + 'chmod 600 /dev/vhost*; cp "$1" "$2" /run; shift 2; exec setpriv --reuid nobody --regid nogroup --clear-groups "$@"',
-                  "sh", PRONTO, GUESTS / "poweroff.elf", "/run/pronto", "run", *option.split(), "/run/poweroff.elf")
+    done = in_lab("sh", "-c", TAP + NOBODY, "sh", PRONTO, GUESTS / "poweroff.elf", "/run/pronto", "run", *option.split(), "/run/poweroff.elf")
     says = (f"no permission to open /dev/{device}; join the group that has it (`ls -l /dev/{device}`; with most hosts: "
             "`usermod -aG kvm USER`, then log in again)")
     assert (done.returncode, done.stderr.decode()) == (2, f"pronto: error: {option.split()[0]}: {says}\n")
