@@ -5,11 +5,13 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import time
 
 import pytest
 
 import vm
+from state import State
 
 pytestmark = pytest.mark.kvm
 
@@ -137,6 +139,17 @@ def test_damaged_is_made_anew(boot, box, damage, tmp_path):
     assert booted(result), damage
     if damage != "link":
         assert not booted(boot())
+
+
+def test_refused_by_kvm_boots_as_ever(boot, box):
+    """It looked usable until a vCPU was to be as it was: the machine is made anew."""
+    boot()
+    state = State(template(box) / "state")
+    vcpu = state.find("vcpu")
+    vcpu[3] = vcpu[3].replace(struct.pack("<IIQ", 0x174, 0, 0), struct.pack("<IIQ", 0x9999, 0, 1))
+    state.write()
+    result = boot()
+    assert booted(result) and "KVM does not take MSR 0x9999" in result.err, result.err
 
 
 def test_who_does_not_ask_boots_as_ever(boot):

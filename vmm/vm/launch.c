@@ -388,6 +388,7 @@ enum exit_code launch_run(struct launch *launch)
 	if (launch->vm.is_refused) {
 		instant_drop(&launch->instant);
 		launch->snapshot = NULL;
+		launch->vm = (struct vm){ 0 };
 		ret = open_all(launch, &diag);
 		if (ret) {
 			log_error("%s", diag.text);

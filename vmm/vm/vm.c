@@ -36,7 +36,7 @@ static int vm_create(void *ctx, struct diag *diag)
 	struct vm *vm = ctx;
 	int ret = start_create(vm, diag);
 
-	if (!ret && vm->snapshot)
+	if (!ret)
 		working_set_begin(vm);
 	return ret;
 }
@@ -87,10 +87,9 @@ static int vm_reset(void *ctx, struct diag *diag)
 	int ret;
 
 	snapshot_abandon(vm, "the guest was reset before it could be saved");
-	if (vm->snapshot) {
-		working_set_stop(vm);
+	working_set_stop(vm);
+	if (vm->snapshot)
 		working_set_forget(&vm->snapshot->working_set);
-	}
 	ret = start_reset(vm, diag);
 	if (!ret && vm->watch && vm->watch->reset)
 		vm->watch->reset(vm->watch_ctx);
@@ -101,10 +100,9 @@ static void vm_end(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	if (vm->snapshot) {
-		working_set_stop(vm);
+	working_set_stop(vm);
+	if (vm->snapshot)
 		working_set_record(&vm->snapshot->working_set, &vm->mem);
-	}
 	start_undo(vm);
 }
 
