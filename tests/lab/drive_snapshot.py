@@ -97,10 +97,11 @@ class Machine:
 def start_handler(program):
     """What it says is nobody's business but that it listens."""
     memory, = pathlib.Path(PLACE).glob("memory-*")
-    with open(HANDLER + ".log", "w+b") as log:
+    said = pathlib.Path(HANDLER + ".log")
+    with said.open("wb") as log:
         subprocess.Popen(["/usr/bin/python3", program, HANDLER, memory], stdout=log, stderr=log)  # pylint: disable=consider-using-with
-        while not log.seek(0) and b"listens" not in log.read():
-            time.sleep(0.05)
+    while b"listens" not in said.read_bytes():
+        time.sleep(0.05)
     return {"mem_backend": {"backend_type": "Uffd", "backend_path": HANDLER}}
 
 
